@@ -1,0 +1,1 @@
+"""Adapters: what mailveil drives (fetcher, stores, worker processes, next hops)."""

@@ -1,0 +1,1 @@
+"""Message: raw bytes to parts with byte spans, and the way back from any decoded byte to its raw place."""

@@ -1,0 +1,1 @@
+"""Endpoints: what drives mailveil (SMTP, web)."""

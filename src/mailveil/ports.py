@@ -1,0 +1,286 @@
+"""Ports: what the gateway needs from the world, as protocols, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mailveil.core.policy import Envelope
+from mailveil.core.references.types import Media
+
+
+class UnavailableError(Exception):
+    """A store cannot answer in time. Mail never waits for it: the caller goes on without."""
+
+
+# --- replies ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply (RFC 5321 section 4.2) with its enhanced status code (RFC 3463).
+
+    ``status`` is ``""`` where the server gave none; ``text`` carries neither code and may have several lines
+    (separated by LF). ``recipients`` holds one reply for each recipient where they fared differently (LMTP,
+    RFC 2033 section 4.2), in the order of the envelope; empty where one reply holds for all.
+    """
+
+    code: int
+    status: str = ""
+    text: str = ""
+    recipients: tuple[tuple[str, Reply], ...] = ()
+
+    @property
+    def is_positive(self) -> bool:
+        """Tell whether what was asked for has been done (2yz) or may go on (3yz)."""
+        return 200 <= self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """Tell whether asking again later makes sense (4yz)."""
+        return 400 <= self.code < 500
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.status, self.text) if part)
+
+
+# One place for what is said when nothing better is known: the sender keeps the message and tries again.
+UNKNOWN_FAILURE = Reply(451, "4.3.0", "Cannot process the message now, try again later")
+NEXT_HOP_DOWN = Reply(451, "4.4.1", "Next mail server does not answer, try again later")
+SHUTTING_DOWN = Reply(421, "4.3.2", "Service is shutting down, try again later")
+
+
+# --- the way on ------------------------------------------------------------------------------------------
+
+
+class Transaction(Protocol):
+    """One mail transaction at the next hop, opened with the sender and fed as our own client feeds us.
+
+    Nothing here raises for what the network or the next hop does: every failure is a reply.
+    """
+
+    async def recipient(self, address: str) -> Reply:
+        """Offer one recipient; the reply goes to the client unchanged."""
+        ...
+
+    async def deliver(self, raw: bytes) -> Reply:
+        """Hand over the message for the recipients accepted so far; positive only once it is theirs."""
+        ...
+
+    async def close(self) -> None:
+        """End the transaction, delivered or not. May be called more than once."""
+        ...
+
+
+class NextHop(Protocol):
+    """Where messages go on to: an SMTP server, or a local Maildir."""
+
+    @property
+    def name(self) -> str:
+        """What an administrator calls it, such as ``smtp:127.0.0.1:10026``."""
+        ...
+
+    @property
+    def recipients_per_transaction(self) -> int | None:
+        """How many recipients may share one transaction; 1 where each could fare differently."""
+        ...
+
+    def offers(self, extension: str) -> bool:
+        """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked; True if never asked."""
+        ...
+
+    async def begin(self, envelope: Envelope, size_bytes: int = 0) -> Transaction | Reply:
+        """Open a transaction for ``envelope.sender`` (its recipients follow), or return the refusal."""
+        ...
+
+    async def check(self) -> Reply:
+        """Return what it answers to a greeting, without sending anything."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of idle connections."""
+        ...
+
+
+# --- the engine ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCopy:
+    """A safe copy that a protected message points to and that has yet to be made.
+
+    ``token_id`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
+    address, ``width`` and ``height`` the declared dimensions that a placeholder keeps (0: not declared).
+    """
+
+    token_id: bytes
+    url: str
+    media: Media
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReference:
+    """What a report tells about one reference. No bodies, no addresses of people."""
+
+    url: str
+    vector: str
+    verdict: str
+    kind: str
+    score: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What the engine made of a message.
+
+    ``raw`` is to be delivered (the very same object where nothing was to do). ``keep_original`` is true where
+    the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text).
+    """
+
+    raw: bytes
+    wanted: tuple[WantedCopy, ...] = ()
+    found: tuple[FoundReference, ...] = ()
+    defects: tuple[str, ...] = ()
+    keep_original: bool = False
+
+
+class Engine(Protocol):
+    """The pure core, run where a crash costs one message one retry (adapters/workers)."""
+
+    async def protect(self, raw: bytes, envelope: Envelope) -> Protected:
+        """Return the message without remote references. Raises if the worker died or took too long."""
+        ...
+
+
+# --- copies ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCopy:
+    """What the copies server answers for a token: a safe copy, or the frame of a placeholder.
+
+    ``body`` is empty where there is no copy (yet): a placeholder of ``media`` and the dimensions is answered.
+    ``pending`` is true while a copy may still come.
+    """
+
+    media: Media
+    media_type: str = ""
+    body: bytes = b""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FetchJob:
+    """One fetch to make: a URL and the kind of copy wanted of it."""
+
+    digest: bytes  # identifies the fetch; the same URL for many tokens is one fetch
+    url: str
+    media: Media
+
+
+class CopyStore(Protocol):
+    """Safe copies by content hash, and the tokens under which they are served.
+
+    Every method raises ``UnavailableError`` if the store cannot answer in time.
+    """
+
+    async def reserve(self, wanted: Sequence[WantedCopy]) -> None:
+        """Record tokens durably before their message goes on. Nothing is fetched before ``release``."""
+        ...
+
+    async def get(self, token_id: bytes) -> StoredCopy | None:
+        """Return what stands behind a token; ``None`` if it is unknown. Leaves no trace of having been asked."""
+        ...
+
+    async def put(self, job: FetchJob, body: bytes, media_type: str) -> bool:
+        """Store the safe copy that a fetch brought. False where the quota has no room: a placeholder stays."""
+        ...
+
+    async def expire(self, now: float) -> int:
+        """Delete what is older than the retention time; return how many copies went."""
+        ...
+
+
+class FetchQueue(Protocol):
+    """Fetches that survive ``kill -9``: reserved → released → attempted → stored or placeholder.
+
+    Every method raises ``UnavailableError`` if the store cannot answer in time.
+    """
+
+    async def release(self, wanted: Sequence[WantedCopy]) -> None:
+        """Let the fetches go ahead: the next hop has accepted the message."""
+        ...
+
+    async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
+        """Forget the reservations: the message was not accepted, nobody will ever see these addresses."""
+        ...
+
+    async def claim(self) -> FetchJob | None:
+        """Return a fetch whose attempt is now durably recorded, so that it is never made twice; or ``None``."""
+        ...
+
+    async def give_back(self, job: FetchJob, not_before: float) -> None:
+        """Return a claimed fetch to the queue. Only where not one byte of the request had been sent."""
+        ...
+
+    async def settle(self, job: FetchJob) -> None:
+        """Record that a fetch brought nothing to copy: the placeholder stays for good."""
+        ...
+
+
+# --- records ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One message that passed, for the status page. No recipient, no subject, nothing of the body."""
+
+    at: float
+    identifier: str
+    sender_domain: str
+    bytes: int
+    direction: str
+    reply: str
+    found: tuple[FoundReference, ...] = ()
+    defects: tuple[str, ...] = ()
+    changed: bool = False
+    seconds: float = 0.0
+
+
+class Journal(Protocol):
+    """A bounded record of what passed. A report, never a decision: writing it must not delay mail."""
+
+    def note(self, passage: Passage) -> None:
+        """Take note of a message, later and at leisure; drops it rather than wait."""
+        ...
+
+    async def latest(self, limit: int = 50) -> Sequence[Passage]:
+        """Return the latest messages, newest first."""
+        ...
+
+    async def totals(self) -> dict[str, int]:
+        """Return counters since the beginning: messages, changed, references, trackers."""
+        ...
+
+
+class OriginalStore(Protocol):
+    """Originals of messages whose signature or parts were taken off, encrypted at rest."""
+
+    async def keep(self, raw: bytes, envelope: Envelope) -> str:
+        """Keep a message for the configured days; return the name that ``mailveil release`` takes."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall-clock time."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...

@@ -87,7 +87,7 @@ class NextHop(Protocol):
         ...
 
     def offers(self, extension: str) -> bool:
-        """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked; True if never asked."""
+        """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked; True before that."""
         ...
 
     async def begin(self, envelope: Envelope, size_bytes: int = 0) -> Transaction | Reply:
@@ -110,13 +110,15 @@ class NextHop(Protocol):
 class WantedCopy:
     """A safe copy that a protected message points to and that has yet to be made.
 
-    ``token_id`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
+    ``token`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
     address, ``width`` and ``height`` the declared dimensions that a placeholder keeps (0: not declared).
+    Where ``may_fetch`` is false the placeholder is all there will ever be.
     """
 
-    token_id: bytes
+    token: str
     url: str
     media: Media
+    may_fetch: bool = True
     width: int = 0
     height: int = 0
 
@@ -195,12 +197,12 @@ class CopyStore(Protocol):
         """Record tokens durably before their message goes on. Nothing is fetched before ``release``."""
         ...
 
-    async def get(self, token_id: bytes) -> StoredCopy | None:
-        """Return what stands behind a token; ``None`` if it is unknown. Leaves no trace of having been asked."""
+    async def get(self, token: str) -> StoredCopy | None:
+        """Return what stands behind a token, ``None`` if it is unknown; asking leaves no trace."""
         ...
 
     async def put(self, job: FetchJob, body: bytes, media_type: str) -> bool:
-        """Store the safe copy that a fetch brought. False where the quota has no room: a placeholder stays."""
+        """Store the safe copy that a fetch brought. False where the quota has no room for it."""
         ...
 
     async def expire(self, now: float) -> int:
@@ -223,7 +225,7 @@ class FetchQueue(Protocol):
         ...
 
     async def claim(self) -> FetchJob | None:
-        """Return a fetch whose attempt is now durably recorded, so that it is never made twice; or ``None``."""
+        """Return a fetch, its attempt durably recorded so that it is never made twice; or ``None``."""
         ...
 
     async def give_back(self, job: FetchJob, not_before: float) -> None:

@@ -1,0 +1,378 @@
+"""Search: lead every part of a message, under every reading, to the grammars that some client would apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+from mailveil.core.message.charset import read_texts
+from mailveil.core.message.cms import examine_cms
+from mailveil.core.message.parse import parse_entity
+from mailveil.core.message.signed import is_ciphertext
+from mailveil.core.message.tnef import is_tnef, open_tnef
+from mailveil.core.message.transfer import decode_body
+from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source, Span
+from mailveil.core.references.calendar import find_in_calendar
+from mailveil.core.references.certificates import find_in_certificates
+from mailveil.core.references.css import find_in_css
+from mailveil.core.references.fields import document_base, find_in_fields
+from mailveil.core.references.html import find_in_html
+from mailveil.core.references.rtf import find_in_rtf
+from mailveil.core.references.types import Findings, Scope, nothing_is_ours
+from mailveil.core.references.vcard import find_in_vcard
+from mailveil.core.references.xml import find_in_xml
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+SNIFFED_BYTES = 512
+
+
+class Grammar(Enum):
+    """A language that references stand in."""
+
+    HTML = auto()
+    XML = auto()
+    CSS = auto()
+    CALENDAR = auto()
+    VCARD = auto()
+    RTF = auto()
+    TNEF = auto()
+    CMS = auto()
+    ENTITY = auto()  # a message or MIME entity within a decoded body
+
+
+BY_TYPE: dict[str, Grammar] = {
+    "text/html": Grammar.HTML,
+    "text/x-amp-html": Grammar.HTML,
+    "text/x-watch-html": Grammar.HTML,
+    "text/webviewhtml": Grammar.HTML,
+    "text/x-server-parsed-html": Grammar.HTML,
+    "application/xhtml+xml": Grammar.XML,
+    "application/vnd.wap.xhtml+xml": Grammar.XML,
+    "image/svg+xml": Grammar.XML,
+    "image/svg": Grammar.XML,
+    "image/svg-xml": Grammar.XML,
+    "text/xml": Grammar.XML,
+    "application/xml": Grammar.XML,
+    "text/xsl": Grammar.XML,
+    "text/css": Grammar.CSS,
+    "text/calendar": Grammar.CALENDAR,
+    "text/x-vcalendar": Grammar.CALENDAR,
+    "application/ics": Grammar.CALENDAR,
+    "text/vcard": Grammar.VCARD,
+    "text/x-vcard": Grammar.VCARD,
+    "text/directory": Grammar.VCARD,
+    "application/vcard": Grammar.VCARD,
+    "text/rtf": Grammar.RTF,
+    "text/richtext": Grammar.HTML,
+    "text/enriched": Grammar.HTML,
+    "application/rtf": Grammar.RTF,
+    "application/x-rtf": Grammar.RTF,
+    "application/msword-rtf": Grammar.RTF,
+    "application/ms-tnef": Grammar.TNEF,
+    "application/vnd.ms-tnef": Grammar.TNEF,
+    "application/pkcs7-mime": Grammar.CMS,
+    "application/x-pkcs7-mime": Grammar.CMS,
+    "application/pkcs7-signature": Grammar.CMS,
+    "application/x-pkcs7-signature": Grammar.CMS,
+    "application/cms": Grammar.CMS,
+    "message/rfc822": Grammar.ENTITY,
+    "message/global": Grammar.ENTITY,
+    "message/news": Grammar.ENTITY,
+}
+BY_EXTENSION: dict[str, Grammar] = {
+    "html": Grammar.HTML,
+    "htm": Grammar.HTML,
+    "shtml": Grammar.HTML,
+    "shtm": Grammar.HTML,
+    "hta": Grammar.HTML,
+    "xht": Grammar.XML,
+    "xhtml": Grammar.XML,
+    "svg": Grammar.XML,
+    "svgz": Grammar.XML,
+    "xml": Grammar.XML,
+    "xsl": Grammar.XML,
+    "css": Grammar.CSS,
+    "ics": Grammar.CALENDAR,
+    "ifb": Grammar.CALENDAR,
+    "vcs": Grammar.CALENDAR,
+    "vcf": Grammar.VCARD,
+    "rtf": Grammar.RTF,
+    "p7m": Grammar.CMS,
+    "p7s": Grammar.CMS,
+    "eml": Grammar.ENTITY,
+    "mht": Grammar.ENTITY,
+    "mhtml": Grammar.ENTITY,
+}
+# Openings that content sniffers take for markup whatever the declared type (WHATWG MIME Sniffing section 7.1
+# and the wider habit of older clients, which look anywhere in the first bytes).
+MARKUP_OPENINGS = (
+    b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<style", b"<title",
+    b"<table", b"<img", b"<svg", b"<meta", b"<link", b"<base", b"<!--[if", b"<xml", b"<v:", b"<plaintext",
+)  # fmt: skip
+FIRST_MARKUP = MARKUP_OPENINGS + (
+    b"<h1", b"<div", b"<font", b"<a ", b"<b>", b"<br", b"<p>", b"<p ", b"<!--", b"<span", b"<center", b"<?xml",
+    b"<video", b"<audio", b"<object", b"<embed", b"<input", b"<bgsound", b"<picture", b"<frameset",
+)  # fmt: skip
+UNTYPED = frozenset({
+    "application/octet-stream", "application/unknown", "application/x-unknown", "application/binary",
+    "application/x-download", "application/force-download", "application/x-octet-stream", "text/plain",
+})  # fmt: skip
+
+
+@dataclass(slots=True)
+class Search:
+    """What was found in one message.
+
+    ``unexamined`` are the parts that no grammar could look into because of a limit: they must not reach a reader
+    as they are. ``ambiguous`` is true where some part had more than one reading, so that the output of a rewrite
+    has to be searched again.
+    """
+
+    findings: Findings = field(default_factory=Findings)
+    unexamined: list[Part] = field(default_factory=list)
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """``ours`` recognises our own copies, ``known_issuer`` a certificate issuer that clients need not ask for."""
+
+    limits: Limits = field(default_factory=Limits)
+    ours: Callable[[str], bool] = nothing_is_ours
+    known_issuer: Callable[[bytes], bool] = lambda _certificate: False
+
+
+def find_references(message: Message, settings: SearchSettings | None = None) -> Search:
+    """Return every place of a message from which some client would fetch, under every reading of it."""
+    search = _MessageSearch(settings or SearchSettings())
+    search.run(message)
+    return search.result
+
+
+class _MessageSearch:
+    """One pass over one message; holds what may be counted only once."""
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self.settings = settings
+        self.result = Search()
+        self.seen: set[tuple[int, Span, str, tuple[str, ...]]] = set()
+        self.fields_seen: set[tuple[int, Span]] = set()
+        self.entities = 0
+
+    def run(self, message: Message) -> None:
+        if len(message.readings) > 1 or message.defects:
+            self.result.ambiguous = True
+        for root in message.readings:
+            self.search_part(root, (), 0)
+
+    def search_part(self, root: Part, ancestors: tuple[Part, ...], depth: int) -> None:
+        stack: list[tuple[Part, tuple[Part, ...]]] = [(root, ancestors)]
+        while stack:
+            part, chain = stack.pop()
+            chain = (*chain, part)
+            if not part.examined:
+                self.result.unexamined.append(part)
+                continue
+            place = (id(part.source), part.header_span)
+            if place not in self.fields_seen:
+                self.fields_seen.add(place)
+                find_in_fields(part, self.scope(part, ""))
+            if part.children:
+                stack.extend((child, chain) for child in reversed(part.children))
+                if part.media_type.startswith(("multipart/", "message/")):
+                    continue
+            self.search_leaf(part, chain, depth)
+            if len(self.result.findings.references) > self.settings.limits.max_references:
+                self.give_up(root)
+                return
+
+    def give_up(self, root: Part) -> None:
+        if Defect.TOO_MANY_REFERENCES not in self.result.findings.defects:
+            self.result.findings.defects.append(Defect.TOO_MANY_REFERENCES)
+        counts: dict[str, int] = {}
+        for reference in self.result.findings.references:
+            counts[reference.part] = counts.get(reference.part, 0) + 1
+        sections = {section for section, count in counts.items() if count > self.settings.limits.max_references // 4}
+        stack = [root]
+        while stack:
+            part = stack.pop()
+            stack.extend(part.children)
+            if not part.children and (part.section in sections or not sections):
+                self.result.unexamined.append(part)
+
+    def scope(self, part: Part, base: str, *, attached: bool = False) -> Scope:
+        return Scope(
+            part=part.section,
+            findings=self.result.findings,
+            base=base,
+            ours=self.settings.ours,
+            limits=self.settings.limits,
+            attached=attached,
+        )
+
+    def search_leaf(self, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        key = (id(part.source), part.body_span, part.media_type, part.transfer_encodings)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        grammars = declared_grammars(part)
+        if grammars is None:
+            return
+        sources, defects = decode_body(part, self.settings.limits)
+        self.result.findings.defects.extend(defects)
+        if Defect.TOO_LARGE in defects and not sources:
+            if grammars or part.media_type.startswith("text/"):
+                self.result.unexamined.append(part)
+            return
+        if len(sources) > 1:
+            self.result.ambiguous = True
+        for source in sources:
+            self.search_source(source, part, chain, depth, set(grammars))
+
+    def search_source(
+        self, source: Source, part: Part, chain: tuple[Part, ...], depth: int, grammars: set[Grammar]
+    ) -> None:
+        if not source.data:
+            return
+        if source.data.startswith(GZIP_MAGIC) and Grammar.XML in grammars:
+            unpacked = _gunzip(source, self.settings.limits.max_part_bytes)
+            if unpacked is None:
+                self.result.unexamined.append(part)
+                return
+            source = unpacked
+        sniffed = sniff(source.data, part)
+        if sniffed - grammars and part.media_type != "application/octet-stream":
+            self.result.findings.defects.append(Defect.SNIFFED_TYPE)
+        grammars |= sniffed
+        if not grammars or is_ciphertext(part, source):
+            return
+        base = document_base(chain)
+        if Grammar.TNEF in grammars:
+            self.search_tnef(source, part, base)
+        if Grammar.CMS in grammars:
+            self.search_cms(source, part, chain, depth)
+        if Grammar.ENTITY in grammars:
+            self.search_entity(source, part, chain, depth)
+        written = grammars & {Grammar.HTML, Grammar.XML, Grammar.CSS, Grammar.CALENDAR, Grammar.VCARD, Grammar.RTF}
+        if written:
+            self.search_texts(source, part, base, written)
+
+    def search_texts(self, source: Source, part: Part, base: str, grammars: set[Grammar]) -> None:
+        texts, defects = read_texts(source, part)
+        self.result.findings.defects.extend(defects)
+        if len(texts) > 1:
+            self.result.ambiguous = True
+        scope = self.scope(part, base, attached=_is_attached(part))
+        for text in texts:
+            if Grammar.HTML in grammars:
+                find_in_html(text, scope)
+            if Grammar.XML in grammars:
+                find_in_xml(text, scope)
+            if Grammar.CSS in grammars:
+                find_in_css(text, scope)
+            if Grammar.CALENDAR in grammars:
+                find_in_calendar(text, scope)
+            if Grammar.VCARD in grammars:
+                find_in_vcard(text, scope)
+            if Grammar.RTF in grammars:
+                find_in_rtf(text, scope)
+
+    def search_tnef(self, source: Source, part: Part, base: str) -> None:
+        children, defects = open_tnef(source)
+        self.result.findings.defects.extend(defects)
+        for media_type, child in children:
+            grammar = BY_TYPE.get(media_type)
+            inner = replace(part, media_type=media_type, filename="", declared_types=(), parameters={})
+            if grammar is not None and grammar not in (Grammar.TNEF, Grammar.CMS, Grammar.ENTITY):
+                self.search_texts(child, inner, base, {grammar})
+            else:
+                found = sniff(child.data, inner) & {Grammar.HTML, Grammar.XML, Grammar.RTF}
+                if found:
+                    self.search_texts(child, inner, base, found)
+
+    def search_cms(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        content = examine_cms(source.data)
+        find_in_certificates(part, self.scope(part, ""), self.settings.known_issuer, content.certificates)
+        if content.inner:
+            # The inner entity takes the whole part's place once it has to change, so its source stands for the
+            # whole part, header included.
+            entity = Source(content.inner, part.source, part.span, Coding.CMS_SIGNED)
+            self.search_entity(entity, part, chain[:-1], depth)
+
+    def search_entity(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        self.entities += 1
+        if depth >= self.settings.limits.max_nesting or self.entities > self.settings.limits.max_parts:
+            self.result.findings.defects.append(Defect.TOO_DEEP)
+            self.result.unexamined.append(part)
+            return
+        message = parse_entity(source, part.section, self.settings.limits)
+        self.result.findings.defects.extend(message.defects)
+        if len(message.readings) > 1 or message.defects:
+            self.result.ambiguous = True
+        for root in message.readings:
+            self.search_part(root, chain, depth + 1)
+
+
+def declared_grammars(part: Part) -> set[Grammar] | None:
+    """Return the grammars that a leaf's declared types and file name call for; ``None``: surely none."""
+    found: set[Grammar] = set()
+    types = (part.media_type, *part.declared_types)
+    for media_type in types:
+        grammar = BY_TYPE.get(media_type)
+        if grammar is not None:
+            found.add(grammar)
+        elif media_type.endswith("+xml"):
+            found.add(Grammar.XML)
+    extension = part.filename.rpartition(".")[2].strip().lower() if "." in part.filename else ""
+    by_name = BY_EXTENSION.get(extension)
+    if by_name is not None:
+        found.add(by_name)
+    if found:
+        return found
+    settled = all(media_type.startswith(("image/", "audio/", "video/", "font/")) for media_type in types)
+    return None if settled else found
+
+
+def sniff(data: bytes, part: Part) -> set[Grammar]:
+    """Return the grammars that some client would apply to these bytes whatever their label."""
+    found: set[Grammar] = set()
+    if is_tnef(data):
+        found.add(Grammar.TNEF)
+    if not (part.media_type in UNTYPED or part.media_type.startswith(("text/", "multipart/", "message/"))):
+        return found
+    opening = data[:SNIFFED_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\xfe\xff \t\r\n\f").lower()
+    attachment = part.disposition == "attachment"
+    if opening.startswith(FIRST_MARKUP) or (not attachment and any(tag in opening for tag in MARKUP_OPENINGS)):
+        found.add(Grammar.HTML)
+    if opening.startswith((b"<?xml", b"<svg", b"<!doctype svg")):
+        found.add(Grammar.XML)
+    if opening.startswith(b"begin:vcalendar"):
+        found.add(Grammar.CALENDAR)
+    if opening.startswith(b"begin:vcard"):
+        found.add(Grammar.VCARD)
+    if opening.startswith(b"{\\rtf"):
+        found.add(Grammar.RTF)
+    if attachment and part.media_type in UNTYPED and data.startswith((b"0\x80", b"0\x82", b"0\x83", b"0\x84")):
+        found.add(Grammar.CMS)
+    return found
+
+
+def _is_attached(part: Part) -> bool:
+    """Tell whether a browser would open this part on its own, scripts and all."""
+    if part.disposition == "attachment":
+        return True
+    return part.media_type not in ("text/html", "text/plain", "text/x-amp-html") and part.disposition != "inline"
+
+
+def _gunzip(source: Source, max_bytes: int) -> Source | None:
+    import zlib
+
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        data = unpacker.decompress(source.data, max_bytes + 1)
+    except zlib.error:
+        return None
+    if len(data) > max_bytes:
+        return None
+    return Source(data, source, Span(0, len(source.data)), Coding.GZIP)

@@ -1,0 +1,383 @@
+"""The pipeline: the one place that orders parsing, searching, judging, deciding and rewriting."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mailveil.core.copyaddress import CopyAddresses, content_id
+from mailveil.core.message.header import decode_header_text
+from mailveil.core.message.parse import parse_message
+from mailveil.core.message.signed import SignedPart, find_signed
+from mailveil.core.message.transfer import place_in_message
+from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source
+from mailveil.core.policy import Action, Envelope, PolicySettings, SignedMail, decide, direction_of, is_protected
+from mailveil.core.references.search import SearchSettings, find_references
+from mailveil.core.references.types import Insertion, Media, Reference
+from mailveil.core.rewrite import (
+    EmbeddedCopy,
+    Replacement,
+    embed_copies,
+    inert_part_edits,
+    rewrite,
+    unsign_edits,
+)
+from mailveil.core.verdicts.rules import judge, risk_of
+from mailveil.core.verdicts.types import MessageContext, Risk, Verdict
+
+MAX_ROUNDS = 4
+INERT_NOTICE = (
+    "This part of the message could not be examined for hidden callbacks and is shown as plain text. "
+    "Your mail administrator can release the original."
+)
+UNFETCHABLE_SCHEMES = ("http://", "https://")
+PLACEHOLDER_GIF = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c000000000100010000020144003b"
+)
+
+
+class CopyMode(StrEnum):
+    """How safe copies reach the reader."""
+
+    HOSTED = "hosted"  # from the organisation's copies server
+    EMBEDDED = "embedded"  # inside the message, as cid: parts
+    NONE = "none"  # not at all: placeholders only
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Everything that the engine depends on besides the message; holds keys, so it is never logged."""
+
+    limits: Limits = field(default_factory=Limits)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    mode: CopyMode = CopyMode.NONE
+    addresses: CopyAddresses | None = None
+    content_id_domain: str = "mailveil.invalid"
+    known_issuers: frozenset[str] = frozenset()  # SHA-256 (hex) of trusted issuers' DER subject names
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A safe copy that the message wants: fetched after delivery (hosted) or before it (embedded).
+
+    ``may_fetch`` is False where a contact could do more than load content: the URL also stands in a link or a
+    List-* field, or has no http scheme. Its copy is a placeholder.
+    """
+
+    token: str
+    url: str
+    media: Media
+    may_fetch: bool
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One reference with its verdict, what is done about it, and the copy that it wants, if any."""
+
+    reference: Reference
+    verdict: Verdict
+    action: Action
+    wanted: Wanted | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a message contains and what will be done about it. Pure data; nobody was contacted to make it."""
+
+    raw: bytes
+    settings: EngineSettings
+    message: Message
+    decisions: tuple[Decision, ...]
+    insertions: tuple[Insertion, ...]
+    unexamined: tuple[Part, ...]
+    signed: tuple[SignedPart, ...]
+    defects: tuple[Defect, ...]
+    risk: Risk
+    ambiguous: bool
+    protected: bool  # False where policy lets the message's direction pass
+
+    @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """Return the safe copies that the message wants, each token once."""
+        found: dict[str, Wanted] = {}
+        for decision in self.decisions:
+            if decision.wanted is not None:
+                found.setdefault(decision.wanted.token, decision.wanted)
+        return tuple(found.values())
+
+    def record(self, path: str) -> dict[str, Any]:
+        """Return what ``scan --json`` prints for this message; ``path`` names where it was read from."""
+        root = self.message.root
+        return {
+            "path": path,
+            "message_id": root.field("message-id"),
+            "from": decode_header_text(root.field("from")),
+            "subject": decode_header_text(root.field("subject")),
+            "bytes": len(self.raw),
+            "defects": [str(defect) for defect in self.defects],
+            "risk": str(self.risk),
+            "references": [reference_record(decision) for decision in self.decisions],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A message as it is to be delivered.
+
+    ``raw`` is the very same object as the input where nothing had to change. ``unsigned`` are the signed parts
+    whose signature could not stay, ``inert_parts`` the section numbers of parts that became inert text;
+    where there are any of either the original has to be kept before the message may be delivered.
+    """
+
+    raw: bytes
+    changed: bool
+    plan: Plan
+    unsigned: tuple[SignedPart, ...] = ()
+    inert_parts: tuple[str, ...] = ()
+
+    @property
+    def keep_original(self) -> bool:
+        """Tell whether something was taken from the reader that only the original can give back."""
+        return bool(self.unsigned or self.inert_parts)
+
+
+def reference_record(decision: Decision) -> dict[str, Any]:
+    """Return the JSON object of one reference; ``span`` are offsets into the raw message."""
+    reference, verdict = decision.reference, decision.verdict
+    span = place_in_message(reference.source, reference.start, reference.end)
+    operator = verdict.operator
+    return {
+        "url": reference.url,
+        "vector": str(reference.vector),
+        "part": reference.part,
+        "span": [span.start, span.end],
+        "verdict": str(verdict.finding),
+        "kind": None if verdict.kind is None else str(verdict.kind),
+        "score": round(verdict.score, 3),
+        "signals": [str(signal) for signal in verdict.signals],
+        "operator": None if operator is None else {"name": operator.name, "confidence": operator.confidence},
+        "action": str(decision.action),
+    }
+
+
+def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Plan:
+    """Find, judge and decide about every remote reference of a message.
+
+    Total: any bytes give a plan. Pure: contacts nobody.
+    """
+    envelope = envelope or Envelope()
+    message = parse_message(raw, settings.limits)
+    addresses = settings.addresses
+    search_settings = SearchSettings(
+        limits=settings.limits,
+        known_issuer=lambda subject: hashlib.sha256(subject).hexdigest() in settings.known_issuers,
+    )
+    if addresses is not None:
+        search_settings = SearchSettings(settings.limits, addresses.is_ours, search_settings.known_issuer)
+    search = find_references(message, search_settings)
+    references = unrepeated(search.findings.references)
+    context = message_context(message, envelope, search.findings.linked)
+    verdicts = judge(references, context)
+    digest = hashlib.sha256(raw).digest()
+    decisions = tuple(
+        _decision(reference, verdict, digest, settings, search.findings.linked)
+        for reference, verdict in zip(references, verdicts, strict=True)
+    )
+    return Plan(
+        raw=raw,
+        settings=settings,
+        message=message,
+        decisions=decisions,
+        insertions=tuple(search.findings.insertions),
+        unexamined=tuple(search.unexamined),
+        signed=tuple(find_signed(message)),
+        defects=tuple(dict.fromkeys((*message.defects, *search.findings.defects))),
+        risk=risk_of(verdicts, context),
+        ambiguous=search.ambiguous,
+        protected=is_protected(direction_of(envelope), settings.policy),
+    )
+
+
+def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outcome:
+    """Write a plan's decisions into the message.
+
+    ``copies`` are the safe copies by token in embedded mode; a missing one is a placeholder. Where clients could
+    read the message in more than one way the result is searched again, until nothing is left that anyone would
+    fetch; a part that resists becomes inert text. Total and pure.
+    """
+    if not plan.protected:
+        return Outcome(plan.raw, changed=False, plan=plan)
+    raw, unsigned, inert = _apply(plan, copies or {})
+    if raw is plan.raw or not plan.ambiguous:
+        return Outcome(raw, raw is not plan.raw, plan, unsigned, inert)
+    for round_number in range(1, MAX_ROUNDS + 1):
+        again = inspect(raw, plan.settings)
+        if not _has_work(again):
+            break
+        after, more_unsigned, more_inert = _apply(again, {}, everything_inert=round_number == MAX_ROUNDS)
+        unsigned, inert = (*unsigned, *more_unsigned), (*inert, *more_inert)
+        if after == raw:
+            break
+        raw = after
+    return Outcome(raw, changed=True, plan=plan, unsigned=unsigned, inert_parts=inert)
+
+
+def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Outcome:
+    """Inspect and finish in one go, with placeholders or hosted addresses: what needs no copy at hand."""
+    return finish(inspect(raw, settings, envelope))
+
+
+def unrepeated(references: Sequence[Reference]) -> list[Reference]:
+    """Return references without those that another reading found at the same place, in document order."""
+    found: dict[tuple[int, int, int], Reference] = {}
+    for reference in references:
+        found.setdefault((id(reference.source), reference.start, reference.end), reference)
+    return list(found.values())
+
+
+def message_context(message: Message, envelope: Envelope, linked: set[str]) -> MessageContext:
+    """Return what the judge has to know about the message around its references."""
+    root = message.root
+    fields: dict[str, str] = {}
+    for candidate in root.fields:
+        fields.setdefault(candidate.name, candidate.value)
+    return MessageContext(
+        sender=envelope.sender,
+        header_from=decode_header_text(root.field("from")),
+        recipients=envelope.recipients,
+        subject=decode_header_text(root.field("subject")),
+        fields=fields,
+        linked=frozenset(linked),
+        size=len(message.source.data),
+    )
+
+
+def _decision(
+    reference: Reference, verdict: Verdict, digest: bytes, settings: EngineSettings, linked: set[str]
+) -> Decision:
+    action = decide(reference, verdict, settings.policy)
+    addresses = settings.addresses
+    if action is not Action.COPY or reference.media is None or addresses is None or settings.mode is CopyMode.NONE:
+        return Decision(reference, verdict, action)
+    if settings.mode is CopyMode.EMBEDDED and reference.media is not Media.IMAGE:
+        return Decision(reference, verdict, action)
+    wanted = Wanted(
+        token=addresses.derive(digest, reference.url, str(reference.media)),
+        url=reference.url,
+        media=reference.media,
+        may_fetch=reference.url.startswith(UNFETCHABLE_SCHEMES) and reference.url not in linked,
+        width=_declared_pixels(reference.attributes.get("width", "")),
+        height=_declared_pixels(reference.attributes.get("height", "")),
+    )
+    return Decision(reference, verdict, action, wanted)
+
+
+def _declared_pixels(value: str) -> int:
+    digits = value.strip().removesuffix("px")
+    return min(int(digits), 4096) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
+
+
+def _has_work(plan: Plan) -> bool:
+    if plan.unexamined:
+        return True
+    return any(not _is_left_alone(decision, plan) for decision in plan.decisions)
+
+
+def _is_left_alone(decision: Decision, plan: Plan) -> bool:
+    if decision.action is Action.KEEP:
+        return True
+    if plan.settings.policy.signed_mail is SignedMail.LEAVE:
+        return any(_stands_in(decision.reference.source, decision.reference.start, signed.part)
+                   for signed in plan.signed)
+    return False
+
+
+def _stands_in(source: Source, at: int, part: Part) -> bool:
+    """Tell whether byte ``at`` of a source, or what it is encoded in, lies inside a part."""
+    current: Source | None = source
+    while current is not None:
+        if current is part.source:
+            return part.span.start <= at < max(part.span.end, part.span.start + 1)
+        at = current.span.start
+        current = current.within
+    return False
+
+
+def _apply(
+    plan: Plan, copies: Mapping[str, EmbeddedCopy], *, everything_inert: bool = False
+) -> tuple[bytes, tuple[SignedPart, ...], tuple[str, ...]]:
+    replacements: list[Replacement] = []
+    embedded: dict[int, dict[str, EmbeddedCopy]] = {}
+    broken_signatures: list[SignedPart] = []
+    decided = [decision for decision in plan.decisions if not _is_left_alone(decision, plan)]
+    unexamined = list(plan.unexamined)
+    if everything_inert:
+        sections = {decision.reference.part for decision in decided}
+        unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
+    for decision in decided:
+        replacements.append(_replacement(decision, plan, copies, embedded))
+    for signed in plan.signed:
+        touched = any(
+            _stands_in(decision.reference.source, decision.reference.start, signed.part) for decision in decided
+        ) or any(_stands_in(part.source, part.span.start, signed.part) for part in unexamined)
+        if touched and plan.settings.policy.signed_mail is SignedMail.PROTECT:
+            broken_signatures.append(signed)
+            if not signed.opaque:
+                replacements += unsign_edits(signed.part)
+    untouched = [signed for signed in plan.signed if signed not in broken_signatures]
+    for insertion in plan.insertions:
+        if not any(_stands_in(insertion.source, insertion.at, signed.part) for signed in untouched):
+            text = insertion.text.encode(insertion.encoding)
+            replacements.append(Replacement(insertion.source, insertion.at, insertion.at, text))
+    inert: list[str] = []
+    for part in unexamined:
+        replacements += inert_part_edits(part, INERT_NOTICE)
+        inert.append(part.section)
+    if plan.settings.mode is CopyMode.EMBEDDED and embedded:
+        replacements += _embed(plan, embedded)
+    return rewrite(plan.message, replacements), tuple(broken_signatures), tuple(inert)
+
+
+def _replacement(
+    decision: Decision,
+    plan: Plan,
+    copies: Mapping[str, EmbeddedCopy],
+    embedded: dict[int, dict[str, EmbeddedCopy]],
+) -> Replacement:
+    reference, wanted, settings = decision.reference, decision.wanted, plan.settings
+    text = reference.inert
+    if wanted is not None and settings.addresses is not None:
+        if settings.mode is CopyMode.HOSTED:
+            text = settings.addresses.address(wanted.token)
+        elif settings.mode is CopyMode.EMBEDDED and _embeddable(reference.source):
+            copy = copies.get(wanted.token)
+            if copy is None:
+                name = content_id("placeholder", settings.content_id_domain)
+                copy = EmbeddedCopy(name, "image/gif", PLACEHOLDER_GIF)
+            embedded.setdefault(id(reference.source), {})[copy.content_id] = copy
+            text = "cid:" + copy.content_id
+    return Replacement(reference.source, reference.start, reference.end, text.encode(reference.encoding))
+
+
+def _embeddable(source: Source) -> bool:
+    """Tell whether a source is the body of a part of the message itself, which can have related parts."""
+    return source.within is not None and source.within.within is None and source.coding in (
+        Coding.IDENTITY, Coding.QUOTED_PRINTABLE, Coding.BASE64,
+    )  # fmt: skip
+
+
+def _embed(plan: Plan, embedded: Mapping[int, Mapping[str, EmbeddedCopy]]) -> list[Replacement]:
+    sources = {id(decision.reference.source): decision.reference.source for decision in plan.decisions}
+    replacements: list[Replacement] = []
+    for identity, copies in embedded.items():
+        source = sources[identity]
+        for part in plan.message.walk():
+            if not part.children and part.source is source.within and part.body_span == source.span:
+                replacements += embed_copies(plan.message, part, tuple(copies.values()))
+                break
+    return replacements

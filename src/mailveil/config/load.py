@@ -1,0 +1,252 @@
+"""Loading: defaults, then a file, then the environment, a mistake is refused with its line and a hint."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mailveil.config.settings import AREAS, TYPES, Settings
+from mailveil.config.values import (
+    Endpoint,
+    SettingsError,
+    did_you_mean,
+    public_host,
+    read_text_value,
+    read_value,
+    write_value,
+)
+from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.message.types import Limits
+from mailveil.core.policy import Action, PolicySettings
+from mailveil.gateway import CopyMode, EngineSettings
+
+SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
+PREFIX = "MAILVEIL_"
+NO_SETTINGS = frozenset({"MAILVEIL_CONFIG"})
+
+
+def default_text() -> str:
+    """Return the commented file that documents every setting."""
+    return resources.files("mailveil").joinpath("default.toml").read_text("utf-8")
+
+
+def find_file(chosen: str = "", environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the configuration file: the one chosen, else MAILVEIL_CONFIG, else the system's, if any."""
+    if named := chosen or environment.get("MAILVEIL_CONFIG", ""):
+        return Path(named)
+    return SYSTEM_FILE if SYSTEM_FILE.exists() else None
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings: defaults, then the file at ``path``, then the environment.
+
+    Raises SettingsError for anything that is not understood, naming file, line and what was probably meant.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    _read_toml(default_text(), "default.toml", values, origins)
+    origins = dict.fromkeys(origins, "default")
+    if path is not None:
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+        _read_toml(text, str(path), values, origins)
+    _read_environment(environment, values, origins)
+    built = {
+        area: kind(**{each.name: values[f"{area}.{each.name}"] for each in fields(kind)})
+        for area, kind in AREAS.items()
+    }
+    settings = Settings(**built, origins=types.MappingProxyType(origins))
+    _check_listeners(settings)
+    _check_public_names(settings)
+    _check_proxy(settings)
+    return settings
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """Return ``(area, name, value as TOML, origin)`` of every setting in force."""
+    return [
+        (area, each.name, write_value(getattr(getattr(settings, area), each.name)),
+         settings.origins[f"{area}.{each.name}"])
+        for area, kind in AREAS.items()
+        for each in fields(kind)
+    ]  # fmt: skip
+
+
+def engine_settings(
+    settings: Settings, key: bytes, *, mode: CopyMode | None = None, copies_url: str = ""
+) -> EngineSettings:
+    """Return what the engine needs of the settings; ``key`` authenticates the addresses of hosted copies.
+
+    ``mode`` and ``copies_url`` take the place of what is configured.
+    """
+    policy, limits = settings.policy, settings.limits
+    return EngineSettings(
+        limits=Limits(**{each.name: getattr(limits, each.name) for each in fields(limits)}),
+        policy=PolicySettings(
+            protect_inbound=policy.protect_inbound,
+            protect_submitted=policy.protect_submitted,
+            protect_local=policy.protect_local,
+            signed_mail=policy.signed_mail,
+            disable_attached_scripts=policy.disable_attached_scripts,
+            trackers=Action(policy.trackers),
+            content=Action(policy.content),
+        ),
+        mode=mode or settings.copies.mode,
+        addresses=CopyAddresses(copies_url or settings.copies_url, key),
+    )
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def _read_toml(text: str, name: str, values: dict[str, Any], origins: dict[str, str]) -> None:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: {_syntax_error(str(error))}") from error
+    lines = _lines_of_keys(text)
+    for area, content in document.items():
+        where = f"{name}:{lines.get(area, 1)}"
+        if area not in AREAS or not isinstance(content, dict):
+            raise SettingsError(f"{where}: {_unknown_area(area, content)}")
+        for key, value in content.items():
+            place = f"{area}.{key}"
+            where = f"{name}:{lines.get(place, lines.get(area, 1))}"
+            values[place] = _convert(area, key, value, where)
+            origins[place] = where
+
+
+def _syntax_error(text: str) -> str:
+    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", text)
+    return f"line {found[2]}, column {found[3]}: {found[1]}" if found else text
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Return the line on which each table and key first stands, for messages."""
+    found: dict[str, int] = {}
+    area = ""
+    inside = ""  # the quotes of the multi-line string that the line begins in
+    for line_number, line in enumerate(text.splitlines(), 1):
+        if inside:
+            inside = "" if inside in line else inside
+            continue
+        if header := re.match(r"\s*\[\s*([\w.\"'-]+)\s*\]", line):
+            area = header[1].strip("\"'")
+            found.setdefault(area, line_number)
+        elif key := re.match(r"\s*([\w\"'.-]+)\s*=", line):
+            name = key[1].replace('"', "").replace("'", "")
+            found.setdefault(f"{area}.{name}" if area else name, line_number)
+            if not area:
+                found.setdefault(name.split(".")[0], line_number)
+        for quotes in ('"""', "'''"):
+            if line.count(quotes) % 2:
+                inside = quotes
+    return found
+
+
+def _read_environment(
+    environment: Mapping[str, str], values: dict[str, Any], origins: dict[str, str]
+) -> None:
+    known = {
+        f"{PREFIX}{area}__{name}".upper(): (area, name) for area, kinds in TYPES.items() for name in kinds
+    }
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or variable in NO_SETTINGS:
+            continue
+        if variable not in known:
+            raise SettingsError(f"environment: {variable} is no setting{did_you_mean(variable, known)}")
+        area, name = known[variable]
+        given = read_text_value(text, TYPES[area][name])
+        values[f"{area}.{name}"] = _convert(area, name, given, f"environment {variable}")
+        origins[f"{area}.{name}"] = f"environment {variable}"
+
+
+def _unknown_area(area: str, content: object) -> str:
+    if area in AREAS:
+        return f"{area} is a table: write [{area}] on a line of its own"
+    homes = [name for name, kinds in TYPES.items() if area in kinds]
+    if homes and not isinstance(content, dict):
+        return f"{area} stands outside its table: it belongs under [{'] or ['.join(homes)}]"
+    hint = did_you_mean(area, AREAS)
+    return f"[{area}] is no table of settings{hint or '; there are ' + ', '.join(AREAS)}"
+
+
+def _convert(area: str, name: str, value: object, where: str) -> Any:
+    kinds = TYPES[area]
+    if name not in kinds:
+        hint = did_you_mean(name, kinds)
+        elsewhere = [other for other, names in TYPES.items() if name in names]
+        if elsewhere:
+            hint = f"; it belongs under [{elsewhere[0]}]"
+        raise SettingsError(
+            f"{where}: [{area}] {name} is no setting{hint or '; there are ' + ', '.join(kinds)}"
+        )
+    bounds = next(each.metadata for each in fields(AREAS[area]) if each.name == name)
+    try:
+        return read_value(value, kinds[name], bounds)
+    except ValueError as error:
+        raise SettingsError(f"{where}: [{area}] {name} = {write_value(value)}: {error}") from error
+
+
+# Checking what belongs together -----------------------------------------------------------------------------
+
+
+def _check_listeners(settings: Settings) -> None:
+    seen: dict[Endpoint, str] = {}
+    for area in ("gateway", "copies", "status"):
+        endpoint: Endpoint = getattr(settings, area).listen
+        if endpoint.port and endpoint in seen:
+            _refuse(
+                settings,
+                area,
+                "listen",
+                f"[{seen[endpoint]}] listens there too; each needs a port of its own",
+            )
+        seen[endpoint] = area
+
+
+def _check_public_names(settings: Settings) -> None:
+    for area in ("copies", "status"):
+        url = getattr(settings, area).public_url
+        if url and not public_host(url):
+            _refuse(
+                settings, area, "public_url", 'must be scheme and host only, as "https://copies.example.org"'
+            )
+    hosted = settings.copies.mode is CopyMode.HOSTED
+    if hosted and not settings.copies.public_url and settings.copies.listen.is_wildcard:
+        reason = "must be set: copies.listen alone does not tell under which name readers reach it"
+        _refuse(settings, "copies", "public_url", reason)
+    if public_host(settings.copies_url) == public_host(settings.status_url):
+        area = "status" if settings.origins["status.public_url"] != "default" else "copies"
+        reason = (
+            f"copies ({settings.copies_url}) and status page ({settings.status_url}) share one public name, so "
+            "that what is served as a copy could act as the status page; give them two names"
+        )
+        _refuse(settings, area, "public_url", reason)
+
+
+def _check_proxy(settings: Settings) -> None:
+    try:
+        proxy = urlsplit(settings.fetch.proxy)
+        usable = proxy.scheme == "socks5h" and bool(proxy.hostname) and bool(proxy.port)
+    except ValueError:
+        usable = False
+    if settings.fetch.proxy and not usable:
+        _refuse(settings, "fetch", "proxy", 'must be "socks5h://host:port"')
+
+
+def _refuse(settings: Settings, area: str, name: str, reason: str) -> None:
+    value = write_value(getattr(getattr(settings, area), name))
+    raise SettingsError(f"{settings.origins[f'{area}.{name}']}: [{area}] {name} = {value}: {reason}")

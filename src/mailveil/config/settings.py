@@ -1,0 +1,202 @@
+"""The settings: names, types and bounds. What they mean and their defaults stand in ``default.toml``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from mailveil.config.values import Endpoint, NextHop
+from mailveil.core.policy import SignedMail
+from mailveil.gateway import CopyMode
+
+
+class Substitute(StrEnum):
+    """What takes the place of a remote reference. Keeping it is no choice: that would break the promise."""
+
+    COPY = "copy"
+    BLANK = "blank"
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How it is logged."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def whole(least: int = 0, most: int = 1 << 50) -> Any:
+    """Declare a whole-number setting with its bounds."""
+    return field(metadata={"least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The SMTP listener and where mail goes from it."""
+
+    listen: Endpoint
+    next_hop: NextHop | None
+    local_maildir: str
+    hostname: str
+    max_message_bytes: int = whole(1024)
+    max_connections: int = whole(1, 100_000)
+    timeout_s: int = whole(1, 86_400)
+    trusted_peers: tuple[IPv4Network | IPv6Network, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiesSettings:
+    """The listener that serves safe copies, and their store."""
+
+    mode: CopyMode
+    listen: Endpoint
+    public_url: str
+    max_store_bytes: int = whole(1_000_000)
+    retention_days: int = whole(0, 36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSettings:
+    """The status page."""
+
+    listen: Endpoint
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSettings:
+    """How origins are contacted, if at all."""
+
+    enabled: bool
+    timeout_s: int = whole(1, 600)
+    max_bytes: int = whole(1)
+    max_redirects: int = whole(0, 20)
+    max_parallel: int = whole(1, 1000)
+    proxy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChoices:
+    """The organisation's rules."""
+
+    protect_inbound: bool
+    protect_submitted: bool
+    protect_local: bool
+    signed_mail: SignedMail
+    originals_days: int = whole(1, 36_500)
+    trackers: Substitute
+    content: Substitute
+    disable_attached_scripts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """Bounds that keep hostile messages cheap; named as in the engine's ``Limits``."""
+
+    max_parts: int = whole(1, 1_000_000)
+    max_nesting: int = whole(1, 200)
+    max_references: int = whole(1, 1_000_000)
+    max_part_bytes: int = whole(1024)
+    max_header_bytes: int = whole(1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """The processes that parse messages."""
+
+    processes: int = whole(0, 1024)
+    max_bytes: int = whole(256 * 1024 * 1024)
+    timeout_s: int = whole(1, 3600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where state lives."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    level: LogLevel
+    format: LogFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that an administrator can set. ``origins`` tells of each ``area.name`` where it was set."""
+
+    gateway: GatewaySettings
+    copies: CopiesSettings
+    status: StatusSettings
+    fetch: FetchSettings
+    policy: PolicyChoices
+    limits: LimitSettings
+    workers: WorkerSettings
+    storage: StorageSettings
+    log: LogSettings
+    origins: Mapping[str, str]
+
+    @property
+    def directory(self) -> Path:
+        """The storage directory."""
+        if self.storage.directory:
+            return Path(self.storage.directory).expanduser()
+        if systemd := os.environ.get("STATE_DIRECTORY"):
+            return Path(systemd.split(":")[0])
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mailveil"
+
+    @property
+    def local_maildir(self) -> Path:
+        """The Maildir that receives mail while there is no next hop."""
+        return Path(self.gateway.local_maildir or self.directory / "maildir").expanduser()
+
+    @property
+    def copies_key_file(self) -> Path:
+        """The file that holds the key of hosted copies' addresses."""
+        return self.directory / "copies.key"
+
+    @property
+    def hostname(self) -> str:
+        """The name that the gateway goes by."""
+        return self.gateway.hostname or socket.getfqdn()
+
+    @property
+    def processes(self) -> int:
+        """How many worker processes there are."""
+        return self.workers.processes or len(os.sched_getaffinity(0))
+
+    @property
+    def copies_url(self) -> str:
+        """How readers reach the copies listener: scheme, host and port, without a final slash."""
+        return self.copies.public_url.rstrip("/") or f"http://{self.copies.listen}"
+
+    @property
+    def status_url(self) -> str:
+        """How administrators reach the status page, without a final slash."""
+        listen = self.status.listen
+        name = Endpoint("localhost", listen.port) if listen.is_loopback else listen
+        return self.status.public_url.rstrip("/") or f"http://{name}"
+
+
+AREAS: Mapping[str, type] = {
+    name: kind for name, kind in typing.get_type_hints(Settings).items() if name != "origins"
+}
+TYPES: Mapping[str, Mapping[str, Any]] = {name: typing.get_type_hints(kind) for name, kind in AREAS.items()}

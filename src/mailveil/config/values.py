@@ -1,0 +1,187 @@
+"""Single values of the configuration: what may be written, and what it is read as."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+
+BOOLEAN_WORDS = frozenset({"true", "yes", "on", "1", "false", "no", "off", "0"})
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the text names the place and what was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A TCP address to listen on."""
+
+    host: str
+    port: int
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Tell whether this means every address of the machine."""
+        return self.host in {"0.0.0.0", "::"}  # noqa: S104
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class NextHopProtocol(StrEnum):
+    """How the next hop is spoken to."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Where mail goes on to: ``host`` and ``port``, or the Unix socket ``path``."""
+
+    protocol: NextHopProtocol
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.protocol}://{self.path or Endpoint(self.host, self.port)}"
+
+
+def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
+    """Turn a TOML value into what a setting of type ``kind`` holds; ValueError says what was meant."""
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+    if kind is int:
+        return _read_number(value, bounds)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueError('must be a list of texts, such as ["127.0.0.1", "10.0.0.0/8"]')
+        return tuple(read_network(each) for each in value)
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")
+    if not value.isprintable():
+        raise ValueError("must not contain control characters")
+    if kind in READERS:
+        return READERS[kind](value)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        choices = {str(each): each for each in kind}
+        if value not in choices:
+            listed = ", ".join(f'"{each}"' for each in choices)
+            raise ValueError(f"must be one of {listed}{did_you_mean(value, choices)}")
+        return choices[value]
+    return value
+
+
+def read_text_value(text: str, kind: Any) -> Any:
+    """Read an environment variable as the TOML value that ``kind`` wants, or leave it as text."""
+    if kind is bool:
+        word = text.strip().lower()
+        return (word in {"true", "yes", "on", "1"}) if word in BOOLEAN_WORDS else text
+    if kind is int:
+        return int(text) if re.fullmatch(r"\s*[0-9]+(?:_[0-9]+)*\s*", text) else text
+    if typing.get_origin(kind) is tuple:
+        items = (each.strip().strip("\"'") for each in text.strip().strip("[]").split(","))
+        return [each for each in items if each]
+    return text
+
+
+def _read_number(value: object, bounds: Mapping[str, Any]) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number without quotes or unit, such as 50_000_000")
+    if not bounds["least"] <= value <= bounds["most"]:
+        raise ValueError(f"must be from {bounds['least']:_} to {bounds['most']:_}")
+    return value
+
+
+def write_value(value: object) -> str:
+    """Return a setting's value as TOML."""
+    if value is None:
+        return '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:_}"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(write_value(each) for each in value) + "]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name that is closest to the given one, or ``""``."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def read_endpoint(text: str) -> Endpoint:
+    """Read ``host:port`` or ``[ipv6]:port``; raise ValueError otherwise."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise ValueError('must be "host:port", such as "127.0.0.1:2525"')
+    bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if bracketed else host
+    if not bare or (":" in bare) != bracketed or not re.fullmatch(r"[\w.:%-]+", bare):
+        raise ValueError('must be "host:port" or "[ipv6]:port", such as "[::1]:2525"')
+    return Endpoint(bare.lower(), int(port))
+
+
+def read_next_hop(text: str) -> NextHop | None:
+    """Read ``smtp://host:port``, ``lmtp://host:port``, ``lmtp:///path``, or ``""`` for none.
+
+    Without a port it is 25 for SMTP and 24 for LMTP. Raises ValueError for anything else.
+    """
+    if not text:
+        return None
+    scheme, found, rest = text.partition("://")
+    if not found or not rest or scheme not in set(NextHopProtocol):
+        raise ValueError('must be "smtp://host:port", "lmtp://host:port" or "lmtp:///path/of/socket"')
+    protocol = NextHopProtocol(scheme)
+    if rest.startswith("/"):
+        return NextHop(protocol, path=rest)
+    if not re.search(r"\A(?:[^:\]]*|\[[^\]]*\]):", rest):
+        rest += ":25" if protocol is NextHopProtocol.SMTP else ":24"
+    endpoint = read_endpoint(rest)
+    return NextHop(protocol, endpoint.host, endpoint.port)
+
+
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """Read an IP address or network; raise ValueError otherwise."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f'"{text}" is no IP address or network, such as "192.0.2.0/24"') from None
+
+
+def public_host(url: str) -> str:
+    """Return the host name of a public URL in lower case, or ``""`` where it is no plain http(s) origin."""
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url or "@" in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in {"http", "https"} or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        return ""
+    return (parts.hostname or "").rstrip(".")
+
+
+READERS: Mapping[Any, Callable[[str], Any]] = {Endpoint: read_endpoint, NextHop | None: read_next_hop}

@@ -60,16 +60,16 @@ class Transaction(Protocol):
     Nothing here raises for what the network or the next hop does: every failure is a reply.
     """
 
-    async def recipient(self, address: str) -> Reply:
-        """Offer one recipient; the reply goes to the client unchanged."""
+    async def recipient(self, address: str, options: Sequence[str] = ()) -> Reply:
+        """Offer one recipient with its RCPT parameters; the reply goes to the client unchanged."""
         ...
 
     async def deliver(self, raw: bytes) -> Reply:
         """Hand over the message for the recipients accepted so far; positive only once it is theirs."""
         ...
 
-    async def close(self) -> None:
-        """End the transaction, delivered or not. May be called more than once."""
+    def close(self) -> None:
+        """End the transaction, delivered or not, without waiting. May be called more than once."""
         ...
 
 
@@ -90,8 +90,10 @@ class NextHop(Protocol):
         """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked; True before that."""
         ...
 
-    async def begin(self, envelope: Envelope, size_bytes: int = 0) -> Transaction | Reply:
-        """Open a transaction for ``envelope.sender`` (its recipients follow), or return the refusal."""
+    async def begin(
+        self, envelope: Envelope, size_bytes: int = 0, options: Sequence[str] = ()
+    ) -> tuple[Transaction | None, Reply]:
+        """Open a transaction for ``envelope.sender`` (its recipients follow); none where that is refused."""
         ...
 
     async def check(self) -> Reply:
@@ -247,7 +249,7 @@ class Passage:
     at: float
     identifier: str
     sender_domain: str
-    bytes: int
+    size_bytes: int
     direction: str
     reply: str
     found: tuple[FoundReference, ...] = ()
@@ -269,6 +271,28 @@ class Journal(Protocol):
 
     async def totals(self) -> dict[str, int]:
         """Return counters since the beginning: messages, changed, references, trackers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxEntry:
+    """A message in the local mailbox; ``header`` are its first bytes, enough for a list."""
+
+    name: str
+    at: float
+    size_bytes: int
+    header: bytes
+
+
+class Mailbox(Protocol):
+    """The local mailbox that takes the place of a next hop, as the status page reads it."""
+
+    async def entries(self, limit: int = 50) -> Sequence[MailboxEntry]:
+        """Return the latest messages, newest first."""
+        ...
+
+    async def read(self, name: str) -> bytes | None:
+        """Return a message, ``None`` if there is none of this name."""
         ...
 
 

@@ -165,7 +165,9 @@ async def smtp_room(
 ) -> AsyncIterator[Room]:
     hop = ScriptedServer(script or {}, extensions)
     async with hop.running():
-        real = next_hop or SmtpNextHop(NextHopSettings("127.0.0.1", hop.port, "gate.example", **(hop_settings or {})))
+        real = next_hop or SmtpNextHop(
+            NextHopSettings("127.0.0.1", hop.port, "gate.example", **(hop_settings or {}))
+        )
         door = SmtpDoor(SmtpSettings("gate.example", **settings), real, accept)
         await door.start("127.0.0.1", 0)
         try:

@@ -36,8 +36,8 @@ class Element(NamedTuple):
 class BerReader:
     """Reads elements of ``data``, each end-of-contents searched for once, so that nesting stays cheap.
 
-    ``clipped`` becomes true where something was longer than its surroundings; it was then read up to their end,
-    as lenient clients do. ``exhausted`` becomes true once more elements were met than anything real has.
+    ``clipped`` becomes true where something was longer than its surroundings; it was then read up to their
+    end, as lenient clients do. ``exhausted`` becomes true once more elements were met than anything real has.
     """
 
     __slots__ = ("clipped", "data", "ends", "exhausted", "left")

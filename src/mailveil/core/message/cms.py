@@ -1,4 +1,4 @@
-"""CMS: tell what cryptographic message syntax (RFC 5652) a leaf really holds, and open what is not encrypted."""
+"""CMS: tell what cryptographic message (RFC 5652) a leaf really holds, and open what is not encrypted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from mailveil.core.message.ber import (
     BerReader,
     Element,
 )
+from mailveil.core.message.edits import splice
 from mailveil.core.message.header_block import FieldLine, HeaderBlock, read_header_block
 from mailveil.core.message.types import Defect, Edit, Limits, Part, Source, Span
 
 MAX_CERTIFICATES: Final = 64
+MAX_INNER_BYTES: Final = Limits().max_part_bytes
 # No ciphertext has a run of this many printable characters: the odds are below one in a million for 32 MB.
 PRINTABLE_RUN: Final = 32
 _READABLE: Final = b"\t\r\n" + bytes(range(0x20, 0x7F))
@@ -73,10 +75,11 @@ _ENCRYPTING: Final = frozenset({CmsKind.ENVELOPED, CmsKind.AUTHENVELOPED, CmsKin
 class CmsContent:
     """What :func:`examine_cms` found.
 
-    ``data`` is the structure itself in BER (without armour), ``inner`` the content that anyone can read (signed,
-    compressed, digested …), empty where there is none; ``inner_span`` the place of its encoded form in the
-    examined bytes (``None`` where those were armoured). ``is_ciphertext`` is true only where the structure is
-    complete, its content is there and nothing readable stands in or around it. ``certificates`` are DER.
+    ``data`` is the structure itself in BER (without armour), ``inner`` the content that anyone can read
+    (signed, compressed, digested …), empty where there is none; ``inner_span`` the place of its encoded form
+    in the examined bytes (``None`` where those were armoured). ``is_ciphertext`` is true only where the
+    structure is complete, its content is there and nothing readable stands in or around it.
+    ``certificates`` are DER.
     """
 
     kind: CmsKind
@@ -92,10 +95,11 @@ class CmsContent:
 NOT_CMS: Final = CmsContent(CmsKind.NONE)
 
 
-def examine_cms(data: bytes, max_bytes: int = Limits.max_part_bytes) -> CmsContent:
+def examine_cms(data: bytes, max_bytes: int = MAX_INNER_BYTES) -> CmsContent:
     """Return what a leaf's decoded bytes are as CMS: DER, BER, PEM or bare base64. Total and linear.
 
-    ``max_bytes`` bounds what compressed content may grow to; beyond it ``inner`` is empty and ``TOO_LARGE`` noted.
+    ``max_bytes`` bounds what compressed content may grow to; beyond it ``inner`` is empty and ``TOO_LARGE``
+    is among the defects.
     """
     binary, armoured, surrounded = _unarmoured(data)
     if binary is None:
@@ -135,7 +139,7 @@ def examine_cms(data: bytes, max_bytes: int = Limits.max_part_bytes) -> CmsConte
 
 
 def _unarmoured(data: bytes) -> tuple[bytes | None, bool, bool]:
-    """Return the binary structure (or ``None``), whether it stood in PEM or base64, and in the midst of text."""
+    """Return the binary structure (or ``None``), whether it stood in armour, and whether in other text."""
     opening = data[:64].lstrip(b"\r\n\t \0")
     if opening.startswith(b"0") and not opening[1:2].isalnum():
         return data, False, False
@@ -190,7 +194,7 @@ def _is_proven(reader: BerReader, kind: CmsKind, body: Sequence[Element]) -> boo
 
 
 def holds_plaintext(content: bytes) -> bool:
-    """Tell whether bytes that claim to be ciphertext have readable characters where only chance could put them.
+    """Tell whether bytes that claim to be ciphertext have characters where only chance could put them.
 
     A run of 32 never happens by chance. Shorter content is judged by its share of printable bytes: 38 % of
     random bytes are, over 80 % of any text.
@@ -251,7 +255,7 @@ def _readable(
 
 
 def _inflate(data: bytes, max_bytes: int) -> bytes | None:
-    """Return decompressed zlib data, at most one byte more than ``max_bytes``; ``None`` where there is none."""
+    """Return decompressed zlib data, at most one byte more than ``max_bytes``; ``None`` if unreadable."""
     unpacker = zlib.decompressobj()
     try:
         return unpacker.decompress(data, max_bytes + 1)
@@ -262,8 +266,8 @@ def _inflate(data: bytes, max_bytes: int) -> bytes | None:
 def certificate_urls(certificates: Sequence[bytes]) -> list[str]:
     """Return the URLs that a client may fetch to check X.509 certificates (DER), each once, in order.
 
-    Authority information access (OCSP, caIssuers), CRL distribution points and freshest CRL (RFC 5280 sections
-    4.2.1.13, 4.2.1.15, 4.2.2.1); policy statements are links, not fetched. Total: any bytes go in.
+    Authority information access (OCSP, caIssuers), CRL distribution points and freshest CRL (RFC 5280
+    sections 4.2.1.13, 4.2.1.15, 4.2.2.1); policy statements are links, not fetched. Total: any bytes go in.
     """
     found: dict[str, None] = {}
     for certificate in certificates:
@@ -308,17 +312,12 @@ def encode_edits(source: Source, edits: Sequence[Edit]) -> list[Edit]:
     """Return what edits within a CMS's inner entity mean for the source that the CMS part stands in.
 
     ``source.span`` is the whole part, header included. No signature survives a change, so the edited inner
-    entity takes the place of the part's ``Content-*`` fields and body (see :func:`opaque_signed_replacement`).
+    entity takes the place of the part's ``Content-*`` fields and body, as in
+    :func:`opaque_signed_replacement`.
     """
     if source.within is None:
         return []
-    pieces: list[bytes] = []
-    at = 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        pieces += (source.data[at : max(at, edit.start)], edit.replacement)
-        at = max(at, edit.end)
-    pieces.append(source.data[at:])
-    return _replacement(source.within.data, source.span, b"".join(pieces), ())
+    return _replacement(source.within.data, source.span, splice(source.data, edits), ())
 
 
 def opaque_signed_replacement(part: Part, inner_raw: bytes, enclosing: Sequence[bytes] = ()) -> list[Edit]:

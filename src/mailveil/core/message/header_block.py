@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class FieldLine(NamedTuple):
-    """One header field with its continuation lines; ``name`` is lower-case, ``b""`` where there is no colon."""
+    """One header field with its continuation lines; ``name`` is lower-case, ``b""`` without a colon."""
 
     name: bytes
     start: int

@@ -27,6 +27,7 @@ class Coding(StrEnum):
     TNEF = "tnef"
     RTF_COMPRESSED = "rtf-compressed"
     CMS_SIGNED = "cms-signed"
+    OPENPGP = "openpgp"  # literal data that needs no key
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -219,6 +219,9 @@ def _open(context: object, job: dict, serial: int) -> dict:
     page = context.new_page()  # type: ignore[attr-defined]
     try:
         page.set_default_timeout(8000)
+        if not job.get("scripts", True):
+            session = context.new_cdp_session(page)  # type: ignore[attr-defined]
+            session.send("Emulation.setScriptExecutionDisabled", {"value": True})
         page.set_viewport_size({"width": job.get("width", 800), "height": 900})
         page.emulate_media(color_scheme="dark" if job.get("dark") else "light", media="screen")
         with contextlib.suppress(BrowserError):

@@ -1,0 +1,178 @@
+"""``make bench``: what mailveil costs, each figure as a ratio against a peer in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from messages import messages
+from peers import bare_parse, html_bodies, replace_with_email_and_soup
+
+from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.message.text import Text
+from mailveil.core.message.types import Source
+from mailveil.core.references.html import find_in_html
+from mailveil.core.references.types import Findings, Scope
+from mailveil.gateway import CopyMode, EngineSettings, protect
+
+SETTINGS = EngineSettings(mode=CopyMode.HOSTED, addresses=CopyAddresses("https://copies.example", b"k" * 32))
+
+
+def seconds_of(work: Callable[[], object], rounds: int = 5) -> float:
+    """Return the median wall time of ``work`` in seconds."""
+    taken = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def engine_against_soup(mail: list[bytes], rounds: int) -> dict[str, float]:
+    """Parse, find, rewrite: the engine against ``email`` and BeautifulSoup doing the same job."""
+    sample = mail[: max(20, len(mail) // 10)]
+    ours = seconds_of(lambda: [protect(raw, SETTINGS) for raw in mail], rounds) / len(mail)
+    theirs = seconds_of(lambda: [replace_with_email_and_soup(raw) for raw in sample], 1) / len(sample)
+    same = seconds_of(lambda: [protect(raw, SETTINGS) for raw in sample], rounds) / len(sample)
+    return {"ours_us": ours * 1e6, "theirs_us": theirs * 1e6, "times_faster": theirs / same}
+
+
+def engine_against_lexbor(mail: list[bytes], rounds: int) -> dict[str, float]:
+    """Find all references in the HTML against lexbor's bare parse of the same HTML."""
+    pages = html_bodies(mail)
+    texts = [Text(page.decode("latin-1"), Source(page)) for page in pages]
+
+    def find() -> None:
+        for text in texts:
+            find_in_html(text, Scope(part="1", findings=Findings()))
+
+    ours = seconds_of(find, rounds) / len(pages)
+    whole = seconds_of(lambda: [protect(raw, SETTINGS) for raw in mail], rounds) / len(mail)
+    theirs = seconds_of(lambda: [bare_parse(page) for page in pages], rounds) / len(pages)
+    return {
+        "ours_us": ours * 1e6,
+        "lexbor_us": theirs * 1e6,
+        "share_of_its_speed": theirs / ours,
+        "whole_engine_share": theirs / whole,
+    }
+
+
+def all_cores_against_one(mail: list[bytes]) -> dict[str, float]:
+    """``mailveil clean`` on a folder with every core against one."""
+    result: dict[str, float] = {"cores": float(os.cpu_count() or 1)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "in"
+        folder.mkdir()
+        for number in range(3000):
+            (folder / f"{number:05}.eml").write_bytes(mail[number % len(mail)])
+        for label, jobs in (("one_core_s", "1"), ("all_cores_s", str(os.cpu_count() or 1))):
+            target = Path(name) / label
+            command = [sys.executable, "-m", "mailveil", "clean", str(folder), "-o", str(target), "--jobs", jobs]
+            start = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            result[label] = time.perf_counter() - start
+    result["messages_per_s"] = 3000 / result["all_cores_s"]
+    result["times_faster"] = result["one_core_s"] / result["all_cores_s"]
+    return result
+
+
+def memory_of_a_large_message() -> dict[str, float]:
+    """Peak memory while a 50 MB message is made silent, as a multiple of its size."""
+    script = (
+        "import resource,sys\n"
+        "from mailveil.gateway import EngineSettings, protect\n"
+        "import base64\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "head = b'Content-Type: multipart/mixed; boundary=b\\r\\n\\r\\n--b\\r\\nContent-Type: text/html\\r\\n\\r\\n'\n"
+        "head += b'<img src=\"http://a.example/x.gif\">\\r\\n--b\\r\\nContent-Type: application/pdf\\r\\n'\n"
+        "head += b'Content-Transfer-Encoding: base64\\r\\n\\r\\n'\n"
+        "line = b'QUFB' * 19 + b'\\r\\n'\n"
+        "raw = head + line * (50_000_000 // len(line)) + b'--b--\\r\\n'\n"
+        "made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "out = protect(raw, EngineSettings())\n"
+        "assert out.changed\n"
+        "print(len(raw), before * 1024, made * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+    )
+    output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    size, before, made, peak = map(int, output.split())
+    return {"message_mb": size / 1e6, "peak_mb": peak / 1e6, "times_its_size": (peak - before) / size,
+            "added_by_the_engine": (peak - made) / size}  # fmt: skip
+
+
+ADVERSARIAL = {
+    "open tags": b"<a ",
+    "open quotes": b'<img src="',
+    "comments": b"<!--",
+    "conditional comments": b"<!--[if mso]>",
+    "styles": b"<style>",
+    "url()": b"<p style=url(",
+    "entities": b"&#x",
+    "nesting": b"<div>",
+    "svg styles": b"<svg><style>",
+    "images": b'<img src="http://a.example/x.gif">',
+    "srcset": b"<img srcset='http://a.example/x.gif 1x, ",
+}
+
+
+def adversarial_inputs() -> dict[str, dict[str, float]]:
+    """Time for hostile inputs of n and 4 n bytes: linear is a ratio of about 4."""
+    found = {}
+    for name, piece in ADVERSARIAL.items():
+        taken = []
+        for size in (100_000, 400_000):
+            raw = b"Content-Type: text/html\r\n\r\n" + piece * (size // len(piece))
+            taken.append(seconds_of(lambda raw=raw: protect(raw, SETTINGS), 3))  # type: ignore[misc]
+        found[name] = {"ms_100_kB": taken[0] * 1e3, "ms_400_kB": taken[1] * 1e3, "ratio": taken[1] / taken[0]}
+    return found
+
+
+def main() -> None:
+    """Run all and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="fewer messages and rounds")
+    options = parser.parse_args()
+    mail = messages(100 if options.quick else 500)
+    rounds = 2 if options.quick else 5
+    results = {
+        "machine": {
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "messages": len(mail),
+            "mean_kB": round(sum(map(len, mail)) / len(mail) / 1000, 1),
+            "source": os.environ.get("BENCH_MAIL") and "real mail" or "made-up newsletters",
+        },
+        "engine against email + BeautifulSoup": engine_against_soup(mail, rounds),
+        "engine against lexbor's bare parse": engine_against_lexbor(mail, rounds),
+        "clean: all cores against one": all_cores_against_one(mail),
+        "memory with a 50 MB message": memory_of_a_large_message(),
+        "adversarial inputs": adversarial_inputs(),
+    }
+    if options.json:
+        print(json.dumps(results, indent=1))
+        return
+    for name, values in results.items():
+        print(f"\n{name}")
+        for key, value in values.items():
+            if isinstance(value, dict):
+                shown = "  ".join(f"{inner} {number:.2f}" for inner, number in value.items())
+            else:
+                shown = f"{value:.2f}" if isinstance(value, float) else str(value)
+            print(f"  {key:28} {shown}")
+    print(f"\nbench itself peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Silence, proved at the origin: the original message makes a contact, the cleaned one makes none.
+
+Setup: a real Chromium in a network namespace whose only name server and only web origins are a trap that logs
+every look-up and every connection. Test: each corpus message is opened as a webmail client shows it, and as
+Outlook would read it (conditional comments true, VML drawn); it is scrolled, hovered over and printed, in light
+and dark. The cleaned message goes first, so that no name is cached when its turn comes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from corpus_cases import Case, cases
+from leak.reader import Document, as_outlook_reads, documents
+from leak.sealed_room import SealedRoom, what_is_missing
+
+from mailveil.gateway import CopyMode, finish, inspect
+
+# A signed message with nothing but links keeps its signature, and so the look-up of its links' names.
+CASES = [case for case in cases() if documents(case.raw) and not case.settings_table.get("link_names_stay")]
+
+
+@pytest.fixture(scope="module")
+def room() -> Iterator[SealedRoom]:
+    missing = what_is_missing()
+    if missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"the sealed room needs {missing}")
+        pytest.skip(f"the sealed room needs {missing}")
+    with SealedRoom() as opened:
+        yield opened
+
+
+def _contacts(room: SealedRoom, found: list[Document], case: Case, **options: object) -> list[str]:
+    contacts: list[str] = []
+    for document in found:
+        for dark in (False, True) if "dark" in case.name else (False,):
+            job = document.job(
+                case.name, dark=dark, scripts=case.settings_table.get("scripts", True), wait_ms=120, **options
+            )
+            contacts += [
+                f"{contact['kind']} {contact['host']}{contact['path']}" for contact in room.show(job)["contacts"]
+            ]
+    return contacts
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_cleaned_message_contacts_nobody(room: SealedRoom, case: Case) -> None:
+    cleaned = documents(finish(inspect(case.raw, case.settings(), case.envelope)).raw)
+    original = documents(case.raw)
+    assert _contacts(room, cleaned, case) == []
+    outlook = [as_outlook_reads(document) for document in original]
+    if case.settings_table.get("outlook") or any(a.body != b.body for a, b in zip(outlook, original, strict=True)):
+        assert _contacts(room, [as_outlook_reads(document) for document in cleaned], case, gestures=[]) == []
+        if case.settings_table.get("outlook"):
+            assert _contacts(room, outlook, case, gestures=[]), "the trap must catch the original"
+    if not case.silent_already:
+        assert _contacts(room, original, case), "the trap must catch the original"
+
+
+def test_hosted_copies_are_the_only_contacts(room: SealedRoom) -> None:
+    """A message with hosted copies talks to the copies server (which the room counts as ours) and nobody else."""
+    case = next(case for case in CASES if "picture-source" in case.name)
+    outcome = finish(inspect(case.raw, case.settings(CopyMode.HOSTED), case.envelope))
+    assert b"https://copies.test/c/" in outcome.raw
+    assert _contacts(room, documents(outcome.raw), case) == []

@@ -182,9 +182,9 @@ class StoredCopy:
 
 @dataclass(frozen=True, slots=True)
 class FetchJob:
-    """One fetch to make: a URL and the kind of copy wanted of it."""
+    """One fetch to make: a URL and the kind of copy wanted of it, for however many tokens."""
 
-    digest: bytes  # identifies the fetch; the same URL for many tokens is one fetch
+    identifier: int
     url: str
     media: Media
 
@@ -208,7 +208,11 @@ class CopyStore(Protocol):
         ...
 
     async def expire(self, now: float) -> int:
-        """Delete what is older than the retention time; return how many copies went."""
+        """Delete what is older than the retention time; return how many tokens went."""
+        ...
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many fetches are in which state, and as ``bytes`` what the copies take on disk."""
         ...
 
 
@@ -224,6 +228,14 @@ class FetchQueue(Protocol):
 
     async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
         """Forget the reservations: the message was not accepted, nobody will ever see these addresses."""
+        ...
+
+    async def recover(self) -> None:
+        """Take up the queue after a restart, in the one process that fetches.
+
+        What was attempted without a known outcome becomes a placeholder, what was only reserved goes ahead.
+        Raises ``RuntimeError`` where another process fetches already.
+        """
         ...
 
     async def claim(self) -> FetchJob | None:

@@ -1,0 +1,114 @@
+"""Journal: a bounded record of what passed, for the status page; it holds no person and nothing of a body."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from mailveil.ports import FoundReference, Passage
+
+log = logging.getLogger("mailveil.journal")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS passages (id INTEGER PRIMARY KEY, passage TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+MAX_WAITING = 1000
+MAX_FOUND = 200
+
+
+class SqliteJournal:
+    """Implements ``ports.Journal``. Written by a thread of its own; what it cannot write is dropped."""
+
+    def __init__(self, path: Path, keep: int = 500) -> None:
+        self.path = path
+        self.keep = keep
+        self._waiting: queue.Queue[Passage | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._thread.start()
+
+    def note(self, passage: Passage) -> None:
+        """Take note of a message, at leisure."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(passage)
+
+    async def latest(self, limit: int = 50) -> Sequence[Passage]:
+        """Return the latest messages, newest first; none where the journal cannot be read."""
+        return await asyncio.to_thread(self._latest, limit)
+
+    async def totals(self) -> dict[str, int]:
+        """Return counters since the beginning."""
+        return await asyncio.to_thread(self._totals)
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=1)
+        self._thread.join(timeout=2)
+
+    def _latest(self, limit: int) -> list[Passage]:
+        try:
+            with contextlib.closing(self._open()) as database:
+                rows = database.execute(
+                    "SELECT passage FROM passages ORDER BY id DESC LIMIT ?", (limit,)
+                ).fetchall()
+        except (sqlite3.Error, OSError):
+            return []
+        return [_read(row[0]) for row in rows]
+
+    def _totals(self) -> dict[str, int]:
+        try:
+            with contextlib.closing(self._open()) as database:
+                return dict(database.execute("SELECT name, count FROM totals").fetchall())
+        except (sqlite3.Error, OSError):
+            return {}
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = sqlite3.connect(self.path, timeout=2)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(SCHEMA)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _write(self) -> None:
+        while (passage := self._waiting.get()) is not None:
+            try:
+                with contextlib.closing(self._open()) as database, database:
+                    self._add(database, passage)
+            except (sqlite3.Error, OSError) as error:
+                log.warning("journal cannot be written: %s", error)
+
+    def _add(self, database: sqlite3.Connection, passage: Passage) -> None:
+        short = replace(passage, found=passage.found[:MAX_FOUND])
+        cursor = database.execute("INSERT INTO passages (passage) VALUES (?)", (json.dumps(asdict(short)),))
+        database.execute("DELETE FROM passages WHERE id <= ?", ((cursor.lastrowid or 0) - self.keep,))
+        counted = {
+            "messages": 1,
+            "changed": int(passage.changed),
+            "references": len(passage.found),
+            "trackers": sum(found.verdict == "tracker" for found in passage.found),
+        }
+        database.executemany(
+            "INSERT INTO totals VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+            counted.items(),
+        )
+
+
+def _read(text: str) -> Passage:
+    values = json.loads(text)
+    values["found"] = tuple(FoundReference(**found) for found in values["found"])
+    values["defects"] = tuple(values["defects"])
+    return Passage(**values)

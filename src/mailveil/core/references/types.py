@@ -93,6 +93,7 @@ class Vector(StrEnum):
     IMAGE_FIELD = "image-field"
     RTF_FIELD = "rtf-field"
     CERTIFICATE_URL = "certificate-url"
+    TNEF_PROPERTY = "tnef-property"
 
 
 class Media(StrEnum):

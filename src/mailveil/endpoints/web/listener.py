@@ -1,0 +1,80 @@
+"""HTTP listeners: uvicorn inside our own event loop, silent about requests and deaf to signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE_S = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn would take the process's signals for itself; whoever composes the process handles them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpListener:
+    """One listening socket and the application behind it."""
+
+    def __init__(self, app: ASGIApp, max_connections: int = 1000) -> None:
+        self._config = uvicorn.Config(
+            app,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=max_connections,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=GRACE_S,
+            http="h11",
+            ws="none",
+        )
+        self._server = _Server(self._config)
+        self._task: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Raises ``OSError`` where the address is in use or not ours."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(256)
+            listening.setblocking(False)
+        except OSError:
+            listening.close()
+            raise
+        self._socket = listening
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listening]))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise OSError("HTTP server ended at once")
+            await asyncio.sleep(0.01)
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on."""
+        assert self._socket is not None
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """Answer what has been asked, then end."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        await self._task
+        if self._socket is not None:
+            self._socket.close()

@@ -1,0 +1,521 @@
+"""Loading attributes: which attribute of which element makes some client fetch, and where in it the addresses are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from mailveil.core.references.css import find_in_presentation_attribute, find_in_style
+from mailveil.core.references.html_readings import PLAIN_ELEMENTS
+from mailveil.core.references.html_report import EMPTY, INERT, MAX_DEPTH, Reporter
+from mailveil.core.references.html_tokens import Attribute, Tag
+from mailveil.core.references.types import BLANK_FRAME, BLANK_URL, Media, Vector
+from mailveil.core.references.url import remote
+
+AttributeReader = Callable[[Reporter, Tag, Attribute], None]
+
+_SOURCES: Final[Mapping[str, Vector]] = {
+    "img": Vector.IMG_SRC,
+    "image": Vector.IMG_SRC,
+    "input": Vector.INPUT_SRC,
+    "source": Vector.SOURCE_SRC,
+    "video": Vector.VIDEO_SRC,
+    "audio": Vector.AUDIO_SRC,
+    "track": Vector.TRACK_SRC,
+    "bgsound": Vector.BGSOUND_SRC,
+    "embed": Vector.EMBED_SRC,
+    "iframe": Vector.IFRAME_SRC,
+    "frame": Vector.FRAME_SRC,
+    "layer": Vector.FRAME_SRC,
+    "ilayer": Vector.IFRAME_SRC,
+    "portal": Vector.PORTAL_SRC,
+    "fencedframe": Vector.PORTAL_SRC,
+    "webview": Vector.PORTAL_SRC,
+    "script": Vector.SCRIPT_SRC,
+    "mglyph": Vector.MATHML_HREF,
+}
+_SVG_REFERENCES: Final[Mapping[str, Vector]] = {
+    "image": Vector.SVG_IMAGE,
+    "use": Vector.SVG_USE,
+    "feimage": Vector.SVG_FEIMAGE,
+    "script": Vector.SCRIPT_SRC,
+    **dict.fromkeys(("animate", "animatecolor", "animatemotion", "animatetransform", "set"), Vector.SVG_ANIMATE),
+    **dict.fromkeys(
+        (
+            "pattern", "lineargradient", "radialgradient", "meshgradient", "hatch", "filter", "mask", "clippath",
+            "mpath", "textpath", "tref", "altglyph", "glyphref", "cursor", "color-profile", "font-face-uri",
+            "definition-src", "foreignobject", "symbol", "marker", "discard", "handler", "listener", "prefetch",
+            "animation", "audio", "video", "solidcolor",
+        ),
+        Vector.SVG_HREF,
+    ),
+}  # fmt: skip
+_MATHML: Final = frozenset(
+    {
+        "math", "mi", "mn", "mo", "ms", "mtext", "mspace", "mglyph", "mrow", "mfrac", "msqrt", "mroot", "mstyle",
+        "merror", "mpadded", "mphantom", "mfenced", "menclose", "msub", "msup", "msubsup", "munder", "mover",
+        "munderover", "mmultiscripts", "mtable", "mtr", "mtd", "mlabeledtr", "maction", "semantics", "annotation",
+        "annotation-xml", "maligngroup", "malignmark", "mstack", "mlongdiv", "csymbol", "share",
+    }
+)  # fmt: skip
+# An href on these is an ordinary link in VML: Outlook's way to make a button.
+_VML_SHAPES: Final = frozenset(
+    {"shape", "rect", "roundrect", "oval", "line", "group", "arc", "curve", "polyline", "image", "shapetype"}
+)
+_LINKING: Final = PLAIN_ELEMENTS | {
+    "a", "area", "button", "form", "nav", "article", "header", "footer", "main", "figure", "body", "html", "head",
+    "input", "select", "textarea", "strike", "s", "code", "abbr", "cite", "q", "ins", "del",
+}  # fmt: skip
+_ANIMATIONS: Final = frozenset({"animate", "animatecolor", "animatemotion", "animatetransform", "set"})
+_AMP_MEDIA: Final[Mapping[str, Media]] = {
+    "amp-img": Media.IMAGE,
+    "amp-anim": Media.IMAGE,
+    "amp-video": Media.VIDEO,
+    "amp-audio": Media.AUDIO,
+}
+_SPACE: Final = " \t\n\r\f"
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+# One address
+
+
+def _read_src(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    name = tag.name
+    vector = _SOURCES.get(name)
+    if vector is not None:
+        media = None
+        if vector is Vector.SOURCE_SRC and any(w.startswith("audio/") for w in reporter.words(tag, "type")):
+            media = Media.AUDIO
+        reporter.address(tag, attribute, vector, media)
+    elif name.startswith("amp-"):
+        reporter.address(tag, attribute, Vector.AMP_SRC, _AMP_MEDIA.get(name))
+    elif ":" in name:
+        local = _local(name)
+        vector = (
+            Vector.VML_SRC if name.startswith(("v:", "o:", "w:")) else _SOURCES.get(local, Vector.VML_SRC)
+        )
+        reporter.address(tag, attribute, vector)
+    else:
+        reporter.address(tag, attribute, Vector.HTML_OTHER)
+
+
+def _read_href(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    name = tag.name
+    local = _local(name)
+    if local in {"a", "area"} or name in _LINKING:
+        reporter.link(attribute)
+    elif ":" in name and local in _VML_SHAPES and attribute.name == "href":
+        reporter.link(attribute)
+    elif name in {"base", "link"}:
+        return  # read with their other attributes
+    elif local in _SVG_REFERENCES and (":" not in name or not name.startswith(("v:", "o:", "w:"))):
+        reporter.address(tag, attribute, _SVG_REFERENCES[local])
+    elif local in _MATHML:
+        reporter.address(tag, attribute, Vector.MATHML_HREF)
+    elif ":" in name:
+        reporter.address(tag, attribute, Vector.VML_SRC)
+    elif name.startswith("amp-"):
+        reporter.address(tag, attribute, Vector.AMP_SRC)
+    else:
+        reporter.address(tag, attribute, Vector.HTML_OTHER)
+
+
+def _read_poster(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    amp = tag.name.startswith("amp-")
+    reporter.address(tag, attribute, Vector.AMP_SRC if amp else Vector.VIDEO_POSTER, Media.IMAGE)
+
+
+def _address_as(vector: Vector, *elements: str) -> AttributeReader:
+    """Return a reader of values that are one address, on ``elements`` only where some are given."""
+
+    def read(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+        if not elements or tag.name in elements:
+            reporter.address(tag, attribute, vector)
+
+    return read
+
+
+def _read_class_id(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """A class is named by an address only where a remote one follows no other naming scheme (``clsid:``)."""
+    if tag.name in {"object", "embed", "applet"} and attribute.start >= 0:
+        head = reporter.value(attribute).lstrip().lower()
+        if not head.startswith(("clsid:", "java:", "progid:", "python:")):
+            reporter.address(tag, attribute, Vector.OBJECT_DATA)
+
+
+def _read_amp(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    if attribute.name[:1] == "[" or tag.name.startswith("amp-"):
+        reporter.address(tag, attribute, Vector.AMP_SRC)
+
+
+_EMBEDDED_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]{1,20}+://[^\s&\"'<>|,;]++")
+_PATH_PARAMETERS: Final = frozenset(
+    {
+        "movie",
+        "src",
+        "filename",
+        "url",
+        "data",
+        "file",
+        "href",
+        "code",
+        "archive",
+        "codebase",
+        "object",
+        "base",
+    }
+)
+
+
+def _read_parameter(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """``<param value>``: any absolute address, also within flashvars; a relative one under a known name."""
+    if tag.name != "param" or attribute.start < 0:
+        return
+    value = reporter.value(attribute)
+    if reporter.words(tag, "name") & _PATH_PARAMETERS or value.lstrip()[:2] in {"//", "\\\\"}:
+        reporter.address(tag, attribute, Vector.PARAM_VALUE)
+        return
+    if value.lstrip()[:5].lower() == "data:":
+        reporter.look_into_local(tag, attribute, value)
+        return
+    match = _EMBEDDED_URL.search(value)
+    url = remote(match[0], reporter.scope) if match else None
+    if url is not None:
+        reporter.report(tag, attribute, url, Vector.PARAM_VALUE)
+
+
+# Several addresses
+
+_WORD: Final = re.compile(r"[^ \t\n\r\f]++")
+_ITEM: Final = re.compile(r"[^ \t\n\r\f,]++")
+_SEMICOLON_ITEM: Final = re.compile(r"[^;]++")
+_DESCRIPTORS: Final = re.compile(r"(?:[^,(]++|\([^)]*+\)?+)*+,?+")
+
+
+def _read_items(
+    reporter: Reporter, tag: Tag, attribute: Attribute, vector: Vector, item: re.Pattern[str]
+) -> None:
+    if attribute.start < 0:
+        return
+    text = reporter.decoded(attribute)
+    for match in item.finditer(text.text):
+        url = remote(match[0], reporter.scope)
+        if url is not None:
+            reporter.report_range(tag, text, *match.span(), url, vector)
+
+
+def _read_ping(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    _read_items(reporter, tag, attribute, Vector.A_PING, _WORD)
+
+
+def _read_archive(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    if tag.name in {"object", "applet", "embed"}:
+        vector = Vector.OBJECT_DATA if tag.name == "object" else Vector.APPLET_CODE
+        _read_items(reporter, tag, attribute, vector, _ITEM)
+
+
+def _read_animation(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """``from``, ``to``, ``by`` and ``values`` of an animation, whatever attribute it claims to animate."""
+    if _local(tag.name) not in _ANIMATIONS or attribute.start < 0:
+        return
+    value = reporter.value(attribute)
+    if "(" in value:
+        _find_in_presentation(reporter, tag, attribute, "fill")
+    if "data:" in value or "DATA:" in value:
+        reporter.look_into_local(tag, attribute, value)
+    words = reporter.words(tag, "attributename")
+    animates_address = not words or any(_local(word) in {"href", "src"} for word in words)
+    text = reporter.decoded(attribute)
+    for match in _SEMICOLON_ITEM.finditer(text.text):
+        scope = (
+            reporter.scope
+            if animates_address or not reporter.scope.base
+            else replace(reporter.scope, base="")
+        )
+        url = remote(match[0], scope)
+        if url is not None:
+            reporter.report_range(tag, text, *match.span(), url, Vector.SVG_ANIMATE)
+
+
+def _read_srcset(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """Image candidates (HTML section 4.8.4.2.1), and what splits differently: every word that is an address."""
+    if attribute.start < 0:
+        return
+    media: Media | None = None
+    if attribute.name == "imagesrcset":
+        vector = Vector.LINK_PRELOAD
+    elif tag.name in {"img", "image"}:
+        vector = Vector.IMG_SRCSET
+    elif tag.name == "source":
+        vector = Vector.SOURCE_SRCSET
+    elif tag.name.startswith("amp-"):
+        vector, media = Vector.AMP_SRC, _AMP_MEDIA.get(tag.name)
+    else:
+        vector = Vector.HTML_OTHER
+    text = reporter.decoded(attribute)
+    characters = text.text
+    absolute = replace(reporter.scope, base="") if reporter.scope.base else reporter.scope
+    described = 0  # up to here words are descriptors, which are relative addresses for no parser
+    for match in _WORD.finditer(characters):
+        start, end = match.span()
+        while start < end and characters[start] == ",":
+            start += 1
+        bare = end
+        while start < bare and characters[bare - 1] == ",":
+            bare -= 1
+        if start == bare:
+            continue
+        is_candidate = start >= described
+        if is_candidate and bare == end:
+            descriptors = _DESCRIPTORS.match(characters, end)
+            described = descriptors.end() if descriptors else end
+        word = characters[start:bare]
+        if word[:5].lower() == "data:":
+            reporter.look_into_data_url(text, start, bare)
+        url = remote(word, reporter.scope if is_candidate else absolute)
+        if url is not None:
+            reporter.report_range(tag, text, start, bare, url, vector, media=media)
+        elif "," in word:
+            _read_parts(reporter, tag, attribute, (start, bare), vector)
+
+
+def _read_parts(
+    reporter: Reporter, tag: Tag, attribute: Attribute, place: tuple[int, int], vector: Vector
+) -> None:
+    """Parts of a local candidate that a parser sees that splits at every comma."""
+    text = reporter.decoded(attribute) if "&" in reporter.text.text[attribute.start : attribute.end] else None
+    offset = 0 if text else attribute.start
+    text = text or reporter.text
+    scope = replace(reporter.scope, base="")
+    for match in _ITEM.finditer(text.text, offset + place[0], offset + place[1]):
+        url = remote(match[0], scope)
+        if url is not None:
+            reporter.report_range(tag, text, *match.span(), url, vector)
+
+
+# Other languages
+
+
+def _read_style(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    if attribute.start < 0:
+        return
+    value = reporter.text.text[attribute.start : attribute.end]
+    if not any(mark in value for mark in ("(", "--", "&", "\\", "@", "\0")):
+        return
+    text = reporter.decoded(attribute)
+    find_in_style(text, reporter.scope, element=tag.name, attributes=reporter.attributes(tag))
+
+
+def _read_presentation(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    if tag.name not in PLAIN_ELEMENTS and attribute.start >= 0:
+        value = reporter.text.text[attribute.start : attribute.end]
+        if "(" in value or "&" in value or "\\" in value:
+            _find_in_presentation(reporter, tag, attribute, attribute.name)
+
+
+def _find_in_presentation(reporter: Reporter, tag: Tag, attribute: Attribute, name: str) -> None:
+    text = reporter.decoded(attribute)
+    attributes = reporter.attributes(tag)
+    find_in_presentation_attribute(text, name, reporter.scope, element=tag.name, attributes=attributes)
+
+
+def _read_srcdoc(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    if tag.name not in {"iframe", "frame", "portal", "fencedframe"} or attribute.start >= attribute.end:
+        return
+    if reporter.scope.depth >= MAX_DEPTH:
+        inert = BLANK_FRAME if attribute.quote else '""'
+        if reporter.value(attribute).strip() != BLANK_FRAME:
+            place = (attribute.start, attribute.end)
+            vector = Vector.IFRAME_SRC
+            reporter.report_range(tag, reporter.text, *place, "about:srcdoc", vector, inert=inert, whole=True)
+        return
+    known = len(reporter.scope.findings.linked)
+    reporter.may_read(attribute.start, attribute.end)
+    reporter.find_in_document(
+        reporter.decoded(attribute), replace(reporter.scope, depth=reporter.scope.depth + 1)
+    )
+    reporter.has_links = reporter.has_links or len(reporter.scope.findings.linked) > known
+
+
+def read_event_handler(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """``on…`` of a document that a browser opens on its own."""
+    if attribute.start < attribute.end and not reporter.value(attribute).strip().startswith(BLANK_URL):
+        if reporter.value(attribute).strip():
+            reporter.report(tag, attribute, "javascript:", Vector.EVENT_HANDLER)
+
+
+# Elements that say with one attribute what another means
+
+_REFRESH: Final = re.compile(r"\s*+[+\-]?+[\d.]*+[\s;,]*+(?:url\s*+=)?+\s*+([\"'`]?)", re.IGNORECASE)
+_REFRESH_URL: Final = re.compile(r"url\s*+=\s*+[\"'`]?+([^\s\"'`]++)", re.IGNORECASE)
+_HEADER_LINK: Final = re.compile(r"<([^<>]*+)>")
+_PREVIEW: Final = re.compile(
+    r"(?:(?:og:(?:image|video|audio)|twitter:(?:image|player))(?::(?:url|secure_url|src|stream))?|twitter:image\d"
+    r"|thumbnail|thumbnailurl|image|image_src|msapplication-(?:tileimage|config|task|badge|notification"
+    r"|(?:square|wide)\d+x\d+logo))\Z"
+)
+_MICRODATA: Final = frozenset(
+    {"image", "logo", "thumbnail", "thumbnailurl", "contenturl", "photo", "screenshot", "primaryimageofpage"}
+)
+
+
+def read_meta(reporter: Reporter, tag: Tag) -> None:
+    """``<meta>``: refresh, Link and prefetch control as header fields; images for previews; microdata."""
+    contents = [a for a in tag.attributes if a.name == "content" and a.start >= 0]
+    if not contents:
+        return
+    equivalents = reporter.words(tag, "http-equiv")
+    names = reporter.words(tag, "property") | reporter.words(tag, "name")
+    for content in contents:
+        if "refresh" in equivalents:
+            _read_refresh(reporter, tag, content)
+        if "link" in equivalents:
+            _read_header_link(reporter, tag, content)
+        if equivalents & {"content-base", "content-location", "base"}:
+            reporter.address(tag, content, Vector.BASE_HREF)
+        if "x-dns-prefetch-control" in equivalents:
+            _read_prefetch_control(reporter, tag, content)
+        if any(_PREVIEW.match(name) for name in names):
+            _read_preview(reporter, tag, content)
+        elif reporter.words(tag, "itemprop") & _MICRODATA:
+            reporter.address(tag, content, Vector.MICRODATA_IMAGE)
+
+
+def _read_refresh(reporter: Reporter, tag: Tag, content: Attribute) -> None:
+    value = reporter.value(content)
+    match = _REFRESH.match(value)
+    address = value[match.end() :] if match else value
+    if match and match[1]:
+        address = address.partition(match[1])[0]
+    url = remote(address, reporter.scope) if address.strip() else None
+    if url is None and not tag.odd and reporter.agreed:
+        anywhere = _REFRESH_URL.search(value)
+        url = remote(anywhere[1], reporter.scope) if anywhere else None
+    if url is not None:
+        reporter.report(tag, content, url, Vector.META_REFRESH)
+    elif address.lstrip()[:5].lower() == "data:" and len(address.strip()) > len(BLANK_URL):
+        _look_into_part(reporter, content, address)
+    elif reporter.scope.attached and address.lstrip().lower().startswith(("javascript:", "vbscript:")):
+        reporter.report(tag, content, "javascript:", Vector.EVENT_HANDLER)
+
+
+def _look_into_part(reporter: Reporter, attribute: Attribute, part: str) -> None:
+    text = reporter.decoded(attribute)
+    start = text.text.find(part)
+    if start >= 0:
+        reporter.look_into_data_url(text, start, start + len(part))
+
+
+def _read_header_link(reporter: Reporter, tag: Tag, content: Attribute) -> None:
+    text = reporter.decoded(content)
+    for match in _HEADER_LINK.finditer(text.text):
+        url = remote(match[1], reporter.scope) if match[1] else None
+        if url is not None:
+            reporter.report_range(tag, text, *match.span(1), url, Vector.LINK_OTHER)
+
+
+def _read_prefetch_control(reporter: Reporter, tag: Tag, content: Attribute) -> None:
+    """Browsers take "on", and some nothing at all, for leave to look up the host names of links."""
+    value = reporter.value(content).strip().lower()
+    if value == "on" or (not value and content.quote):
+        place = (content.start, content.end)
+        vector = Vector.META_DNS_PREFETCH
+        reporter.report_range(
+            tag, reporter.text, *place, "x-dns-prefetch-control:on", vector, inert="off", whole=True
+        )
+
+
+def _read_preview(reporter: Reporter, tag: Tag, content: Attribute) -> None:
+    value = reporter.value(content)
+    if value.lstrip()[:5].lower() == "data:":
+        reporter.look_into_local(tag, content, value)
+        return
+    if "=" in value and ";" in value:  # msapplication-task and kin: pairs, some of them addresses
+        match = _EMBEDDED_URL.search(value)
+        url = remote(match[0], reporter.scope) if match else None
+    else:
+        url = remote(value, reporter.scope) if value.strip() else None
+    if url is not None:
+        reporter.report(tag, content, url, Vector.META_IMAGE)
+
+
+_RELATIONS: Final[tuple[tuple[frozenset[str], Vector], ...]] = (
+    (frozenset({"stylesheet"}), Vector.LINK_STYLESHEET),
+    (frozenset({"preload", "modulepreload"}), Vector.LINK_PRELOAD),
+    (frozenset({"prefetch", "prerender", "next", "prev", "subresource"}), Vector.LINK_PREFETCH),
+    (frozenset({"preconnect"}), Vector.LINK_PRECONNECT),
+    (frozenset({"dns-prefetch"}), Vector.LINK_DNS_PREFETCH),
+    (
+        frozenset({"icon", "apple-touch-icon", "apple-touch-icon-precomposed", "mask-icon", "fluid-icon",
+                   "apple-touch-startup-image"}),
+        Vector.LINK_ICON,
+    ),
+    (frozenset({"manifest"}), Vector.LINK_MANIFEST),
+)  # fmt: skip
+
+
+def read_link(reporter: Reporter, tag: Tag) -> None:
+    """``<link>``: whatever the relation, or without one, some client fetches it."""
+    relations = reporter.words(tag, "rel")
+    vector = Vector.LINK_OTHER
+    for names, relation_vector in _RELATIONS:
+        if relations & names:
+            vector = relation_vector
+            break
+    else:
+        if reporter.words(tag, "itemprop") & _MICRODATA:
+            vector = Vector.MICRODATA_IMAGE
+    for attribute in tag.attributes:
+        if attribute.name == "href" or attribute.name.endswith(":href"):
+            reporter.address(tag, attribute, vector)
+
+
+#: By attribute. Names with a prefix are read as ``href`` and ``src`` where their last part says so.
+READERS: Final[Mapping[str, AttributeReader]] = {
+    "src": _read_src,
+    "href": _read_href,
+    "srcset": _read_srcset,
+    "imagesrcset": _read_srcset,
+    "lowsrc": _address_as(Vector.IMG_LOWSRC),
+    "dynsrc": _address_as(Vector.IMG_DYNSRC),
+    "poster": _read_poster,
+    "background": _address_as(Vector.BACKGROUND),
+    "data": _address_as(Vector.OBJECT_DATA, "object", "embed", "applet"),
+    "codebase": _address_as(Vector.OBJECT_DATA, "object", "embed", "applet"),
+    "code": _address_as(Vector.APPLET_CODE, "object", "embed", "applet"),
+    "classid": _read_class_id,
+    "archive": _read_archive,
+    "value": _read_parameter,
+    "manifest": _address_as(Vector.HTML_MANIFEST, "html"),
+    "icon": _address_as(Vector.HTML_OTHER, "command", "menuitem"),
+    "implementation": _address_as(Vector.HTML_OTHER, "import"),
+    "altimg": _address_as(Vector.MATHML_HREF, *_MATHML),
+    "xml:base": _address_as(Vector.XML_BASE),
+    "ping": _read_ping,
+    "style": _read_style,
+    "srcdoc": _read_srcdoc,
+    "action": lambda reporter, tag, attribute: reporter.link(attribute),
+    "formaction": lambda reporter, tag, attribute: reporter.link(attribute),
+    "config": _read_amp,
+    "artwork": _read_amp,
+    "[src]": _read_amp,
+    "[srcset]": _read_amp,
+    "[poster]": _read_amp,
+    "[href]": lambda reporter, tag, attribute: reporter.link(attribute),
+    **dict.fromkeys(("from", "to", "by", "values"), _read_animation),
+    **dict.fromkeys(
+        (
+            "fill", "stroke", "filter", "mask", "clip-path", "marker", "marker-start", "marker-mid", "marker-end",
+            "cursor",
+        ),
+        _read_presentation,
+    ),
+}  # fmt: skip
+
+__all__ = ["EMPTY", "INERT", "READERS", "read_event_handler", "read_link", "read_meta"]

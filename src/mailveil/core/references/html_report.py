@@ -1,0 +1,238 @@
+"""Reports: turn a value that stands in markup into a reference whose replacement harms no reading of the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mailveil.core.message.text import Text
+from mailveil.core.message.types import Defect
+from mailveil.core.references.data_url import find_in_data_url
+from mailveil.core.references.html_tokens import Attribute, Tag, decode_text, decode_value
+from mailveil.core.references.types import (
+    BLANK_CSS,
+    BLANK_FRAME,
+    BLANK_GIF,
+    BLANK_URL,
+    COPYABLE,
+    Media,
+    Reference,
+    Scope,
+    Vector,
+)
+from mailveil.core.references.url import is_relative, remote
+
+#: Documents within documents (srcdoc, ``data:``) that are looked into; deeper ones are emptied.
+MAX_DEPTH: Final = 6
+_MAX_ATTRIBUTES: Final = 40
+_MAX_ATTRIBUTE_LENGTH: Final = 2_000
+# Contents that overlap (style elements that never end) may be read again for this many times the text's length.
+_REREAD_FACTOR: Final = 8
+_REREAD_LEAST: Final = 65_536
+
+#: As an inert value: nothing at all, written as the place's quoting demands.
+EMPTY: Final = ""
+INERT: Final[Mapping[Vector, str]] = {
+    **dict.fromkeys(
+        (
+            Vector.IMG_SRC, Vector.IMG_SRCSET, Vector.IMG_LOWSRC, Vector.INPUT_SRC, Vector.BACKGROUND,
+            Vector.VIDEO_POSTER, Vector.SOURCE_SRCSET, Vector.SVG_IMAGE, Vector.SVG_FEIMAGE, Vector.VML_SRC,
+        ),
+        BLANK_GIF,
+    ),
+    Vector.LINK_STYLESHEET: BLANK_CSS,
+    **dict.fromkeys((Vector.IFRAME_SRC, Vector.FRAME_SRC, Vector.PORTAL_SRC), BLANK_FRAME),
+    **dict.fromkeys((Vector.BASE_HREF, Vector.XML_BASE, Vector.META_REFRESH, Vector.EVENT_HANDLER), EMPTY),
+}  # fmt: skip
+
+# Characters that mean something between attributes and tags to one parser or another.
+_STRUCTURE: Final = re.compile(r"[<>\"'`]")
+_STRUCTURE_RUN: Final = re.compile(r"[<>\"'`\s]*+")
+_IGNORED: Final = dict.fromkeys(range(0x21))
+_SCRIPT_SCHEMES: Final = ("javascript:", "vbscript:", "livescript:")
+
+
+class EnoughError(Exception):
+    """So much was found that the rest need not be searched: the whole text has to become inert."""
+
+
+class Reporter:
+    """What the grammars of single attributes need: values in, references out.
+
+    ``text`` is the document, ``scope`` where it stands, with the document's own base. ``find_in_document`` searches
+    a nested document. ``agreed`` tells whether every reading sees the tag that is being read.
+    """
+
+    def __init__(self, text: Text, scope: Scope, find_in_document: Callable[[Text, Scope], None]) -> None:
+        self.text = text
+        self.scope = scope
+        self.find_in_document = find_in_document
+        self.agreed = True
+        self.has_links = False  # to hosts whose names a client might look up beforehand
+        self.has_relative_links = False
+        self.links_seen: set[str] = set()
+        self.reread_until = 0
+        self.reread_left = _REREAD_LEAST + _REREAD_FACTOR * len(text.text)
+
+    # Values
+
+    def value(self, attribute: Attribute) -> str:
+        """Return what an attribute's value means."""
+        raw = self.text.text[attribute.start : attribute.end]
+        if raw.isascii() and "&" not in raw:
+            return raw
+        return decode_value(raw, self.text.charset)
+
+    def decoded(self, attribute: Attribute) -> Text:
+        """Return an attribute's value as a text of its own, references decoded."""
+        return decode_text(self.text, attribute.start, attribute.end)
+
+    def words(self, tag: Tag, name: str) -> set[str]:
+        """Return the lower-case words of every attribute of a tag that is called ``name``."""
+        found: set[str] = set()
+        for attribute in tag.attributes:
+            if attribute.name == name and attribute.start >= 0:
+                found.update(self.value(attribute).lower().split())
+        return found
+
+    def attributes(self, tag: Tag) -> dict[str, str]:
+        """Return a tag's attributes for the judge: the first of each name, bounded."""
+        found: dict[str, str] = {}
+        for attribute in tag.attributes[:_MAX_ATTRIBUTES]:
+            if attribute.name not in found:
+                end = min(attribute.end, attribute.start + _MAX_ATTRIBUTE_LENGTH)
+                found[attribute.name] = self.value(attribute._replace(end=end)) if end > 0 else ""
+        return found
+
+    # Reports
+
+    def address(self, tag: Tag, attribute: Attribute, vector: Vector, media: Media | None = None) -> None:
+        """Report a value that is one address, or look into it where it is a ``data:`` URL."""
+        if attribute.start < 0 or (attribute.start == attribute.end and not attribute.quote):
+            return
+        value = self.value(attribute)
+        if value.startswith(("cid:", "data:")):
+            url = None
+        else:
+            url = remote(value, self.scope)
+        if url is not None:
+            self.report(tag, attribute, url, vector, media)
+        else:
+            self.look_into_local(tag, attribute, value)
+
+    def look_into_local(self, tag: Tag, attribute: Attribute, value: str) -> None:
+        """Look into an address that contacts nobody by itself: ``data:`` documents and scripts."""
+        head = value[:256].translate(_IGNORED).lower()
+        if head.startswith("data:"):
+            text = self.decoded(attribute)
+            self.look_into_data_url(text, 0, len(text.text))
+        elif self.scope.attached and head.startswith(_SCRIPT_SCHEMES):
+            self.report(tag, attribute, "javascript:", Vector.EVENT_HANDLER)
+
+    def look_into_data_url(self, text: Text, start: int, end: int) -> None:
+        """Search the ``data:`` URL in characters ``[start, end)`` of ``text``, white space before it allowed."""
+        known = len(self.scope.findings.linked)
+        while start < end and text.text[start] <= " ":
+            start += 1
+        find_in_data_url(text, start, end, self.scope)
+        self.has_links = self.has_links or len(self.scope.findings.linked) > known
+
+    def report(
+        self, tag: Tag, attribute: Attribute, url: str, vector: Vector, media: Media | None = None
+    ) -> None:
+        """Report a whole attribute value."""
+        inert = INERT.get(vector, BLANK_URL)
+        if inert == EMPTY and not attribute.quote:
+            inert = '""'
+        self.report_range(
+            tag, self.text, attribute.start, attribute.end, url, vector, inert=inert, media=media
+        )
+
+    def report_range(
+        self,
+        tag: Tag,
+        text: Text,
+        start: int,
+        end: int,
+        url: str,
+        vector: Vector,
+        *,
+        inert: str | None = None,
+        media: Media | None = None,
+        whole: bool = False,
+    ) -> None:
+        """Report characters ``[start, end)`` of ``text``, the document's own or one derived from it.
+
+        Where parsers differ about the tag, a value may hold what another parser takes for the end of the tag, so
+        only its beginning is replaced, unless ``whole`` says that nothing less helps.
+        """
+        findings = self.scope.findings
+        if len(findings.references) >= self.scope.limits.max_references:
+            findings.defects.append(Defect.TOO_MANY_REFERENCES)
+            raise EnoughError
+        media = media or COPYABLE.get(vector)
+        if inert is None:
+            inert = INERT.get(vector, BLANK_URL)
+        if (tag.odd or not self.agreed) and not whole and _STRUCTURE.search(text.text, start, end):
+            start, end = self.first_run(text.text, start, end)
+            inert, media = BLANK_URL, None
+        span = text.span(start, end)
+        findings.references.append(
+            Reference(
+                url=url,
+                vector=vector,
+                part=self.scope.part,
+                source=text.source,
+                start=span.start,
+                end=span.end,
+                inert=inert,
+                encoding=text.encoding,
+                media=media,
+                element=tag.name,
+                attributes=self.attributes(tag),
+            )
+        )
+
+    def first_run(self, characters: str, start: int, end: int) -> tuple[int, int]:
+        """Return the first stretch of ``[start, end)`` that holds nothing of structure."""
+        if not self.scope.base:
+            opening = _STRUCTURE_RUN.match(characters, start, end)
+            first = opening.end() if opening else start
+        else:
+            first = start  # what stands before would still be a relative reference
+        if first == end:
+            return start, start
+        stop = _STRUCTURE.search(characters, first, end)
+        return first, stop.start() if stop else end
+
+    # Links, which nobody fetches
+
+    def link(self, attribute: Attribute) -> None:
+        """Note an ordinary link."""
+        if attribute.start < 0:
+            return
+        raw = self.text.text[attribute.start : attribute.end]
+        if raw in self.links_seen:
+            return
+        self.links_seen.add(raw)
+        value = self.value(attribute)
+        url = remote(value, self.scope)
+        if url is None:
+            return
+        self.scope.findings.linked.add(url)
+        if url.startswith("http"):
+            self.has_links = True
+        if self.scope.base and not self.has_relative_links and is_relative(value):
+            self.has_relative_links = True
+
+    # Contents
+
+    def may_read(self, start: int, end: int) -> None:
+        """Account for reading content ``[start, end)``, parts of which may have been read before."""
+        if start < self.reread_until:
+            self.reread_left -= end - start
+            if self.reread_left < 0:
+                self.scope.findings.defects.append(Defect.TOO_MANY_REFERENCES)
+                raise EnoughError
+        self.reread_until = max(self.reread_until, end)

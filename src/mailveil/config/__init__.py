@@ -7,12 +7,11 @@ commented line in ``default.toml``.
 
 from mailveil.config.load import default_text, describe, engine_settings, find_file, load
 from mailveil.config.settings import Settings
-from mailveil.config.values import Endpoint, NextHop, NextHopProtocol, SettingsError
+from mailveil.config.values import Endpoint, NextHop, SettingsError
 
 __all__ = [
     "Endpoint",
     "NextHop",
-    "NextHopProtocol",
     "Settings",
     "SettingsError",
     "default_text",

@@ -231,8 +231,8 @@ def _check_public_names(settings: Settings) -> None:
     if public_host(settings.copies_url) == public_host(settings.status_url):
         area = "status" if settings.origins["status.public_url"] != "default" else "copies"
         reason = (
-            f"copies ({settings.copies_url}) and status page ({settings.status_url}) share one public name, so "
-            "that what is served as a copy could act as the status page; give them two names"
+            f"copies ({settings.copies_url}) and status page ({settings.status_url}) share one name: "
+            "what is served as a copy could act as the status page; give them two names"
         )
         _refuse(settings, area, "public_url", reason)
 

@@ -12,7 +12,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-
 BOOLEAN_WORDS = frozenset({"true", "yes", "on", "1", "false", "no", "off", "0"})
 
 
@@ -44,24 +43,15 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class NextHopProtocol(StrEnum):
-    """How the next hop is spoken to."""
-
-    SMTP = "smtp"
-    LMTP = "lmtp"
-
-
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """Where mail goes on to: ``host`` and ``port``, or the Unix socket ``path``."""
+    """The SMTP server that mail goes on to."""
 
-    protocol: NextHopProtocol
-    host: str = ""
-    port: int = 0
-    path: str = ""
+    host: str
+    port: int
 
     def __str__(self) -> str:
-        return f"{self.protocol}://{self.path or Endpoint(self.host, self.port)}"
+        return f"smtp://{Endpoint(self.host, self.port)}"
 
 
 def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
@@ -144,22 +134,16 @@ def read_endpoint(text: str) -> Endpoint:
 
 
 def read_next_hop(text: str) -> NextHop | None:
-    """Read ``smtp://host:port``, ``lmtp://host:port``, ``lmtp:///path``, or ``""`` for none.
-
-    Without a port it is 25 for SMTP and 24 for LMTP. Raises ValueError for anything else.
-    """
+    """Read ``smtp://host:port`` (25 without a port), or ``""`` for none; raise ValueError otherwise."""
     if not text:
         return None
     scheme, found, rest = text.partition("://")
-    if not found or not rest or scheme not in set(NextHopProtocol):
-        raise ValueError('must be "smtp://host:port", "lmtp://host:port" or "lmtp:///path/of/socket"')
-    protocol = NextHopProtocol(scheme)
-    if rest.startswith("/"):
-        return NextHop(protocol, path=rest)
+    if not found or scheme != "smtp":
+        raise ValueError('must be "smtp://host:port", such as "smtp://127.0.0.1:10026"')
     if not re.search(r"\A(?:[^:\]]*|\[[^\]]*\]):", rest):
-        rest += ":25" if protocol is NextHopProtocol.SMTP else ":24"
+        rest += ":25"
     endpoint = read_endpoint(rest)
-    return NextHop(protocol, endpoint.host, endpoint.port)
+    return NextHop(endpoint.host, endpoint.port)
 
 
 def read_network(text: str) -> IPv4Network | IPv6Network:

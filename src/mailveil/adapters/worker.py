@@ -1,0 +1,161 @@
+"""A worker: the process in which hostile bytes are parsed, with bounded memory and time and nothing to lose.
+
+``python -P -m mailveil.adapters.worker`` reads settings, then batches of jobs from standard input, and writes
+one answer for each job to standard output. It keeps nothing from one message to the next.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import pickle
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
+from mailveil.core.policy import Envelope
+from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.gateway import EngineSettings, finish, inspect
+
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
+MAX_REQUEST_BYTES = 1 << 40  # our own parent is trusted
+COLLECT_EVERY_BYTES = 32 * 1024 * 1024
+
+
+def main() -> None:
+    """Serve jobs until the parent closes our standard input."""
+    parent = int(sys.argv[1])
+    max_bytes, timeout_s = int(sys.argv[2]), int(sys.argv[3])
+    _die_with(parent)
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    # What else might write to standard output must not end up between answers.
+    sys.stdout = sys.stderr
+    _bound(max_bytes)
+    first = _read(requests)
+    if first is None:
+        return
+    # The settings come from the process that started us, over a pipe that nobody else holds.
+    settings: EngineSettings = pickle.loads(first[1])  # noqa: S301
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    answers.write(encode_frame({"ready": True}))
+    answers.flush()
+    _serve(requests, answers, settings, timeout_s)
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO, settings: EngineSettings, timeout_s: int) -> None:
+    seen_bytes = 0
+    while (opening := _read(requests)) is not None:
+        batch = [_read(requests) for _ in range(opening[0]["jobs"])]
+        for job in batch:
+            if job is None:
+                return
+            _bound_time(timeout_s)
+            header, body = answer(job[0], job[1], settings)
+            answers.write(encode_frame(header, body))
+            answers.flush()
+            if header.get("reason") == "out-of-memory":
+                return  # what is left of this process is not worth trusting
+            seen_bytes += len(job[1])
+        if seen_bytes > COLLECT_EVERY_BYTES:
+            gc.collect()
+            seen_bytes = 0
+
+
+def answer(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tuple[dict[str, Any], bytes]:
+    """Do one job and return the header and body of its answer. Whatever goes wrong is an answer, too."""
+    try:
+        return _protect(job, body, settings)
+    except MemoryError:
+        return {"ok": False, "reason": "out-of-memory", "detail": ""}, b""
+    except Exception as error:
+        return {"ok": False, "reason": "engine-error", "detail": _describe(error)}, b""
+
+
+def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tuple[dict[str, Any], bytes]:
+    copies: dict[str, EmbeddedCopy] = {}
+    at = len(body)
+    for token, content_id, media_type, length in reversed(job["copies"]):
+        copies[token] = EmbeddedCopy(content_id, media_type, body[at - length : at])
+        at -= length
+    raw = body[:at] if copies else body
+    envelope = job["envelope"]
+    if envelope is not None:
+        envelope = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
+    plan = inspect(raw, settings, envelope)
+    header: dict[str, Any] = {
+        "ok": True,
+        "changed": False,
+        "record": plan.record(job["path"]),
+        "wanted": [asdict(each) for each in plan.wanted],
+        "keep_original": False,
+        "unsigned": [],
+        "inert_parts": [],
+    }
+    if not job["deliver"]:
+        return header, b""
+    outcome = finish(plan, copies)
+    header["changed"] = outcome.changed
+    header["keep_original"] = outcome.keep_original
+    header["unsigned"] = [signed.part.section for signed in outcome.unsigned]
+    header["inert_parts"] = list(outcome.inert_parts)
+    return header, outcome.raw if outcome.changed else b""
+
+
+def _describe(error: Exception) -> str:
+    """Name an error and where it arose. Its text is left out: it may quote the message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    return f"{type(error).__name__} in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+
+
+def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    opening = requests.read(LENGTHS.size)
+    if len(opening) < LENGTHS.size:
+        return None
+    header_bytes, body_bytes = parse_lengths(opening, MAX_REQUEST_BYTES)
+    header = parse_header(requests.read(header_bytes))
+    body = requests.read(body_bytes)
+    return (header, body) if len(body) == body_bytes else None
+
+
+def _die_with(parent: int) -> None:
+    """Ask to be ended when the parent ends, even if it is killed while we are deep in a message."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def _bound(max_bytes: int) -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, max_bytes),
+        (resource.RLIMIT_CORE, 0),  # a core would be a copy of somebody's mail
+        (resource.RLIMIT_FSIZE, 0),  # nothing is ever written but answers
+    ):
+        hard = resource.getrlimit(kind)[1]
+        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def _bound_time(timeout_s: int) -> None:
+    """Bound the processor time of one message, should the parent be too busy to watch the clock."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + timeout_s + 2
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+    )
+
+
+if __name__ == "__main__":
+    main()

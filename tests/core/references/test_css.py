@@ -217,7 +217,7 @@ def test_replacing_silences_in_two_passes(finder, sheet: str, base: str) -> None
 
 
 @pytest.mark.parametrize(
-    "piece", "url(", "url('", "url( a ", '"', "'\"", "/*", "/**/", "\\", "\\a ", "@import ", "@import/*",
+    "piece", ["url(", "url('", "url( a ", '"', "'\"", "/*", "/**/", "\\", "\\a ", "@import ", "@import/*",
     "(", "{", "[", "}", "{}", "a{b:url(//a)}", "expression(", "expression(;", "AlphaImageLoader(", "u\\72",
     "u/**/rl(", "image-set('", "--x:'", "é", "-", "@", "@\\", "url(\\", "a:b;", "'\n", "\"\n'", ")",
     "url(x y)", "image-set(f(", "progid'", "src=", ":", "<!--"],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from mailveil.core.copyaddress import CopyAddresses, content_id
 from mailveil.core.message.header import decode_header_text
@@ -14,7 +17,15 @@ from mailveil.core.message.parse import parse_message
 from mailveil.core.message.signed import SignedPart, find_signed
 from mailveil.core.message.transfer import place_in_message
 from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source
-from mailveil.core.policy import Action, Envelope, PolicySettings, SignedMail, decide, direction_of, is_protected
+from mailveil.core.policy import (
+    Action,
+    Envelope,
+    PolicySettings,
+    SignedMail,
+    decide,
+    direction_of,
+    is_protected,
+)
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Insertion, Media, Reference
 from mailveil.core.rewrite import (
@@ -27,6 +38,22 @@ from mailveil.core.rewrite import (
 )
 from mailveil.core.verdicts.rules import judge, risk_of
 from mailveil.core.verdicts.types import MessageContext, Risk, Verdict
+from mailveil.ports import (
+    UNKNOWN_FAILURE,
+    Clock,
+    CopyStore,
+    Engine,
+    FetchQueue,
+    Journal,
+    OriginalStore,
+    Passage,
+    Protected,
+    Reply,
+    Transaction,
+    UnavailableError,
+)
+
+log = logging.getLogger("mailveil.gateway")
 
 MAX_ROUNDS = 4
 INERT_NOTICE = (
@@ -262,7 +289,12 @@ def _decision(
 ) -> Decision:
     action = decide(reference, verdict, settings.policy)
     addresses = settings.addresses
-    if action is not Action.COPY or reference.media is None or addresses is None or settings.mode is CopyMode.NONE:
+    if (
+        action is not Action.COPY
+        or reference.media is None
+        or addresses is None
+        or settings.mode is CopyMode.NONE
+    ):
         return Decision(reference, verdict, action)
     if settings.mode is CopyMode.EMBEDDED and reference.media is not Media.IMAGE:
         return Decision(reference, verdict, action)
@@ -292,8 +324,10 @@ def _is_left_alone(decision: Decision, plan: Plan) -> bool:
     if decision.action is Action.KEEP:
         return True
     if plan.settings.policy.signed_mail is SignedMail.LEAVE:
-        return any(_stands_in(decision.reference.source, decision.reference.start, signed.part)
-                   for signed in plan.signed)
+        return any(
+            _stands_in(decision.reference.source, decision.reference.start, signed.part)
+            for signed in plan.signed
+        )
     return False
 
 
@@ -323,7 +357,8 @@ def _apply(
         replacements.append(_replacement(decision, plan, copies, embedded))
     for signed in plan.signed:
         touched = any(
-            _stands_in(decision.reference.source, decision.reference.start, signed.part) for decision in decided
+            _stands_in(decision.reference.source, decision.reference.start, signed.part)
+            for decision in decided
         ) or any(_stands_in(part.source, part.span.start, signed.part) for part in unexamined)
         if touched and plan.settings.policy.signed_mail is SignedMail.PROTECT:
             broken_signatures.append(signed)
@@ -381,3 +416,97 @@ def _embed(plan: Plan, embedded: Mapping[int, Mapping[str, EmbeddedCopy]]) -> li
                 replacements += embed_copies(plan.message, part, tuple(copies.values()))
                 break
     return replacements
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Takes one message from the door to the next hop. The only place that orders the stages.
+
+    A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
+    stays with its sender.
+    """
+
+    engine: Engine
+    originals: OriginalStore
+    clock: Clock
+    store: CopyStore | None = None
+    queue: FetchQueue | None = None
+    journal: Journal | None = None
+
+    async def accept(
+        self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
+    ) -> Reply:
+        """Protect a message, deliver it and return what the sender is to be told."""
+        passage = Passage(
+            at=self.clock.now(),
+            identifier=identifier,
+            sender_domain=envelope.sender.rpartition("@")[2].lower(),
+            size_bytes=len(raw),
+            direction=str(direction_of(envelope)),
+            reply="",
+        )
+        protected = Protected(raw)
+        reply = UNKNOWN_FAILURE
+        try:
+            protected = await self.engine.protect(raw, envelope)
+            if protected.keep_original:
+                name = await self.originals.keep(raw, envelope)
+                log.info("message %s: original kept as %s", identifier, name)
+            reserved = await self._reserve(protected, identifier)
+            reply = await transaction.deliver(protected.raw)
+            if reserved:
+                # Once the message is away its pictures are due, whether or not the client still listens.
+                await asyncio.shield(self._settle(protected, reply, identifier))
+        except Exception as error:  # whatever it is, the sender keeps the message
+            log.error("message %s could not be processed: %s", identifier, error)
+            reply = UNKNOWN_FAILURE
+        finally:
+            self._note(passage, protected, reply, changed=protected.raw != raw)
+        return reply
+
+    async def _reserve(self, protected: Protected, identifier: str) -> bool:
+        if not protected.wanted or self.store is None:
+            return False
+        try:
+            await self.store.reserve(protected.wanted)
+        except UnavailableError as error:
+            log.warning("message %s goes on without copies: %s", identifier, error)
+            return False
+        return True
+
+    async def _settle(self, protected: Protected, reply: Reply, identifier: str) -> None:
+        if self.queue is None:
+            return
+        try:
+            if reply.is_positive:
+                await self.queue.release(protected.wanted)
+            elif not reply.is_transient:
+                # After 4yz the next hop may have the message all the same: what was reserved stays.
+                await self.queue.abandon(protected.wanted)
+        except UnavailableError as error:
+            log.warning("message %s: copies have to wait for a restart: %s", identifier, error)
+
+    def _note(self, passage: Passage, protected: Protected, reply: Reply, *, changed: bool) -> None:
+        if self.journal is None:
+            return
+        self.journal.note(
+            replace(
+                passage,
+                # Some servers repeat the recipient in their reply; the journal knows no persons.
+                reply=" ".join(word for word in str(reply)[:300].split() if "@" not in word),
+                found=tuple(replace(found, url=_origin_of(found.url)) for found in protected.found),
+                defects=protected.defects,
+                changed=changed,
+                seconds=max(0.0, self.clock.now() - passage.at),
+            )
+        )
+
+
+def _origin_of(url: str) -> str:
+    """Return scheme and host alone: the rest of a URL often tells who the reader is."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return "malformed"
+    return f"{parts.scheme}://{host}" if host else f"{parts.scheme}:"

@@ -1,0 +1,264 @@
+"""Status page: what listens where, what passed and what was found in it, and the local mailbox to look at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from urllib.parse import quote, urlsplit
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mailveil.endpoints.web.preview import Preview, read_header, read_preview
+from mailveil.ports import CopyStore, Journal, Mailbox, Passage, UnavailableError
+
+LATEST = 30
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-DNS-Prefetch-Control": "off",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One line of what listens where: ``name`` of the role, its address, and in a few words what for."""
+
+    name: str
+    address: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """What the composition root tells the status page about itself. Nothing here is a secret."""
+
+    version: str
+    listening: tuple[Listening, ...]
+    next_hop: str
+    copies_url: str
+    copies_mode: str
+    fetching: bool
+    try_command: str
+    postfix_recipe: str
+    directory: str
+    host_names: frozenset[str]
+    warnings: tuple[str, ...] = ()
+
+
+class HostGuard:
+    """Answers only under names that are ours: a page elsewhere could point its own name at this address."""
+
+    def __init__(self, app: ASGIApp, host_names: frozenset[str]) -> None:
+        self.app = app
+        self.host_names = host_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 421."""
+        fields = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
+        if scope["type"] == "http" and (len(fields) != 1 or host_name(fields[0]) not in self.host_names):
+            response = PlainTextResponse("This page does not go by that name.\n", 421, headers=PAGE_HEADERS)
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def host_name(field: str) -> str:
+    """Return the name in a ``Host`` field without its port, lower-case; ``""`` where it is malformed."""
+    try:
+        return (urlsplit(f"//{field}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+class StatusPage:
+    """Builds the application. Everything is read when asked for; nothing here changes anything."""
+
+    def __init__(
+        self,
+        facts: StatusFacts,
+        journal: Journal | None,
+        store: CopyStore | None,
+        mailbox: Mailbox | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.facts = facts
+        self.journal = journal
+        self.store = store
+        self.mailbox = mailbox
+        self.now = now
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("mailveil.endpoints.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(
+            size=in_bytes, ago=self._ago, moment=moment, path=lambda t: quote(t, safe="")
+        )
+        self._sheet = (
+            resources.files("mailveil.endpoints.web").joinpath("assets/status.css").read_text("utf-8")
+        )
+
+    def application(self) -> ASGIApp:
+        """Return the ASGI application."""
+        routes = [
+            Route("/", self._overview),
+            Route("/status.css", self._style),
+            Route("/healthz", self._health),
+            Route("/message/{name}", self._message),
+            Route("/message/{name}/body", self._body),
+            Route("/message/{name}/source", self._source),
+        ]
+        return HostGuard(Starlette(routes=routes), self.facts.host_names)
+
+    async def _overview(self, request: Request) -> Response:
+        del request
+        passages = list(await self.journal.latest(LATEST)) if self.journal else []
+        page = {
+            "facts": self.facts,
+            "totals": await self.journal.totals() if self.journal else {},
+            "copies": await self._copies(),
+            "passages": [_line(passage) for passage in passages],
+            "mail": await self._mail(),
+        }
+        return self._page("overview.html", page)
+
+    async def _copies(self) -> Mapping[str, int] | None:
+        if self.store is None:
+            return None
+        try:
+            return await self.store.counts()
+        except UnavailableError:
+            return None
+
+    async def _mail(self) -> list[dict[str, object]] | None:
+        if self.mailbox is None:
+            return None
+        lines: list[dict[str, object]] = []
+        for entry in await self.mailbox.entries(LATEST):
+            sender, subject = read_header(entry.header)
+            lines.append(
+                {
+                    "name": entry.name,
+                    "at": entry.at,
+                    "size": entry.size_bytes,
+                    "sender": sender,
+                    "subject": subject,
+                }
+            )
+        return lines
+
+    async def _message(self, request: Request) -> Response:
+        found = await self._read(request)
+        if found is None:
+            return self._page("missing.html", {"facts": self.facts}, status=404)
+        name, raw, preview = found
+        page = {"facts": self.facts, "name": name, "size": len(raw), "preview": preview}
+        return self._page("message.html", page)
+
+    async def _body(self, request: Request) -> Response:
+        found = await self._read(request)
+        if found is None:
+            return Response(status_code=404)
+        _, _, preview = found
+        kind = "text/html" if preview.is_html else "text/plain"
+        return Response(
+            preview.document,
+            headers={
+                **PAGE_HEADERS,
+                "Content-Type": f"{kind}; charset={preview.charset}",
+                "Content-Security-Policy": preview_policy(self.facts.copies_url),
+            },
+        )
+
+    async def _source(self, request: Request) -> Response:
+        found = await self._read(request)
+        if found is None:
+            return Response(status_code=404)
+        headers = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+        return Response(found[1], media_type="text/plain; charset=utf-8", headers=headers)
+
+    async def _read(self, request: Request) -> tuple[str, bytes, Preview] | None:
+        name = request.path_params["name"]
+        raw = await self.mailbox.read(name) if self.mailbox else None
+        return None if raw is None else (name, raw, read_preview(raw))
+
+    async def _style(self, request: Request) -> Response:
+        del request
+        return Response(self._sheet, media_type="text/css", headers=PAGE_HEADERS)
+
+    async def _health(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"status": "ok", "version": self.facts.version}, headers=PAGE_HEADERS)
+
+    def _page(self, template: str, values: Mapping[str, object], status: int = 200) -> Response:
+        html = self._templates.get_template(template).render(values)
+        headers = {**PAGE_HEADERS, "Content-Security-Policy": PAGE_POLICY}
+        return Response(html, status, media_type="text/html", headers=headers)
+
+    def _ago(self, at: float) -> str:
+        seconds = max(0.0, self.now() - at)
+        for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+            if seconds >= size:
+                return f"{int(seconds // size)} {unit} ago"
+        return "just now"
+
+
+def preview_policy(copies_url: str) -> str:
+    """Return the policy under which a message is shown: safe copies and what it carries itself."""
+    parts = urlsplit(copies_url)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else ""
+    return (
+        f"default-src 'none'; img-src {origin} data:; media-src {origin} data:; font-src {origin} data:; "
+        f"style-src 'unsafe-inline' {origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+        "sandbox"
+    )
+
+
+def in_bytes(count: int) -> str:
+    """Return a number of bytes to read."""
+    if count < 1000:
+        return f"{count} B"
+    value, units = float(count), iter(("kB", "MB", "GB", "TB"))
+    unit = ""
+    while value >= 1000:
+        value, unit = value / 1000, next(units, unit)
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+
+
+def moment(at: float) -> str:
+    """Return a time to read, in this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _line(passage: Passage) -> dict[str, object]:
+    """Return what one line of the list of messages needs."""
+    trackers = sum(found.verdict == "tracker" for found in passage.found)
+    groups: dict[tuple[str, str, str, str], int] = {}
+    for found in passage.found:
+        key = (found.url, found.vector, found.verdict, found.action)
+        groups[key] = groups.get(key, 0) + 1
+    rows: Sequence[tuple[str, str, str, str, int]] = [(*key, count) for key, count in groups.items()]
+    return {
+        "passage": passage,
+        "trackers": trackers,
+        "content": len(passage.found) - trackers,
+        "rows": sorted(rows, key=lambda row: (row[2] != "tracker", row[0]))[:50],
+        "accepted": passage.reply.startswith("2"),
+        "temporary": passage.reply.startswith("4"),
+    }

@@ -1,0 +1,1 @@
+"""What each reference is: signals, and the verdict that follows from them."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailveil.core.message.header_block import read_header_block
+from mailveil.core.message.parse import parse_message
 from mailveil.core.message.types import Field, Part, Source, Span
 from mailveil.core.references.fields import (
     RECEIPT_FIELDS,
@@ -108,11 +109,11 @@ def test_receipt_field_at_the_seam_leaves_a_field_behind() -> None:
     assert output == b"Subject: x\r\nX-Removed: yes\r\nno field here\r\n"
 
 
-def test_receipt_hidden_behind_a_lone_carriage_return() -> None:
-    part = entity(b"Subject: x\rDisposition-Notification-To: a@x.example\rMore: y\r\n\r\nz")
-    (reference,) = find(part).references
-    assert reference.url == "mailto:a@x.example"
-    assert cleaned(part, [reference]) == b"Subject: x\rMore: y\r\n\r\nz"
+def test_receipt_that_only_another_reading_of_the_header_has() -> None:
+    raw = b"Subject: x\rDisposition-Notification-To: a@x.example\rMore: y\r\n\r\nz"
+    found = [one for part in parse_message(raw).walk() for one in find(part).references]
+    assert [reference.url for reference in found] == ["mailto:a@x.example"]
+    assert cleaned(parse_message(raw).root, found) == b"Subject: x\rMore: y\r\n\r\nz"
 
 
 def test_notes_item_counts_only_as_a_receipt() -> None:

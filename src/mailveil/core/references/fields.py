@@ -7,7 +7,6 @@ followed by nobody unasked, and neither do mail clients act on ``Link`` or ``Ref
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -60,7 +59,6 @@ INERT_BASE: Final = "thismessage:/"
 _NEUTRAL_FIELD: Final = "X-Removed: yes"
 
 _FOLDING: Final = {0x0D: None, 0x0A: None, 0x00: None}
-_HIDDEN_FIELD: Final = re.compile(r"\r(?!\n)[ \t]*+([!-9;-~]++)[ \t]*+:([^\r]*+)")
 _NOT_IN_ADDRESS: Final = re.compile(r"[\s<>()\\,;:\"]++")
 _QUOTED_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?+', re.DOTALL)
 _BIMI_TAG: Final = re.compile(r"[;,]?+[ \t\r\n]*+(?:[A-Za-z0-9_-]++[ \t\r\n]*+=)?+([^;,]*+)")
@@ -78,17 +76,12 @@ def find_in_fields(part: Part, scope: Scope) -> None:
     Children have fields of their own: call it for each. Fields are judged one by one, so duplicates all
     count. Total and linear; sources are named beside the lists of fields.
     """
-    raw = part.source.data
     for field in part.fields:
-        before = len(scope.findings.references)
         name = field.name.strip()
         if name in _ACTING_FIELDS:
             _find_in_field(name, field, part, scope)
         elif "://" in field.value:
             note_links(field.value, scope)
-        start, end = field.value_span
-        if raw.count(b"\r", start, end) != raw.count(b"\r\n", start, end):
-            _find_hidden(field, part, scope, scope.findings.references[before:])
 
 
 def document_base(chain: Sequence[Part]) -> str:
@@ -187,33 +180,6 @@ def _remove_field(field: Field, part: Part, scope: Scope, vector: Vector, url: s
         _append(scope, part, field, vector, url=url, span=(start, end), inert="")
 
 
-def _find_hidden(field: Field, part: Part, scope: Scope, reported: list[Reference]) -> None:
-    """Report fields that only a client sees which takes a lone CR for a line break.
-
-    ``reported`` are the references that the field as a whole has already led to, in order.
-    """
-    start = field.value_span.start
-    raw = part.source.data[start : field.value_span.end].decode("latin-1")
-    ends = [reference.end for reference in reported]
-    for match in _HIDDEN_FIELD.finditer(raw):
-        name = match[1].lower()
-        span = Span(start + match.start(), start + match.end())
-        following = bisect_right(ends, span.start)
-        if following < len(reported) and reported[following].start < span.end:
-            continue  # goes with what is replaced there anyway
-        value = match[2].strip()
-        hidden = Field(name, value, span, span)
-        if name in RECEIPT_FIELDS:
-            _append(
-                scope, part, hidden, Vector.RECEIPT_FIELD, url=_receipt_url(hidden, part), span=span, inert=""
-            )
-        elif name in IMAGE_FIELDS or name in DETACHED_FIELDS or name in BIMI_FIELDS:
-            url = remote(value, scope) or next(iter(_bimi_urls(value, scope)), None)
-            if url is not None:
-                vector = Vector.EXTERNAL_BODY if name in DETACHED_FIELDS else Vector.IMAGE_FIELD
-                _append(scope, part, hidden, vector, url=url, span=span, inert="")
-
-
 def _receipt_url(field: Field, part: Part) -> str:
     """Return the ``mailto:`` URL (RFC 6068) of all whom a receipt goes to; the sender if none is named."""
     found = _addresses(field.value)
@@ -256,11 +222,6 @@ def _find_in_bimi(field: Field, part: Part, scope: Scope) -> None:
             _append(
                 scope, part, field, Vector.BIMI_FIELD, url=url, span=(begin, begin + len(value)), inert=""
             )
-
-
-def _bimi_urls(value: str, scope: Scope) -> list[str]:
-    pieces = (piece.partition("=")[2] for piece in value.split(";"))
-    return [url for piece in pieces if (url := remote(piece, scope)) is not None]
 
 
 def _find_base(name: str, field: Field, part: Part, scope: Scope) -> None:

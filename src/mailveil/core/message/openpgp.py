@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import bz2
+import hashlib
 import re
 import zlib
 from collections.abc import Sequence
@@ -351,3 +352,20 @@ def _issuers(body: bytes) -> list[str]:
             at += length
         at = stop
     return [issuer for issuer in found if issuer]
+
+
+def key_fingerprints(data: bytes) -> list[str]:
+    """Return the fingerprints (hex) of the keys and subkeys in a certificate (RFC 9580 section 5.5.4)."""
+    armour = find_armour(data)
+    packets, _whole = read_packets(data if armour is None else armour.body or b"")
+    found: list[str] = []
+    for packet in packets:
+        if packet.tag not in (6, 14):
+            continue
+        if packet.body[:1] == b"\4":
+            framed = b"\x99" + (len(packet.body) & 0xFFFF).to_bytes(2, "big") + packet.body
+            found.append(hashlib.sha1(framed, usedforsecurity=False).hexdigest())
+        elif packet.body[:1] == b"\6":
+            framed = b"\x9b" + (len(packet.body) & 0xFFFFFFFF).to_bytes(4, "big") + packet.body
+            found.append(hashlib.sha256(framed).hexdigest())
+    return found

@@ -52,7 +52,7 @@ def known_issuer_among(authorities: Sequence[bytes]) -> Callable[[bytes], bool]:
     """
     by_name: dict[bytes, list[x509.Certificate]] = {}
     for der in authorities:
-        authority = _load(der)
+        authority = load_certificate(der)
         if authority is not None:
             by_name.setdefault(authority.subject.public_bytes(), []).append(authority)
     own = frozenset(authorities)
@@ -60,14 +60,14 @@ def known_issuer_among(authorities: Sequence[bytes]) -> Callable[[bytes], bool]:
     def known_issuer(der: bytes) -> bool:
         if der in own:
             return True
-        certificate = _load(der)
+        certificate = load_certificate(der)
         if certificate is None:
             return False
         try:
             issuers = by_name.get(certificate.issuer.public_bytes(), [])
         except ValueError:
             return False
-        return any(_issued(certificate, issuer) for issuer in issuers[:MAX_CHECKED])
+        return any(is_issued_by(certificate, issuer) for issuer in issuers[:MAX_CHECKED])
 
     return known_issuer
 
@@ -78,12 +78,12 @@ def _unknown(certificates: Sequence[bytes], known_issuer: Callable[[bytes], bool
         return []
     checked = list(dict.fromkeys(certificates))[:MAX_CHECKED]
     known = {der for der in checked if known_issuer(der)}
-    loaded = {der: _load(der) for der in checked}
+    loaded = {der: load_certificate(der) for der in checked}
     for _round in range(len(checked)):
         fresh = {
             der
             for der in checked
-            if der not in known and any(_issued(loaded[der], loaded[issuer]) for issuer in known)
+            if der not in known and any(is_issued_by(loaded[der], loaded[issuer]) for issuer in known)
         }
         if not fresh:
             break
@@ -91,7 +91,8 @@ def _unknown(certificates: Sequence[bytes], known_issuer: Callable[[bytes], bool
     return [der for der in dict.fromkeys(certificates) if der not in known]
 
 
-def _load(der: bytes) -> x509.Certificate | None:
+def load_certificate(der: bytes) -> x509.Certificate | None:
+    """Return a certificate, or ``None`` where its DER cannot be read."""
     try:
         certificate = x509.load_der_x509_certificate(der)
         certificate.subject.public_bytes()
@@ -101,7 +102,8 @@ def _load(der: bytes) -> x509.Certificate | None:
     return certificate
 
 
-def _issued(certificate: x509.Certificate | None, issuer: x509.Certificate | None) -> bool:
+def is_issued_by(certificate: x509.Certificate | None, issuer: x509.Certificate | None) -> bool:
+    """Tell whether an authority issued a certificate: by name, right to issue, and signature."""
     if certificate is None or issuer is None:
         return False
     try:

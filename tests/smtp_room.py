@@ -22,7 +22,7 @@ class ScriptedServer:
     ``script`` may also hold ``"GREETING"``, ``"END"`` (after the message) and a callable of the whole line.
     """
 
-    script: dict[str, str | None | Callable[[str], str | None]] = field(default_factory=dict)
+    script: dict[str, str | Callable[[str], str | None] | None] = field(default_factory=dict)
     extensions: tuple[str, ...] = EVERYTHING
     wires: list[bytes] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -158,7 +158,7 @@ async def smtp_room(
     *,
     accept: Callable[..., object] = pass_on,
     next_hop: NextHop | None = None,
-    script: dict[str, str | None | Callable[[str], str | None]] | None = None,
+    script: dict[str, str | Callable[[str], str | None] | None] | None = None,
     extensions: tuple[str, ...] = EVERYTHING,
     hop_settings: dict[str, float] | None = None,
     **settings: object,

@@ -78,7 +78,7 @@ class OpenRelayError(ValueError):
 
 def check_not_open(host: str, settings: SmtpSettings) -> None:
     """Raise ``OpenRelayError`` where strangers could reach the door and nothing says whose mail it takes."""
-    if settings.clients or settings.recipient_domains:
+    if settings.recipient_domains or any(not network.is_loopback for network in settings.clients):
         return
     try:
         is_loopback = ip_address(host.strip("[]")).is_loopback
@@ -476,7 +476,7 @@ class SmtpSession(SMTP):
         settings = self.door.settings
         if not settings.clients and not settings.recipient_domains:
             return True  # loopback only, see check_not_open
-        if _contains(settings.clients, self.client_address):
+        if _contains(settings.clients, self.peer):  # whoever speaks for others has let them in already
             return True
         local_part, _, domain = recipient.rpartition("@")
         if not local_part and domain.lower() == "postmaster":

@@ -1,0 +1,72 @@
+"""Building: makes adapters and endpoints out of settings."""
+
+from __future__ import annotations
+
+from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
+from mailveil.adapters.maildir import Maildir, MaildirNextHop
+from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
+from mailveil.adapters.originals import OriginalStore, load_key
+from mailveil.adapters.workers import WorkerPool
+from mailveil.config import Settings, engine_settings
+from mailveil.core.copyaddress import CopyAddresses
+from mailveil.endpoints.smtp import SmtpSettings
+from mailveil.ports import NextHop
+
+MAX_TRANSACTIONS_FOR_A_WORKER = 4
+
+
+def build_next_hop(settings: Settings) -> NextHop:
+    """Return the next hop, or the local Maildir where there is none."""
+    hop = settings.gateway.next_hop
+    if hop is None:
+        return MaildirNextHop(Maildir(settings.local_maildir))
+    return SmtpNextHop(
+        NextHopSettings(hop.host, hop.port, settings.hostname, timeout_s=settings.gateway.timeout_s)
+    )
+
+
+def smtp_settings(settings: Settings) -> SmtpSettings:
+    """Return the settings of the SMTP door."""
+    gateway = settings.gateway
+    return SmtpSettings(
+        hostname=settings.hostname,
+        clients=gateway.clients,
+        recipient_domains=frozenset(gateway.recipient_domains),
+        trusted_peers=gateway.trusted_peers,
+        max_message_bytes=gateway.max_message_bytes,
+        max_connections=gateway.max_connections,
+        max_transactions=settings.processes * MAX_TRANSACTIONS_FOR_A_WORKER,
+        timeout_s=gateway.timeout_s,
+    )
+
+
+def build_store(settings: Settings) -> SqliteCopyStore:
+    """Return the copy store; it is opened when first needed."""
+    return SqliteCopyStore(
+        StoreSettings(
+            directory=settings.directory / "copies",
+            retention_days=settings.copies.retention_days,
+            max_store_bytes=settings.copies.max_store_bytes,
+        )
+    )
+
+
+def build_addresses(settings: Settings) -> CopyAddresses:
+    """Return what makes and verifies the addresses of hosted copies. Raises ``OriginalError``."""
+    return CopyAddresses(settings.copies_url, load_key(settings.copies_key_file))
+
+
+def build_engine(settings: Settings) -> WorkerPool:
+    """Return the worker processes. Raises ``OriginalError`` for the key of the copies' addresses."""
+    return WorkerPool(
+        engine_settings(settings, load_key(settings.copies_key_file)),
+        processes=settings.processes,
+        max_bytes=settings.workers.max_bytes,
+        timeout_s=settings.workers.timeout_s,
+    )
+
+
+def build_originals(settings: Settings) -> OriginalStore:
+    """Return the store of originals. Raises ``OriginalError``."""
+    key = load_key(settings.directory / "originals.key")
+    return OriginalStore(settings.directory / "originals", key, settings.policy.originals_days)

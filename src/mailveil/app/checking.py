@@ -1,0 +1,159 @@
+"""Checking: tries out what the settings say and tells what each listener and next hop answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mailveil.app.building import build_next_hop, smtp_settings
+from mailveil.app.recipes import is_visible_to_readers
+from mailveil.config import Settings
+from mailveil.config.values import Endpoint
+from mailveil.endpoints.smtp import OpenRelayError, check_not_open
+from mailveil.gateway import CopyMode
+
+ANSWER_TIMEOUT_S = 5.0
+
+
+class Outcome(StrEnum):
+    """How a check went."""
+
+    GOOD = "good"
+    NOTICE = "notice"  # works, but an administrator should know
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing that was tried, and what came of it."""
+
+    name: str
+    outcome: Outcome
+    text: str
+
+
+async def check(settings: Settings) -> list[CheckResult]:
+    """Try out what the settings say; sends no message and contacts no origin."""
+    return [
+        _storage(settings),
+        _relaying(settings),
+        await _next_hop(settings),
+        *[await _listener(name, settings) for name in ("gateway", "copies", "status")],
+        _copies(settings),
+        _status(settings),
+        _fetching(settings),
+    ]
+
+
+def _storage(settings: Settings) -> CheckResult:
+    directory = settings.directory
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        return CheckResult("storage", Outcome.BAD, f"{directory}: {error.strerror} ([storage] directory)")
+    free = os.statvfs(directory)
+    gigabytes = free.f_bavail * free.f_frsize / 1e9
+    outcome = Outcome.GOOD if gigabytes >= 1 else Outcome.NOTICE
+    return CheckResult("storage", outcome, f"{directory} is writable, {gigabytes:.1f} GB free")
+
+
+def _relaying(settings: Settings) -> CheckResult:
+    try:
+        check_not_open(settings.gateway.listen.host, smtp_settings(settings))
+    except OpenRelayError as error:
+        return CheckResult("relaying", Outcome.BAD, str(error))
+    domains = ", ".join(settings.gateway.recipient_domains)
+    clients = ", ".join(str(network) for network in settings.gateway.clients)
+    taken = f"anybody may send to {domains}" if domains else "nobody else may send"
+    return CheckResult("relaying", Outcome.GOOD, f"{clients or 'nobody'} may send to any recipient, {taken}")
+
+
+async def _next_hop(settings: Settings) -> CheckResult:
+    hop = build_next_hop(settings)
+    reply = await hop.check()
+    await hop.close()
+    outcome = Outcome.GOOD if reply.is_positive else Outcome.BAD
+    if reply.is_positive and settings.gateway.next_hop is None:
+        text = f"none is set: mail is kept in {hop.name}"
+        return CheckResult("next hop", Outcome.NOTICE, text)
+    return CheckResult("next hop", outcome, f"{hop.name} answers {str(reply).splitlines()[0]}")
+
+
+async def _listener(name: str, settings: Settings) -> CheckResult:
+    listen: Endpoint = getattr(settings, name).listen
+    request = b"" if name == "gateway" else f"GET /healthz HTTP/1.1\r\nHost: {listen}\r\n\r\n".encode()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, listen.port)
+            try:
+                writer.write(request)
+                line = (await reader.readline()).decode("utf-8", "replace").strip()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return _free(name, listen)
+    return _judge_answer(name, listen, line)
+
+
+def _judge_answer(name: str, listen: Endpoint, line: str) -> CheckResult:
+    expected = {
+        "gateway": line.startswith("220 ") and "mailveil" in line,
+        "copies": line.startswith("HTTP/1.1 404"),
+        "status": line.startswith("HTTP/1.1 200"),
+    }[name]
+    shown = "".join(c for c in line[:120] if c.isprintable())
+    if expected:
+        return CheckResult(name, Outcome.GOOD, f"{listen} answers {shown}")
+    text = f"{listen} is taken by something else, which answers {shown!r} ([{name}] listen)"
+    return CheckResult(name, Outcome.BAD, text)
+
+
+def _free(name: str, listen: Endpoint) -> CheckResult:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((listen.host, listen.port))
+        except OSError as error:
+            text = f"{listen} cannot be listened on: {error.strerror} ([{name}] listen)"
+            return CheckResult(name, Outcome.BAD, text)
+    return CheckResult(name, Outcome.NOTICE, f"{listen} is free; nothing runs there now")
+
+
+def _copies(settings: Settings) -> CheckResult:
+    if settings.copies.mode is not CopyMode.HOSTED:
+        return CheckResult(
+            "copies", Outcome.GOOD, f"mode is {settings.copies.mode}: no reader needs the listener"
+        )
+    if not is_visible_to_readers(settings):
+        text = (
+            f"readers are given {settings.copies_url}, which phones and other machines cannot reach; set "
+            '[copies] public_url = "https://…"'
+        )
+        return CheckResult("copies", Outcome.NOTICE, text)
+    return CheckResult("copies", Outcome.GOOD, f"readers are given {settings.copies_url}")
+
+
+def _status(settings: Settings) -> CheckResult:
+    if settings.status.listen.is_loopback:
+        return CheckResult("status", Outcome.GOOD, f"only this machine reaches {settings.status_url}")
+    text = f"{settings.status.listen} asks for no password; keep strangers away from it"
+    return CheckResult("status", Outcome.NOTICE, text)
+
+
+def _fetching(settings: Settings) -> CheckResult:
+    if not settings.fetch.enabled:
+        return CheckResult(
+            "fetching", Outcome.GOOD, "off: no origin is ever contacted, copies are placeholders"
+        )
+    if settings.fetch.proxy:
+        return CheckResult("fetching", Outcome.GOOD, f"origins see {settings.fetch.proxy}")
+    text = "origins see the address of this machine, once for each copy; [fetch] proxy hides it"
+    return CheckResult("fetching", Outcome.NOTICE, text)

@@ -1,0 +1,72 @@
+"""Recipes: what start-up prints for an administrator to paste."""
+
+from __future__ import annotations
+
+from mailveil.config import Settings
+from mailveil.config.values import Endpoint
+
+REINJECTION = Endpoint("127.0.0.1", 10026)
+
+
+def reinjection_of(settings: Settings) -> Endpoint:
+    """Return where Postfix takes mail back: the next hop, if that is on this machine already."""
+    hop = settings.gateway.next_hop
+    if hop is not None and hop.port != 25:
+        endpoint = Endpoint(hop.host, hop.port)
+        if endpoint.is_loopback:
+            return endpoint
+    return REINJECTION
+
+
+def postfix_recipe(settings: Settings) -> str:
+    """Return the commands that put mailveil behind a Postfix on this machine, as its content filter.
+
+    https://www.postfix.org/FILTER_README.html: mail from port 25 is queued, handed to us by SMTP and taken
+    back on a port of its own, which filters nothing again. Connections are by TCP, so that chrooted daemons
+    need nothing more; submission and local mail do not pass here at all. While mailveil does not answer,
+    mail stays in Postfix's queue.
+    """
+    listen, back = settings.gateway.listen, reinjection_of(settings)
+    ours = Endpoint("127.0.0.1", listen.port) if listen.is_wildcard else listen
+    host = f"[{ours.host}]:{ours.port}"
+    service = f"{back.host}:{back.port}/inet"
+    options = {
+        "content_filter": "",
+        "receive_override_options": "no_unknown_recipient_checks,no_header_body_checks,no_milters",
+        "smtpd_client_restrictions": "",
+        "smtpd_helo_restrictions": "",
+        "smtpd_sender_restrictions": "",
+        "smtpd_relay_restrictions": "permit_mynetworks,reject",
+        "smtpd_recipient_restrictions": "permit_mynetworks,reject",
+        "smtpd_data_restrictions": "",
+        "smtpd_end_of_data_restrictions": "",
+        "mynetworks": "127.0.0.0/8,[::1]/128",
+        "smtpd_authorized_xforward_hosts": "127.0.0.0/8,[::1]/128",
+    }
+    lines = [
+        "# 1. mailveil gives mail back to Postfix; in mailveil.toml:",
+        "#      [gateway]",
+        f'#      next_hop = "smtp://{back}"',
+        "# 2. Postfix, as root (where postscreen has port 25, write smtpd/pass instead of smtp/inet):",
+        'postconf -M mailveil/unix="mailveil unix - - n - 10 smtp"',
+        "postconf -P mailveil/unix/smtp_send_xforward_command=yes",
+        "postconf -P mailveil/unix/disable_mime_output_conversion=yes",
+        f'postconf -M {service}="{back.host}:{back.port} inet n - n - - smtpd"',
+        *(f"postconf -P '{service}/{name}={value}'" for name, value in options.items()),
+        f"postconf -P 'smtp/inet/content_filter=mailveil:{host}'",
+        "postfix reload",
+        "# To take it out again: postconf -PX smtp/inet/content_filter && postfix reload",
+    ]
+    return "\n".join(lines)
+
+
+def trial_command(settings: Settings, program: str) -> str:
+    """Return the command that sends the message to try the gateway with."""
+    listen = settings.gateway.listen
+    host = "127.0.0.1" if listen.host == "0.0.0.0" else "::1" if listen.host == "::" else listen.host  # noqa: S104
+    return f"{program} try --server {Endpoint(host, listen.port)}"
+
+
+def is_visible_to_readers(settings: Settings) -> bool:
+    """Tell whether readers' clients elsewhere could reach the copies server under its public name."""
+    return settings.copies.public_url.startswith("https://")

@@ -1,0 +1,337 @@
+"""Serving: starts the roles of this process, says what listens where, and ends them without losing mail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from mailveil import __version__
+from mailveil.adapters.copystore import SqliteCopyStore
+from mailveil.adapters.deliveries import SqliteJournal
+from mailveil.adapters.maildir import MaildirNextHop
+from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.app.building import (
+    build_addresses,
+    build_engine,
+    build_next_hop,
+    build_originals,
+    build_store,
+    smtp_settings,
+)
+from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
+from mailveil.config import Settings
+from mailveil.config.values import Endpoint, public_host
+from mailveil.endpoints.smtp import OpenRelayError, SmtpDoor
+from mailveil.endpoints.web.copies import CopiesServer
+from mailveil.endpoints.web.listener import HttpListener
+from mailveil.endpoints.web.status import Listening, StatusFacts, StatusPage
+from mailveil.gateway import CopyMode, Gateway
+from mailveil.ports import UnavailableError
+
+log = logging.getLogger("mailveil.app")
+SHUTDOWN_GRACE_S = 30.0
+HOUSEKEEPING_S = 3600.0
+
+
+class Role(StrEnum):
+    """What a process can do."""
+
+    GATEWAY = "gateway"
+    COPIES = "copies"
+    FETCHER = "fetcher"
+    STATUS = "status"
+
+
+ALL_ROLES = frozenset(Role)
+PURPOSES = {
+    Role.GATEWAY: "takes mail by SMTP and makes it silent",
+    Role.COPIES: "serves safe copies to readers' mail clients",
+    Role.STATUS: "this machine's administrators look here",
+}
+
+
+class StartError(Exception):
+    """The process cannot start; the text names the setting and what to do."""
+
+
+class SystemClock:
+    """Wall-clock time (ports.Clock)."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+
+@dataclass(slots=True)
+class _Running:
+    """What has been started, in the order in which it has to end."""
+
+    settings: Settings
+    roles: Collection[Role]
+    store: SqliteCopyStore
+    journal: SqliteJournal
+    originals: OriginalStore
+    ports: dict[Role, Endpoint] = field(default_factory=dict)
+    endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+async def serve(
+    settings: Settings,
+    roles: Collection[Role] = ALL_ROLES,
+    *,
+    say: Callable[[str], None] = print,
+    started: Callable[[dict[Role, Endpoint]], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run the roles until SIGTERM or SIGINT, or until ``stop`` is set.
+
+    ``started`` is told which addresses are listened on. Raises ``StartError`` where something cannot start;
+    then nothing keeps running.
+    """
+    _check_names(settings, roles)
+    stop = stop or asyncio.Event()
+    running = _prepare(settings, roles)
+    try:
+        await _start(running)
+        for line in _announcement(running):
+            say(line)
+        if started is not None:
+            started(dict(running.ports))
+        with _signals(stop):
+            await stop.wait()
+        log.info("stopping: messages under way are finished first")
+    finally:
+        for ending in reversed(running.endings):
+            try:
+                await ending()
+            except Exception:
+                log.exception("could not be ended in order")
+        running.store.close()
+        running.journal.close()
+
+
+def _check_names(settings: Settings, roles: Collection[Role]) -> None:
+    """Refuse copies and status page under one name: a copy opened there would be a page of the other."""
+    if Role.COPIES in roles and Role.STATUS in roles:
+        name = public_host(settings.copies_url)
+        if name == public_host(settings.status_url):
+            raise StartError(
+                f"[copies] and [status] are both reached as {name}; give one of them another name"
+            )
+
+
+def _prepare(settings: Settings, roles: Collection[Role]) -> _Running:
+    try:
+        settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        originals = build_originals(settings)
+    except OSError as error:
+        raise StartError(f"[storage] directory = {settings.directory}: {error.strerror}") from error
+    except OriginalError as error:
+        raise StartError(str(error)) from error
+    journal = SqliteJournal(settings.directory / "journal.sqlite3")
+    return _Running(settings, roles, build_store(settings), journal, originals)
+
+
+async def _start(running: _Running) -> None:
+    try:
+        if Role.COPIES in running.roles:
+            await _start_copies(running)
+        if Role.STATUS in running.roles:
+            await _start_status(running)
+        if Role.GATEWAY in running.roles:  # last: mail only comes in once everything else is there
+            await _start_gateway(running)
+    except (OriginalError, OpenRelayError, RuntimeError) as error:
+        raise StartError(str(error)) from error
+    _start_housekeeping(running)
+
+
+async def _start_gateway(running: _Running) -> None:
+    settings = running.settings
+    next_hop = build_next_hop(settings)
+    engine = build_engine(settings)
+    gateway = Gateway(
+        engine=engine,
+        originals=OriginalKeeper(running.originals),
+        clock=SystemClock(),
+        store=running.store,
+        queue=running.store if settings.fetch.enabled else None,
+        journal=running.journal,
+    )
+    door = SmtpDoor(smtp_settings(settings), next_hop, gateway.accept)
+
+    async def end() -> None:
+        await door.stop(SHUTDOWN_GRACE_S)
+        await asyncio.to_thread(engine.close)
+
+    running.endings.append(end)
+    listen = settings.gateway.listen
+    await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
+    running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
+
+
+async def _start_copies(running: _Running) -> None:
+    server = CopiesServer(running.store, build_addresses(running.settings).is_token)
+    await _start_http(running, Role.COPIES, HttpListener(server))
+
+
+async def _start_status(running: _Running) -> None:
+    settings = running.settings
+    next_hop = build_next_hop(settings)
+    mailbox = next_hop.maildir if isinstance(next_hop, MaildirNextHop) else None
+    ports = _expected_ports(running)
+    facts = StatusFacts(
+        version=__version__,
+        listening=tuple(
+            Listening(str(role), str(endpoint), PURPOSES[role]) for role, endpoint in sorted(ports.items())
+        ),
+        next_hop=next_hop.name,
+        copies_url=settings.copies_url,
+        copies_mode=str(settings.copies.mode),
+        fetching=settings.fetch.enabled,
+        try_command=trial_command(settings, program()),
+        postfix_recipe=postfix_recipe(settings),
+        directory=str(settings.directory),
+        host_names=_host_names(settings),
+        warnings=tuple(_warnings(running)),
+    )
+    page = StatusPage(facts, running.journal, running.store, mailbox)
+    await _start_http(running, Role.STATUS, HttpListener(page.application()))
+
+
+async def _start_http(running: _Running, role: Role, listener: HttpListener) -> None:
+    listen: Endpoint = getattr(running.settings, role).listen
+    await _listen(running.settings, role, listener.start(listen.host, listen.port))
+    running.endings.append(listener.stop)
+    running.ports[role] = Endpoint(listen.host, listener.port)
+
+
+async def _listen(settings: Settings, role: Role, starting: Awaitable[None]) -> None:
+    try:
+        await starting
+    except OSError as error:
+        listen: Endpoint = getattr(settings, role).listen
+        reason = {
+            errno.EADDRINUSE: "another program listens there already",
+            errno.EACCES: "ports below 1024 need a privilege (systemd: CAP_NET_BIND_SERVICE)",
+            errno.EADDRNOTAVAIL: "this machine has no such address",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise StartError(
+            f'[{role}] listen = "{listen}" (from {settings.origins[f"{role}.listen"]}): {reason}. '
+            f"Choose another in the configuration file or with MAILVEIL_{role.upper()}__LISTEN."
+        ) from error
+
+
+def _expected_ports(running: _Running) -> dict[Role, Endpoint]:
+    """Return what this process listens on, as far as it is known before it is listened on."""
+    roles = [role for role in (Role.GATEWAY, Role.COPIES, Role.STATUS) if role in running.roles]
+    return {role: running.ports.get(role) or getattr(running.settings, role).listen for role in roles}
+
+
+def _host_names(settings: Settings) -> frozenset[str]:
+    names = {settings.status.listen.host, public_host(settings.status_url)}
+    if settings.status.listen.is_loopback:
+        names |= {"localhost", "127.0.0.1", "::1"}
+    return frozenset(names - {"", "0.0.0.0", "::"})  # noqa: S104
+
+
+def _start_housekeeping(running: _Running) -> None:
+    async def housekeeping() -> None:
+        while True:
+            try:
+                gone = await running.store.expire(time.time())
+                kept = await asyncio.to_thread(running.originals.expire)
+                if gone or kept:
+                    log.info("expired %d copies and %d originals", gone, kept)
+            except (UnavailableError, OriginalError, OSError) as error:
+                log.warning("could not expire what is old: %s", error)
+            await asyncio.sleep(HOUSEKEEPING_S)
+
+    task = asyncio.get_running_loop().create_task(housekeeping())
+
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    running.endings.append(end)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set ``stop`` on the first SIGTERM or SIGINT; the second one has its usual effect, for the impatient."""
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+
+    def first() -> None:
+        stop.set()
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        for number in handled:
+            loop.add_signal_handler(number, first)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+def program() -> str:
+    """Return how this program was called, for commands to paste."""
+    called = Path(sys.argv[0])
+    if called.name != "mailveil":
+        return f"{sys.executable} -m mailveil"
+    with contextlib.suppress(ValueError):
+        return str(called.absolute().relative_to(Path.cwd()))
+    return str(called)
+
+
+def _warnings(running: _Running) -> list[str]:
+    settings = running.settings
+    found = []
+    if (
+        settings.copies.mode is CopyMode.HOSTED
+        and settings.gateway.next_hop
+        and not is_visible_to_readers(settings)
+    ):
+        found.append(
+            f"Readers are given {settings.copies_url}, which phones and other machines cannot reach. "
+            'Set [copies] public_url = "https://…".'
+        )
+    if settings.fetch.enabled and Role.FETCHER in running.roles and not settings.fetch.proxy:
+        found.append("Safe copies are fetched from this machine's own address; [fetch] proxy hides it.")
+    if Role.STATUS in running.roles and not settings.status.listen.is_loopback:
+        found.append(
+            f"The status page on {settings.status.listen} asks for no password; keep strangers away from it."
+        )
+    return found
+
+
+def _announcement(running: _Running) -> list[str]:
+    settings = running.settings
+    lines = [f"mailveil {__version__}"]
+    for role in (Role.GATEWAY, Role.COPIES, Role.STATUS):
+        if endpoint := running.ports.get(role):
+            scheme = "smtp" if role is Role.GATEWAY else "http"
+            lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
+    if Role.GATEWAY in running.roles:
+        lines.append(f"  next hop {build_next_hop(settings).name}")
+    lines.append(f"  storage  {settings.directory}")
+    lines += [f"  note: {warning}" for warning in _warnings(running)]
+    if Role.GATEWAY in running.roles:
+        lines += ["", "Try it:", f"  {trial_command(settings, program())}"]
+        if Role.STATUS in running.roles:
+            lines += [f"and look at {settings.status_url}/"]
+        lines += ["", "Behind Postfix:", *(f"  {line}" for line in postfix_recipe(settings).splitlines())]
+    return lines

@@ -34,7 +34,8 @@ RECEIPT_FIELDS: Final = frozenset(
         "x-receipt-to", "x-return-receipt-to",
     }
 )  # fmt: skip
-# Pictures of the sender by address. MessageFaces and Apple Mail read the first four, web mailers the others.
+# Pictures of the sender by address. MessageFaces for Thunderbird reads Face, X-Face, X-Image-URL, X-Face-URL
+# and Face-URL; the others are their kin.
 IMAGE_FIELDS: Final = frozenset(
     {
         "avatar", "avatar-url", "face", "face-url", "image-url", "picture-url", "x-avatar", "x-avatar-url",
@@ -43,7 +44,7 @@ IMAGE_FIELDS: Final = frozenset(
     }
 )  # fmt: skip
 # An attachment that lies elsewhere: on opening, Thunderbird asks that place, a share included, for its size
-# (CVE-2025-3522).
+# (CVE-2025-3522, Mozilla Foundation Security Advisory 2025-26).
 DETACHED_FIELDS: Final = frozenset({"x-mozilla-external-attachment-url"})
 BIMI_FIELDS: Final = frozenset({"bimi-location"})
 BASE_FIELDS: Final[Mapping[str, Vector]] = {

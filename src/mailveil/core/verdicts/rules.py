@@ -24,8 +24,8 @@ from mailveil.core.verdicts.appearance import appearance_of
 from mailveil.core.verdicts.operators import ASSET_HOSTS, Shape, find_operator, operator_of
 from mailveil.core.verdicts.types import Finding, Kind, MessageContext, Risk, Signal, Verdict
 
-# Natural logarithms of odds. Chosen by hand from what each fact means, then moderately tuned on the training
-# half of a labelled corpus (docs/verdicts.md); a trained model takes their place.
+# Natural logarithms of odds. Chosen by hand from what each fact means, then moderately tuned on a labelled
+# corpus (docs/verdicts.md); a trained model takes their place.
 BIAS: Final = -2.6
 WEIGHTS: Final[Mapping[Signal, float]] = {
     Signal.PIXEL_1X1: 2.6,

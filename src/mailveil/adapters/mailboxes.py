@@ -11,7 +11,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -182,18 +182,23 @@ def too_large(max_bytes: int) -> str:
     return f"larger than {max_bytes:,} bytes (gateway.max_message_bytes)"
 
 
-def read_mbox(file: BinaryIO, path: str, max_bytes: int) -> Iterator[Stored | Unreadable]:
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file, long ones in pieces, so that memory stays bounded."""
+    return iter(lambda: file.readline(SNIFFED_BYTES), b"")
+
+
+def read_mbox(lines: Iterable[bytes], path: str, max_bytes: int) -> Iterator[Stored | Unreadable]:
     """Yield the messages of an mbox one by one, labelled ``path#1``, ``path#2`` …
 
-    A message begins at a line ``From `` that a header field follows and that stands at the beginning, after an
-    empty line, or elsewhere if it has a time and a year (some writers forget the empty line). Time is linear in
-    the length, memory bounded by ``max_bytes``. ``before``, ``raw`` and ``after`` of all that is yielded make up
-    the file. Raises OSError.
+    ``lines`` are those of ``lines_of``. A message begins at a line ``From `` that a header field follows and
+    that stands at the beginning, after an empty line, or elsewhere if it has a time and a year (some writers
+    forget the empty line). Time is linear in the length, memory bounded by ``max_bytes``. ``before``, ``raw``
+    and ``after`` of all that is yielded make up the file. Raises OSError.
     """
     entry = _Entry(path, 0, max_bytes)
     candidate = b""
     after_empty = at_line_start = True
-    while line := file.readline(SNIFFED_BYTES):
+    for line in lines:
         if candidate:
             if FIELD_START.match(line) or line.startswith(b">From "):
                 if entry.number or entry.size:
@@ -260,7 +265,9 @@ def split_readings(stored: Stored) -> list[Stored]:
         return []
     whole = (stored.before or b"From - Thu Jan  1 00:00:00 1970\n") + stored.raw
     pieces = [
-        each for each in read_mbox(io.BytesIO(whole), stored.path, len(whole)) if isinstance(each, Stored)
+        each
+        for each in read_mbox(lines_of(io.BytesIO(whole)), stored.path, len(whole))
+        if isinstance(each, Stored)
     ]
     if len(pieces) < 2:
         return []

@@ -12,24 +12,32 @@ from typing import BinaryIO
 
 
 @contextmanager
-def new_file(path: Path, like: os.stat_result) -> Iterator[BinaryIO]:
-    """Open a file beside ``path`` that takes its place once the block ends well. Raises OSError."""
+def new_file(path: Path, like: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Open a file beside ``path`` that takes its place once the block ends well. Raises OSError.
+
+    It has mode, owner and time of ``like``; without that, it is its owner's alone.
+    """
     descriptor, name = tempfile.mkstemp(prefix=".mailveil-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            if os.geteuid() == 0:
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(file.fileno(), like.st_mode & 0o777)
-            os.utime(file.fileno(), ns=(like.st_atime_ns, like.st_mtime_ns))
+            if like is not None:
+                _resemble(file.fileno(), like)
         os.replace(name, path)  # noqa: PTH105 - the name is text already
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def write_file(path: Path, content: bytes, like: os.stat_result) -> None:
+def _resemble(descriptor: int, like: os.stat_result) -> None:
+    if os.geteuid() == 0:
+        os.fchown(descriptor, like.st_uid, like.st_gid)
+    os.fchmod(descriptor, like.st_mode & 0o777)
+    os.utime(descriptor, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+def write_file(path: Path, content: bytes, like: os.stat_result | None) -> None:
     """Write a file whole or not at all. Raises OSError."""
     with new_file(path, like) as file:
         file.write(content)

@@ -115,7 +115,8 @@ def _describe(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__
-    return f"{type(error).__name__} in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    last = frames[-1]
+    return f"{type(error).__name__} in {last.name}, {Path(last.filename).name}:{last.lineno}"
 
 
 def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:

@@ -7,12 +7,13 @@ import re
 import tomllib
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mailveil.adapters.authorities import read_authorities
 from mailveil.config.settings import AREAS, TYPES, Settings
 from mailveil.config.values import (
     Endpoint,
@@ -74,14 +75,24 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     return settings
 
 
-def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """Return ``(area, name, value as TOML, origin)`` of every setting in force."""
-    return [
-        (area, each.name, write_value(getattr(getattr(settings, area), each.name)),
-         settings.origins[f"{area}.{each.name}"])
-        for area, kind in AREAS.items()
-        for each in fields(kind)
-    ]  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """A setting in force: its value as TOML, and the file and line or variable that it comes from."""
+
+    area: str
+    name: str
+    value: str
+    origin: str
+
+
+def describe(settings: Settings) -> list[SettingInForce]:
+    """Return every setting in force."""
+    found: list[SettingInForce] = []
+    for area, kind in AREAS.items():
+        for each in fields(kind):
+            value = write_value(getattr(getattr(settings, area), each.name))
+            found.append(SettingInForce(area, each.name, value, settings.origins[f"{area}.{each.name}"]))
+    return found
 
 
 def engine_settings(
@@ -105,6 +116,7 @@ def engine_settings(
         ),
         mode=mode or settings.copies.mode,
         addresses=CopyAddresses(copies_url or settings.copies_url, key),
+        authorities=read_authorities(),
     )
 
 

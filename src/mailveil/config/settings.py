@@ -56,6 +56,8 @@ class GatewaySettings:
     max_message_bytes: int = whole(1024)
     max_connections: int = whole(1, 100_000)
     timeout_s: int = whole(1, 86_400)
+    clients: tuple[IPv4Network | IPv6Network, ...]
+    recipient_domains: tuple[str, ...]
     trusted_peers: tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -99,6 +101,7 @@ class PolicyChoices:
     protect_local: bool
     signed_mail: SignedMail
     originals_days: int = whole(1, 36_500)
+    originals_max_bytes: int = whole(1_000_000)
     trackers: Substitute
     content: Substitute
     disable_attached_scripts: bool

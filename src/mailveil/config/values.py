@@ -63,9 +63,10 @@ def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
     if kind is int:
         return _read_number(value, bounds)
     if typing.get_origin(kind) is tuple:
+        read = read_domain if typing.get_args(kind)[0] is str else read_network
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ValueError('must be a list of texts, such as ["127.0.0.1", "10.0.0.0/8"]')
-        return tuple(read_network(each) for each in value)
+            raise ValueError("must be a list of texts in quotes, such as " + EXAMPLES[read])
+        return tuple(read(each) for each in value)
     if not isinstance(value, str):
         raise ValueError("must be text in quotes")
     if not value.isprintable():
@@ -154,6 +155,13 @@ def read_network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(f'"{text}" is no IP address or network, such as "192.0.2.0/24"') from None
 
 
+def read_domain(text: str) -> str:
+    """Read a domain name; raise ValueError otherwise."""
+    if not re.fullmatch(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError(f'"{text}" is no domain name, such as "example.org" (write IDNs as xn--…)')
+    return text.lower()
+
+
 def public_host(url: str) -> str:
     """Return the host name of a public URL in lower case, or ``""`` where it is no plain http(s) origin."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url or "@" in url:
@@ -168,4 +176,5 @@ def public_host(url: str) -> str:
     return (parts.hostname or "").rstrip(".")
 
 
+EXAMPLES: Mapping[Any, str] = {read_domain: '["example.org"]', read_network: '["127.0.0.1", "10.0.0.0/8"]'}
 READERS: Mapping[Any, Callable[[str], Any]] = {Endpoint: read_endpoint, NextHop | None: read_next_hop}

@@ -1,0 +1,315 @@
+"""The command line: what can be asked for, and nothing of how it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mailveil import __version__
+
+if TYPE_CHECKING:
+    from mailveil.config import Settings
+
+INTERRUPTED = 130
+UNUSABLE = 2
+TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h
+FAIL_ON = ("tracker", "remote", "risk=low", "risk=medium", "risk=high")
+MODES = ("hosted", "embedded", "none")
+ROLES = ("gateway", "copies", "fetcher", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What precedes the command."""
+
+    configuration: str = ""
+
+    def settings(self) -> Settings:
+        """Load the settings; end the program where they cannot be used."""
+        from mailveil.config import SettingsError, find_file, load
+
+        try:
+            return load(find_file(self.configuration))
+        except SettingsError as error:
+            end(str(error))
+
+
+def end(reason: str, code: int = UNUSABLE) -> NoReturn:
+    """Complain and end the program."""
+    from mailveil.commands.terminal import complain
+
+    for line in reason.splitlines():
+        complain(line)
+    raise SystemExit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mailveil", message="%(prog)s %(version)s")
+@click.option("--config", "configuration", metavar="FILE", default="", help="Configuration file (TOML).")
+@click.pass_context
+def program(context: click.Context, configuration: str) -> None:
+    """Stop e-mail spy trackers before they reach an inbox.
+
+    Every setting stands, with its default, in what `mailveil config --default` prints.
+    """
+    context.obj = Invocation(configuration)
+
+
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1, 1024), default=None, help="Worker processes [default: all cores]."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each message.")
+
+
+@program.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@json_option
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(FAIL_ON),
+    help="Exit with 1 if a message has it. May be given more than once.",
+)
+@click.option("--all", "show_all", is_flag=True, help="List every message with remote content.")
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Ask the DNS to which names hosts lead. Their operators may see these questions.",
+)
+@jobs_option
+@click.pass_obj
+def scan(
+    invocation: Invocation,
+    *,
+    paths: tuple[str, ...],
+    as_json: bool,
+    fail_on: tuple[str, ...],
+    show_all: bool,
+    online: bool,
+    jobs: int | None,
+) -> int:
+    """Report every remote reference of mail and contact nobody.
+
+    PATH is a message, an mbox, a Maildir, a folder of any of them, or - for standard input.
+
+    Exit code: 0; 1 where --fail-on matched; 2 where something could not be read.
+    """
+    from mailveil.commands.scan import ScanRequest, scan
+
+    request = ScanRequest(
+        paths=paths,
+        as_json=as_json,
+        fail_on=widen(fail_on),
+        online=online,
+        jobs=jobs or 0,
+        show_all=show_all,
+    )
+    return scan(request, invocation.settings())
+
+
+def widen(fail_on: Sequence[str]) -> frozenset[str]:
+    """Return what ``--fail-on`` means: a level of risk stands for itself and all above it."""
+    levels = [each for each in FAIL_ON if each.startswith("risk=")]
+    wanted = set(fail_on)
+    for number, level in enumerate(levels):
+        if level in fail_on:
+            wanted.update(levels[number:])
+    return frozenset(wanted)
+
+
+@program.command()
+@click.argument("source", default="-", metavar="[IN]")
+@click.option("-o", "--output", default="", metavar="OUT", help="Where the cleaned mail goes [default: -].")
+@click.option("--copies", type=click.Choice(MODES), default=None, help="How safe copies reach the reader.")
+@click.option("--copies-url", default="", metavar="URL", help="The copies server as readers reach it.")
+@click.option("--fetch/--no-fetch", default=False, help="Make the safe copies now [default: placeholders].")
+@click.option("-y", "--yes", "assume_yes", is_flag=True, help="Contact origins without asking first.")
+@click.option("-f", "--force", is_flag=True, help="Write over what is there already.")
+@json_option
+@jobs_option
+@click.pass_obj
+def clean(
+    invocation: Invocation,
+    *,
+    source: str,
+    output: str,
+    copies: str | None,
+    copies_url: str,
+    fetch: bool,
+    assume_yes: bool,
+    force: bool,
+    as_json: bool,
+    jobs: int | None,
+) -> int:
+    """Write mail anew without any remote reference; every other byte stays.
+
+    IN is a message, an mbox, a Maildir, a folder, or - (the default) for one message on standard input. OUT
+    becomes the same kind of thing; files without mail are copied as they are.
+
+    Exit code: 0; 1 where a message could not be cleaned and was left out; 2 where nothing could be done.
+    From standard input it is 75 whatever went wrong, with nothing on standard output: the mail server keeps
+    the message and tries again.
+    """
+    from mailveil.commands.clean import CleanRequest, clean
+    from mailveil.gateway import CopyMode
+
+    if not output and source != "-":
+        raise click.UsageError("name the output with -o OUT")
+    request = CleanRequest(
+        source=source,
+        output=output or "-",
+        mode=CopyMode(copies) if copies else None,
+        copies_url=copies_url,
+        fetch=fetch,
+        assume_yes=assume_yes,
+        as_json=as_json,
+        jobs=jobs or 0,
+        force=force,
+    )
+    if source == "-":
+        with temporary_failure():
+            return clean(request, invocation.settings())
+    return clean(request, invocation.settings())
+
+
+@contextlib.contextmanager
+def temporary_failure() -> Any:
+    """Turn whatever goes wrong into the exit code that makes a mail server keep its message."""
+    from mailveil.commands.terminal import complain
+
+    try:
+        yield
+    except SystemExit as error:
+        raise SystemExit(TEMPORARY_FAILURE) from error
+    except Exception as error:
+        complain(f"unexpected {type(error).__name__}")
+        raise SystemExit(TEMPORARY_FAILURE) from error
+
+
+@program.command()
+@click.option("--role", "roles", default="", metavar="ROLE,...", help=f"Only some of {', '.join(ROLES)}.")
+@click.pass_obj
+def serve(invocation: Invocation, roles: str) -> int:
+    """Run the gateway with its copies server, fetcher and status page."""
+    from mailveil.app import Role, StartError, configure_logging, serve
+    from mailveil.config import SettingsError
+
+    named = [each.strip() for each in roles.split(",") if each.strip()] or list(ROLES)
+    for each in named:
+        if each not in ROLES:
+            raise click.BadParameter(f"{each!r} is none of {', '.join(ROLES)}", param_hint="--role")
+    settings = invocation.settings()
+    configure_logging(settings.log)
+    try:
+        asyncio.run(serve(settings, frozenset(Role(each) for each in named)))
+    except (StartError, SettingsError) as error:
+        end(str(error))
+    return 0
+
+
+@program.command()
+@click.pass_obj
+def check(invocation: Invocation) -> int:
+    """Validate the configuration and tell what each listener and next hop answers."""
+    from mailveil.app import Outcome, check
+    from mailveil.commands.terminal import printable
+    from mailveil.config import find_file
+
+    settings = invocation.settings()
+    source = find_file(invocation.configuration)
+    click.echo(f"configuration: {source or 'defaults'}")
+    results = asyncio.run(check(settings))
+    for each in results:
+        click.echo(f"{each.outcome:6}  {each.name}: {printable(each.text)}")
+    return 1 if any(each.outcome is Outcome.BAD for each in results) else 0
+
+
+@program.command(name="try")
+@click.option("--server", default="", metavar="HOST:PORT", help="The gateway [default: as configured].")
+@click.pass_obj
+def send(invocation: Invocation, server: str) -> int:
+    """Send a message full of trackers through the gateway, to see what becomes of it."""
+    from mailveil.app import send_trial
+    from mailveil.commands.terminal import printable
+    from mailveil.config.values import read_endpoint
+
+    settings = invocation.settings()
+    try:
+        endpoint = read_endpoint(server) if server else settings.gateway.listen
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--server") from error
+    reply = asyncio.run(send_trial(endpoint))
+    click.echo(f"{endpoint} answers {printable(str(reply))}")
+    if reply.is_positive:
+        click.echo(f"Look at {settings.status_url}/")
+    return 0 if reply.is_positive else 1
+
+
+@program.command()
+@click.argument("name", required=False, default="")
+@click.option("-o", "--output", default="-", metavar="FILE", help="Where it goes [default: standard output].")
+@click.pass_obj
+def release(invocation: Invocation, name: str, output: str) -> int:
+    """Bring back the original of a message that had to be changed; without NAME, list what is kept.
+
+    The original contains whatever made it dangerous. Open it where it can do no harm.
+    """
+    from mailveil.adapters.originals import OriginalError
+    from mailveil.commands.release import list_originals, release_original
+
+    settings = invocation.settings()
+    try:
+        return release_original(settings, name, output) if name else list_originals(settings)
+    except OriginalError as error:
+        end(str(error))
+
+
+@program.command()
+@click.option("--default", "show_default", is_flag=True, help="Print the commented file of all settings.")
+@click.pass_obj
+def config(invocation: Invocation, show_default: bool) -> int:
+    """Print the settings in force and where each of them comes from."""
+    from mailveil.config import default_text, describe
+
+    if show_default:
+        click.echo(default_text(), nl=False)
+        return 0
+    area = ""
+    for each in describe(invocation.settings()):
+        if each.area != area:
+            area = each.area
+            click.echo(f"\n[{area}]" if area != "gateway" else f"[{area}]")
+        click.echo(f"{f'{each.name} = {each.value}':<52} # {each.origin}")
+    return 0
+
+
+def main() -> None:
+    """Run the program; end quietly when interrupted or when nobody reads on."""
+    run(lambda: program.main(standalone_mode=False))
+
+
+def run(work: Callable[[], Any]) -> NoReturn:
+    """Run ``work`` and end the program with what it returns."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        raise SystemExit(INTERRUPTED) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Python would complain once more when it flushes what nobody takes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

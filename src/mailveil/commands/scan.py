@@ -1,0 +1,103 @@
+"""``mailveil scan``: report every remote reference of stored mail and contact nobody."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mailveil.adapters.mailboxes import Stored
+from mailveil.adapters.workerprocess import Failure, Job
+from mailveil.adapters.workers import WorkerPool
+from mailveil.commands.copies import copies_key
+from mailveil.commands.report import ScanReport, host_of
+from mailveil.commands.sources import Skipped, read_sources, total_bytes
+from mailveil.commands.terminal import complain, console, progress
+from mailveil.config import Settings, engine_settings
+from mailveil.gateway import CopyMode
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What the command line asked for. ``fail_on`` holds ``tracker``, ``remote`` and levels of risk."""
+
+    paths: tuple[str, ...]
+    as_json: bool = False
+    fail_on: frozenset[str] = frozenset()
+    online: bool = False
+    jobs: int = 0
+    show_all: bool = False
+
+
+def scan(request: ScanRequest, settings: Settings) -> int:
+    """Scan and print; return 0, 1 where ``fail_on`` matched, or 2 where something could not be read."""
+    report = ScanReport(keep_records=not request.as_json)
+    began = time.monotonic()
+    total = total_bytes(request.paths) if sys.stderr.isatty() else None
+    names = _open_names() if request.online else None
+    engine = engine_settings(settings, copies_key(settings, create=False), mode=CopyMode.NONE)
+    matched = False
+    with (
+        progress(total) as bar,
+        WorkerPool(
+            engine,
+            processes=request.jobs or settings.processes,
+            max_bytes=settings.workers.max_bytes,
+            timeout_s=settings.workers.timeout_s,
+        ) as pool,
+    ):
+        for job, result in pool.map(_jobs(request, settings, report)):
+            bar.advance(len(job.raw))
+            if isinstance(result, Failure):
+                complain(f"{job.path}: could not be examined: {result}")
+                report.failed += 1
+                continue
+            record = dict(result.record)
+            if names is not None:
+                _add_canonical_names(record, names)
+            matched = matched or matches(record, request.fail_on)
+            report.add(record)
+            if request.as_json:
+                print(json.dumps(record))
+    if names is not None:
+        names.close()
+    if not request.as_json:
+        report.print(console(), time.monotonic() - began, show_all=request.show_all)
+    return 2 if report.failed else 1 if matched else 0
+
+
+def _jobs(request: ScanRequest, settings: Settings, report: ScanReport) -> Iterator[Job[None]]:
+    for each in read_sources(request.paths, settings.gateway.max_message_bytes):
+        if isinstance(each, Stored):
+            yield Job(each.raw, None, each.path, deliver=False)
+        elif isinstance(each, Skipped):
+            report.skipped.append(each)
+        else:
+            complain(f"{each.path}: {each.reason}")
+            report.failed += 1
+
+
+def matches(record: dict[str, Any], fail_on: frozenset[str]) -> bool:
+    """Tell whether a message is one that ``--fail-on`` names."""
+    references = record["references"]
+    if "remote" in fail_on and references:
+        return True
+    if "tracker" in fail_on and any(each["verdict"] == "tracker" for each in references):
+        return True
+    return f"risk={record['risk']}" in fail_on
+
+
+def _open_names() -> Any:
+    from mailveil.adapters.canonicalnames import CanonicalNames
+
+    return CanonicalNames()
+
+
+def _add_canonical_names(record: dict[str, Any], names: Any) -> None:
+    hosts = {host for each in record["references"] if (host := host_of(each["url"]))}
+    found = names.look_up(hosts)
+    for each in record["references"]:
+        each["canonical_names"] = list(found.get(host_of(each["url"]), ()))

@@ -319,7 +319,7 @@ def _characters(data: bytes) -> str:
 def _media_type(attachment: _Attachment) -> str:
     """Return the type that an attachment's name calls for, as Windows opens it, or its declared type."""
     for name in reversed(attachment.names):
-        media_type = _MEDIA_TYPES.get(name.rpartition(".")[2].strip(" .").lower())
+        media_type = _MEDIA_TYPES.get(name.rstrip(" .\0").rpartition(".")[2].lower())
         if media_type is not None:
             return media_type
     return attachment.media_type or "application/octet-stream"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from email.utils import getaddresses, parseaddr
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from mailveil.core.copyaddress import CopyAddresses, content_id
@@ -26,8 +28,9 @@ from mailveil.core.policy import (
     direction_of,
     is_protected,
 )
+from mailveil.core.references.certificates import known_issuer_among
 from mailveil.core.references.search import SearchSettings, find_references
-from mailveil.core.references.types import Insertion, Media, Reference
+from mailveil.core.references.types import Insertion, Media, Reference, nothing_is_ours
 from mailveil.core.rewrite import (
     EmbeddedCopy,
     Replacement,
@@ -83,7 +86,7 @@ class EngineSettings:
     mode: CopyMode = CopyMode.NONE
     addresses: CopyAddresses | None = None
     content_id_domain: str = "mailveil.invalid"
-    known_issuers: frozenset[str] = frozenset()  # SHA-256 (hex) of trusted issuers' DER subject names
+    authorities: tuple[bytes, ...] = ()  # certificates (DER) of issuers that clients know without asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +203,9 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
     envelope = envelope or Envelope()
     message = parse_message(raw, settings.limits)
     addresses = settings.addresses
-    search_settings = SearchSettings(
-        limits=settings.limits,
-        known_issuer=lambda subject: hashlib.sha256(subject).hexdigest() in settings.known_issuers,
-    )
-    if addresses is not None:
-        search_settings = SearchSettings(settings.limits, addresses.is_ours, search_settings.known_issuer)
-    search = find_references(message, search_settings)
+    ours = nothing_is_ours if addresses is None else addresses.is_ours
+    issuers = known_issuers(settings.authorities)
+    search = find_references(message, SearchSettings(settings.limits, ours, issuers))
     references = unrepeated(search.findings.references)
     context = message_context(message, envelope, search.findings.linked)
     verdicts = judge(references, context)
@@ -274,14 +273,34 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
     for candidate in root.fields:
         fields.setdefault(candidate.name, candidate.value)
     return MessageContext(
-        sender=envelope.sender,
-        header_from=decode_header_text(root.field("from")),
-        recipients=envelope.recipients,
+        envelope_sender=envelope.sender,
+        header_from=parseaddr(root.field("from"))[1],
+        recipients=envelope.recipients or addressees(root),
         subject=decode_header_text(root.field("subject")),
         fields=fields,
         linked=frozenset(linked),
         size=len(message.source.data),
     )
+
+
+def addressees(root: Part) -> tuple[str, ...]:
+    """Return the addresses of the To, Cc and Delivered-To fields, at most 50, where there is no envelope."""
+    values = [field.value for field in root.fields if field.name in ("to", "cc", "delivered-to", "x-original-to")]
+    found = (address for _name, address in getaddresses(values[:10]))
+    return tuple(address for address in found if "@" in address)[:50]
+
+
+@lru_cache(maxsize=4)
+def known_issuers(authorities: tuple[bytes, ...]) -> Callable[[bytes], bool]:
+    """Return what tells of a certificate whether one of ``authorities`` issued it; loads them when first asked."""
+    loaded: list[Callable[[bytes], bool]] = []
+
+    def known_issuer(certificate: bytes) -> bool:
+        if not loaded:
+            loaded.append(known_issuer_among(authorities))
+        return loaded[0](certificate)
+
+    return known_issuer
 
 
 def _decision(

@@ -9,8 +9,9 @@ from enum import Enum, auto
 from mailveil.core.message.charset import read_texts
 from mailveil.core.message.cms import examine_cms
 from mailveil.core.message.parse import parse_entity
+from mailveil.core.message.openpgp import open_openpgp
 from mailveil.core.message.signed import is_ciphertext
-from mailveil.core.message.tnef import is_tnef, open_tnef
+from mailveil.core.message.tnef import is_tnef, parse_tnef
 from mailveil.core.message.transfer import decode_body
 from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source, Span
 from mailveil.core.references.calendar import find_in_calendar
@@ -19,12 +20,13 @@ from mailveil.core.references.css import find_in_css
 from mailveil.core.references.fields import document_base, find_in_fields
 from mailveil.core.references.html import find_in_html
 from mailveil.core.references.rtf import find_in_rtf
+from mailveil.core.references.tnef import find_in_tnef
 from mailveil.core.references.types import Findings, Scope, nothing_is_ours
 from mailveil.core.references.vcard import find_in_vcard
 from mailveil.core.references.xml import find_in_xml
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
-SNIFFED_BYTES = 512
+SNIFFED_BYTES = 256
 
 
 class Grammar(Enum):
@@ -38,6 +40,7 @@ class Grammar(Enum):
     RTF = auto()
     TNEF = auto()
     CMS = auto()
+    OPENPGP = auto()
     ENTITY = auto()  # a message or MIME entity within a decoded body
 
 
@@ -76,6 +79,8 @@ BY_TYPE: dict[str, Grammar] = {
     "application/pkcs7-signature": Grammar.CMS,
     "application/x-pkcs7-signature": Grammar.CMS,
     "application/cms": Grammar.CMS,
+    "application/pgp-encrypted": Grammar.OPENPGP,
+    "application/pgp": Grammar.OPENPGP,
     "message/rfc822": Grammar.ENTITY,
     "message/global": Grammar.ENTITY,
     "message/news": Grammar.ENTITY,
@@ -100,6 +105,9 @@ BY_EXTENSION: dict[str, Grammar] = {
     "rtf": Grammar.RTF,
     "p7m": Grammar.CMS,
     "p7s": Grammar.CMS,
+    "asc": Grammar.OPENPGP,
+    "gpg": Grammar.OPENPGP,
+    "pgp": Grammar.OPENPGP,
     "eml": Grammar.ENTITY,
     "mht": Grammar.ENTITY,
     "mhtml": Grammar.ENTITY,
@@ -114,6 +122,9 @@ FIRST_MARKUP = MARKUP_OPENINGS + (
     b"<h1", b"<div", b"<font", b"<a ", b"<b>", b"<br", b"<p>", b"<p ", b"<!--", b"<span", b"<center", b"<?xml",
     b"<video", b"<audio", b"<object", b"<embed", b"<input", b"<bgsound", b"<picture", b"<frameset",
 )  # fmt: skip
+WRITTEN = frozenset(
+    {Grammar.HTML, Grammar.XML, Grammar.CSS, Grammar.CALENDAR, Grammar.VCARD, Grammar.RTF}
+)  # grammars of characters
 UNTYPED = frozenset({
     "application/octet-stream", "application/unknown", "application/x-unknown", "application/binary",
     "application/x-download", "application/force-download", "application/x-octet-stream", "text/plain",
@@ -252,9 +263,11 @@ class _MessageSearch:
             self.search_tnef(source, part, base)
         if Grammar.CMS in grammars:
             self.search_cms(source, part, chain, depth)
+        if Grammar.OPENPGP in grammars:
+            self.search_openpgp(source, part, chain, depth)
         if Grammar.ENTITY in grammars:
             self.search_entity(source, part, chain, depth)
-        written = grammars & {Grammar.HTML, Grammar.XML, Grammar.CSS, Grammar.CALENDAR, Grammar.VCARD, Grammar.RTF}
+        written = grammars & WRITTEN
         if written:
             self.search_texts(source, part, base, written)
 
@@ -279,26 +292,40 @@ class _MessageSearch:
                 find_in_rtf(text, scope)
 
     def search_tnef(self, source: Source, part: Part, base: str) -> None:
-        children, defects = open_tnef(source)
-        self.result.findings.defects.extend(defects)
-        for media_type, child in children:
-            grammar = BY_TYPE.get(media_type)
-            inner = replace(part, media_type=media_type, filename="", declared_types=(), parameters={})
-            if grammar is not None and grammar not in (Grammar.TNEF, Grammar.CMS, Grammar.ENTITY):
-                self.search_texts(child, inner, base, {grammar})
-            else:
-                found = sniff(child.data, inner) & {Grammar.HTML, Grammar.XML, Grammar.RTF}
-                if found:
-                    self.search_texts(child, inner, base, found)
+        stream = parse_tnef(source, self.settings.limits.max_part_bytes)
+        self.result.findings.defects.extend(stream.defects)
+        find_in_tnef(stream, self.scope(part, base))
+        for media_type, child in stream.contents:
+            self.search_content(child, media_type, part, base)
+
+    def search_content(self, source: Source, media_type: str, part: Part, base: str) -> None:
+        """Search what was taken out of a container and has a media type but no header of its own."""
+        inner = replace(part, media_type=media_type, filename="", declared_types=(), parameters={})
+        grammar = BY_TYPE.get(media_type)
+        found = sniff(source.data, inner) if grammar is None else {grammar}
+        found &= WRITTEN
+        if found:
+            self.search_texts(source, inner, base, found)
 
     def search_cms(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
-        content = examine_cms(source.data)
-        find_in_certificates(part, self.scope(part, ""), self.settings.known_issuer, content.certificates)
+        content = examine_cms(source.data, self.settings.limits.max_part_bytes)
+        entity = None
         if content.inner:
             # The inner entity takes the whole part's place once it has to change, so its source stands for the
             # whole part, header included.
             entity = Source(content.inner, part.source, part.span, Coding.CMS_SIGNED)
             self.search_entity(entity, part, chain[:-1], depth)
+        known_issuer = self.settings.known_issuer
+        find_in_certificates(part, self.scope(part, ""), known_issuer, content.certificates, entity)
+
+    def search_openpgp(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        children, defects = open_openpgp(source, self.settings.limits.max_part_bytes)
+        self.result.findings.defects.extend(defects)
+        for media_type, child in children:
+            if BY_TYPE.get(media_type) is Grammar.ENTITY:
+                self.search_entity(child, part, chain, depth)
+            else:
+                self.search_content(child, media_type, part, "")
 
     def search_entity(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
         self.entities += 1
@@ -353,6 +380,8 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
         found.add(Grammar.VCARD)
     if opening.startswith(b"{\\rtf"):
         found.add(Grammar.RTF)
+    if b"-----BEGIN PGP MESSAGE" in data:
+        found.add(Grammar.OPENPGP)
     if attachment and part.media_type in UNTYPED and data.startswith((b"0\x80", b"0\x82", b"0\x83", b"0\x84")):
         found.add(Grammar.CMS)
     return found

@@ -1,0 +1,253 @@
+"""The fetcher against origins on loopback, the hostile ones included."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from mailveil.adapters.egress import EgressGuard, EgressLimits, RefusedError, Resolver
+from mailveil.adapters.fetcher import FetchLimits, FetchOutcome, OriginFetcher
+from mailveil.core.references.types import Media
+
+LOOPBACK = ipaddress.ip_address("127.0.0.1")
+GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
+Handler = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Names(Resolver):
+    """A resolver with a fixed book of names, each answer used up in order."""
+
+    def __init__(self, book: dict[str, list[str]]) -> None:
+        self.book = book
+        self.asked: list[str] = []
+
+    async def addresses(self, name: str, timeout_s: float) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+        self.asked.append(name)
+        answers = self.book.get(name)
+        if not answers:
+            raise RefusedError(4, "the name has no address")
+        return [ipaddress.ip_address(answer) for answer in (answers.pop(0) if len(answers) > 1 else answers[0]).split()]
+
+
+class Origin:
+    """A web server that logs what it is asked and answers as a handler says."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.requests: list[str] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Origin:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.server.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                self.requests.append(request)
+                await self.handler(request.split(" ")[1], writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+class OnPort(EgressGuard):
+    """A guard that reaches the test's origin where a name would lead to port 80 of 127.0.0.1."""
+
+    port = 0
+
+    async def choose(self, host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        address = await super().choose(host, port)
+        return address
+
+    async def _connect(self, address, port):  # type: ignore[no-untyped-def]
+        return await super()._connect(address, self.port if address == LOOPBACK else port)
+
+
+@contextlib.asynccontextmanager
+async def fetching(
+    handler: Handler, book: dict[str, list[str]] | None = None, **limits: object
+) -> AsyncIterator[tuple[OriginFetcher, Origin, Names]]:
+    names = Names(book or {"news.example.com": ["127.0.0.1"]})
+    async with Origin(handler) as origin:
+        guard = OnPort(names, extra_allowed=[(LOOPBACK, 80)], limits=EgressLimits(connect_timeout_s=1))
+        guard.port = origin.port
+        async with guard:
+            yield OriginFetcher(guard, FetchLimits(**limits)), origin, names  # type: ignore[arg-type]
+
+
+def answer(body: bytes, *, status: str = "200 OK", fields: str = "Content-Type: image/gif\r\n") -> Handler:
+    async def handle(_path: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{fields}\r\n".encode() + body)
+        await writer.drain()
+
+    return handle
+
+
+
+
+def test_fetches_once_like_a_browser() -> None:
+    async def work() -> None:
+        async with fetching(answer(GIF)) as (fetcher, origin, names):
+            fetched = await fetcher.fetch("http://news.example.com/a.gif?x=1", Media.IMAGE)
+            assert fetched.outcome is FetchOutcome.FETCHED
+            assert fetched.body == GIF
+            assert [hop.status for hop in fetched.hops] == [200]
+            assert names.asked == ["news.example.com"]
+            (request,) = origin.requests
+            lowered = request.lower()
+            assert lowered.startswith("get /a.gif?x=1 http/1.1\r\n")
+            assert "chrome/" in lowered
+            assert "sec-fetch-dest: image" in lowered
+            assert "sec-fetch-mode: no-cors" in lowered
+            for telling in ("referer", "cookie", "mailveil", "curl", "python", "sec-fetch-user"):
+                assert telling not in lowered
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/a",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://10.0.0.1/",
+        "http://localhost/",
+        "http://inside.example.com/",
+        "http://mixed.example.com/",
+        "http://news.example.com:8080/",
+        "http://user@news.example.com/",
+        "ftp://news.example.com/",
+        "file://news.example.com/x",
+    ],
+)
+def test_forbidden_places_see_no_byte(url: str) -> None:
+    async def work() -> None:
+        book = {
+            "news.example.com": ["8.8.8.8"],
+            "inside.example.com": ["10.1.2.3"],
+            "mixed.example.com": ["8.8.8.8 127.0.0.1"],
+            "localhost": ["127.0.0.1"],
+        }
+        async with Origin(answer(GIF)) as origin, EgressGuard(Names(book)) as guard:
+            fetched = await OriginFetcher(guard).fetch(url, Media.IMAGE)
+            assert fetched.outcome in (FetchOutcome.REFUSED_ADDRESS, FetchOutcome.UNREACHABLE)
+            assert not origin.requests
+
+    asyncio.run(work())
+
+
+def test_a_redirect_inside_is_refused() -> None:
+    async def work() -> None:
+        handler = answer(b"", status="302 Found", fields="Location: http://169.254.169.254/latest\r\n")
+        async with fetching(handler) as (fetcher, origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/", Media.IMAGE)
+            assert fetched.outcome is FetchOutcome.REFUSED_ADDRESS
+            assert [hop.status for hop in fetched.hops] == [302]
+            assert len(origin.requests) == 1
+
+    asyncio.run(work())
+
+
+def test_a_name_that_changes_its_mind_gains_nothing() -> None:
+    """DNS rebinding: the second answer leads inside, and is checked like the first."""
+
+    async def work() -> None:
+        handler = answer(b"", status="302 Found", fields="Location: http://rebind.example.com/two\r\n")
+        book = {"rebind.example.com": ["127.0.0.1", "10.0.0.1"]}
+        async with fetching(handler, book) as (fetcher, origin, _names):
+            fetched = await fetcher.fetch("http://rebind.example.com/one", Media.IMAGE)
+            assert fetched.outcome is FetchOutcome.REFUSED_ADDRESS
+            assert len(origin.requests) == 1
+
+    asyncio.run(work())
+
+
+def test_redirects_are_followed_and_counted() -> None:
+    async def handle(path: str, writer: asyncio.StreamWriter) -> None:
+        step = int(path.strip("/"))
+        if step == 0:
+            await answer(GIF)(path, writer)
+        else:
+            await answer(b"", status="302 Found", fields=f"Location: /{step - 1}\r\n")(path, writer)
+
+    async def work() -> None:
+        async with fetching(handle, max_redirects=3) as (fetcher, _origin, _names):
+            assert (await fetcher.fetch("http://news.example.com/3", Media.IMAGE)).body == GIF
+            ended = await fetcher.fetch("http://news.example.com/4", Media.IMAGE)
+            assert ended.outcome is FetchOutcome.TOO_MANY_REDIRECTS
+
+    asyncio.run(work())
+
+
+def test_endless_and_oversized_bodies_are_cut() -> None:
+    async def endless(_path: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\n\r\n")
+        while True:
+            writer.write(b"\0" * 65536)
+            await writer.drain()
+
+    async def work() -> None:
+        async with fetching(endless, max_bytes=300_000) as (fetcher, _origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/x.wav", Media.AUDIO)
+            assert fetched.outcome is FetchOutcome.TOO_LARGE
+            assert fetched.body == b""
+
+    asyncio.run(work())
+
+
+def test_a_gzip_bomb_is_cut_at_its_decompressed_size() -> None:
+    import gzip
+
+    bomb = gzip.compress(b"\0" * 20_000_000)
+
+    async def work() -> None:
+        handler = answer(bomb, fields="Content-Type: image/gif\r\nContent-Encoding: gzip\r\n")
+        async with fetching(handler, max_bytes=1_000_000) as (fetcher, _origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/x", Media.IMAGE)
+            assert fetched.outcome is FetchOutcome.TOO_LARGE
+
+    asyncio.run(work())
+
+
+def test_drip_feeding_is_cut_off() -> None:
+    async def drip(_path: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\n\r\n")
+        for _ in range(100):
+            writer.write(b"\0")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async def work() -> None:
+        async with fetching(drip, timeout_s=1.5) as (fetcher, _origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/x.wav", Media.AUDIO)
+            assert fetched.outcome is FetchOutcome.TOO_SLOW
+
+    asyncio.run(work())
+
+
+def test_an_error_page_is_no_copy() -> None:
+    async def work() -> None:
+        async with fetching(answer(b"no", status="404 Not Found")) as (fetcher, _origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/", Media.IMAGE)
+            assert (fetched.outcome, fetched.detail) == (FetchOutcome.HTTP_ERROR, "404")
+
+    asyncio.run(work())

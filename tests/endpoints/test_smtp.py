@@ -462,11 +462,17 @@ def test_trusted_peers_tell_who_was_authenticated_or_local() -> None:
             assert (await client.say("XFORWARD SOURCE=LOCAL IDENT=[UNAVAILABLE]")).startswith("250")
             await client.send(MESSAGE)
             assert (seen[-1].client_address, seen[-1].helo) == ("192.0.2.7", "mx.example")
-            assert seen[-1].local_origin
+            assert not seen[-1].local_origin, "a remote address disproves it"
             assert not seen[-1].authenticated
-            assert "XFORWARD ADDR=192.0.2.7 HELO=mx.example SOURCE=LOCAL" in room.hop.commands
+            assert "XFORWARD ADDR=192.0.2.7 HELO=mx.example SOURCE=REMOTE" in room.hop.commands
             await client.send(MESSAGE)
-            assert not seen[-1].local_origin, "it holds for one message"
+            assert (seen[-1].client_address, seen[-1].helo) == ("127.0.0.1", "x"), "it holds for one message"
+            for claim in ("ADDR=127.0.0.1 SOURCE=LOCAL", "ADDR=[UNAVAILABLE] SOURCE=LOCAL"):
+                await client.say(f"XFORWARD {claim}")
+                await client.send(MESSAGE)
+                assert seen[-1].local_origin
+            await client.send(MESSAGE)
+            assert not seen[-1].local_origin
             assert (await client.say("XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=anna")).startswith("220")
             assert (await client.say("MAIL FROM:<x@example.com>")).startswith("503"), "begun anew"
             await client.say("EHLO y")

@@ -56,6 +56,8 @@ def postfix_recipe(settings: Settings) -> str:
         f"postconf -P 'smtp/inet/content_filter=mailveil:{host}'",
         "postfix reload",
         "# To take it out again: postconf -PX smtp/inet/content_filter && postfix reload",
+        "# A test sent from this very machine counts as local mail: it passes untouched unless [policy]",
+        "# protect_local = true.",
     ]
     return "\n".join(lines)
 

@@ -291,7 +291,7 @@ class SmtpSession(SMTP):
             client_address=self.forwarded.get("ADDR") or self.client_address,
             helo=self.forwarded.get("HELO") or self._helo(),
             authenticated=bool(self.login),
-            local_origin=self.forwarded.get("SOURCE") == "LOCAL",
+            local_origin=self._is_local_origin(),
             smtputf8=utf8,
             body_8bit=eight_bit,
         )
@@ -456,6 +456,16 @@ class SmtpSession(SMTP):
         self.sender = Envelope()
         self.recipients = []
         self.forwarded = {}
+
+    def _is_local_origin(self) -> bool:
+        """Tell whether the message was made on the mail server itself.
+
+        Postfix 3.7 says SOURCE=LOCAL of a remote client too that was told to it by XCLIENT, so the address
+        has to agree; what cannot be proven to be local is from outside.
+        """
+        address = self.forwarded.get("ADDR", "")
+        is_loopback = not address or ip_address(address).is_loopback
+        return self.forwarded.get("SOURCE") == "LOCAL" and is_loopback
 
     def _is_trusted(self) -> bool:
         return _contains(self.door.settings.trusted_peers, self.peer)

@@ -145,6 +145,7 @@ def gpg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., byte
     program = need("gpg")
     folder = tmp_path_factory.mktemp("gpg")
     folder.chmod(0o700)
+    (folder / "gpg-agent.conf").write_text("s2k-count 65536\n")
 
     def call(*arguments: str, stdin: bytes = b"") -> bytes:
         return run(

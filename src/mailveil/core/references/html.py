@@ -9,7 +9,13 @@ from typing import Final
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
 from mailveil.core.references.css import find_in_css
-from mailveil.core.references.html_attributes import READERS, read_event_handler, read_link, read_meta
+from mailveil.core.references.html_attributes import (
+    PREFIXED_READERS,
+    READERS,
+    read_event_handler,
+    read_link,
+    read_meta,
+)
 from mailveil.core.references.html_readings import walk
 from mailveil.core.references.html_report import EMPTY, EnoughError, Reporter
 from mailveil.core.references.html_tokens import (
@@ -27,6 +33,7 @@ from mailveil.core.references.url import remote
 PREFETCH_OFF: Final = '<meta http-equiv="x-dns-prefetch-control" content="off"/>'
 # Stands as the first attribute of a script, where browsers then take the script for data.
 _INERT_TYPE: Final = " type=text/inert"
+_INERT_TYPE_NESTED: Final = "/type=text/inert"  # without a space, which would end an attribute without quotes
 
 _SCRIPT_TYPES: Final = frozenset(
     {
@@ -99,18 +106,17 @@ def _disjoint(references: list[Reference], source: Source) -> list[Reference]:
     merged: list[Reference] = []
     for reference in here:
         previous = merged[-1] if merged else None
-        if previous is None or reference.start >= previous.end > previous.start:
+        if previous is None or reference.start >= max(previous.end, previous.start + 1):
             merged.append(reference)
-        elif previous.start == previous.end and reference.start > previous.end:
-            merged.append(reference)
-        elif (
-            previous.start == previous.end
-            and reference.start == previous.start
-            and reference.end > previous.end
-        ):
-            merged[-1] = reference
         elif reference.end > previous.end:
-            merged[-1] = replace(previous, end=reference.end, media=None)
+            # Of what was inserted there before, the same is now replaced.
+            empty = previous.start == previous.end
+            merged[-1] = reference if empty else replace(previous, end=reference.end, media=None)
+        elif (reference.start, reference.end) == (
+            previous.start,
+            previous.end,
+        ) and previous.vector is Vector.HTML_OTHER:
+            merged[-1] = reference
     return merged + [r for r in references if r.source is not source]
 
 
@@ -168,10 +174,8 @@ class _Document:
             reader = READERS.get(attribute_name)
             if reader is None:
                 if ":" in attribute_name:
-                    reader = READERS.get(attribute_name.rpartition(":")[2])
-                    if attribute_name.rpartition(":")[2] not in {"href", "src"}:
-                        continue
-                elif attached and attribute_name.startswith("on"):
+                    reader = PREFIXED_READERS.get(attribute_name.rpartition(":")[2])
+                elif attached and attribute_name.startswith("on") and len(attribute_name) > 2:
                     reader = read_event_handler
                 if reader is None:
                     continue
@@ -181,6 +185,9 @@ class _Document:
                     continue
                 self.read_places.add(place)
             reader(reporter, tag, attribute)
+
+    def visit_link(self, start: int, end: int) -> None:
+        self.reporter.link_at(start, end)
 
     def read_meta(self, tag: Tag) -> None:
         read_meta(self.reporter, tag)
@@ -212,7 +219,10 @@ class _Document:
 
     def report_bases(self) -> None:
         """A base fetches nothing itself; it goes, unless ordinary links would break without it."""
-        if self.reporter.has_relative_links:
+        if not self.bases:
+            return
+        reported = {r.start for r in self.scope.findings.references if r.source is self.text.source}
+        if any(self.text.span(at, at).start not in reported for at in self.reporter.relative_links):
             return
         for tag, attribute, url, agreed in self.bases:
             self.reporter.agreed = agreed
@@ -248,8 +258,9 @@ class _Document:
             return
         at = tag.start + 1 + len(tag.name)
         if self.text.text[tag.start + 1 : at].lower() == tag.name:
+            inert = _INERT_TYPE_NESTED if self.scope.depth else _INERT_TYPE
             self.reporter.report_range(
-                tag, self.text, at, at, "javascript:", Vector.SCRIPT_INLINE, inert=_INERT_TYPE, whole=True
+                tag, self.text, at, at, "javascript:", Vector.SCRIPT_INLINE, inert=inert, whole=True
             )
 
     def visit_instruction(self, start: int, end: int) -> None:

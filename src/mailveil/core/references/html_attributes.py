@@ -10,8 +10,8 @@ from typing import Final
 from mailveil.core.references.css import find_in_presentation_attribute, find_in_style
 from mailveil.core.references.html_readings import PLAIN_ELEMENTS
 from mailveil.core.references.html_report import EMPTY, INERT, MAX_DEPTH, Reporter
-from mailveil.core.references.html_tokens import Attribute, Tag
-from mailveil.core.references.types import BLANK_FRAME, BLANK_URL, Media, Vector
+from mailveil.core.references.html_tokens import Attribute, Tag, decode_value
+from mailveil.core.references.types import BLANK_FRAME, BLANK_GIF, BLANK_URL, Media, Vector
 from mailveil.core.references.url import remote
 
 AttributeReader = Callable[[Reporter, Tag, Attribute], None]
@@ -225,12 +225,14 @@ def _read_animation(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if _local(tag.name) not in _ANIMATIONS or attribute.start < 0:
         return
     value = reporter.value(attribute)
-    if "(" in value:
-        _find_in_presentation(reporter, tag, attribute, "fill")
-    if "data:" in value or "DATA:" in value:
-        reporter.look_into_local(tag, attribute, value)
     words = reporter.words(tag, "attributename")
     animates_address = not words or any(_local(word) in {"href", "src"} for word in words)
+    if "(" in value:
+        _find_in_presentation(reporter, tag, attribute, "fill")
+        if not animates_address:
+            return
+    if "data:" in value.lower():
+        reporter.look_into_local(tag, attribute, value)
     text = reporter.decoded(attribute)
     for match in _SEMICOLON_ITEM.finditer(text.text):
         scope = (
@@ -244,7 +246,10 @@ def _read_animation(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
 
 
 def _read_srcset(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
-    """Image candidates (HTML section 4.8.4.2.1), and what splits differently: every word that is an address."""
+    """Image candidates (HTML section 4.8.4.2.1), and what splits differently: every word that is an address.
+
+    A replacement must not end in a comma, which would end the candidate and make a descriptor the next one.
+    """
     if attribute.start < 0:
         return
     media: Media | None = None
@@ -280,7 +285,7 @@ def _read_srcset(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
             reporter.look_into_data_url(text, start, bare)
         url = remote(word, reporter.scope if is_candidate else absolute)
         if url is not None:
-            reporter.report_range(tag, text, start, bare, url, vector, media=media)
+            reporter.report_range(tag, text, start, bare, url, vector, inert=BLANK_GIF, media=media)
         elif "," in word:
             _read_parts(reporter, tag, attribute, (start, bare), vector)
 
@@ -296,17 +301,23 @@ def _read_parts(
     for match in _ITEM.finditer(text.text, offset + place[0], offset + place[1]):
         url = remote(match[0], scope)
         if url is not None:
-            reporter.report_range(tag, text, *match.span(), url, vector)
+            reporter.report_range(tag, text, *match.span(), url, vector, inert=BLANK_GIF)
 
 
 # Other languages
+
+
+# Without one of these no declaration loads anything.
+_STYLE_MARKS: Final = ("(", "--", "\\", "@", "\0")
 
 
 def _read_style(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if attribute.start < 0:
         return
     value = reporter.text.text[attribute.start : attribute.end]
-    if not any(mark in value for mark in ("(", "--", "&", "\\", "@", "\0")):
+    if "&" in value:
+        value = decode_value(value)
+    if not any(mark in value for mark in _STYLE_MARKS):
         return
     text = reporter.decoded(attribute)
     find_in_style(text, reporter.scope, element=tag.name, attributes=reporter.attributes(tag))
@@ -329,7 +340,7 @@ def _read_srcdoc(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if tag.name not in {"iframe", "frame", "portal", "fencedframe"} or attribute.start >= attribute.end:
         return
     if reporter.scope.depth >= MAX_DEPTH:
-        inert = BLANK_FRAME if attribute.quote else '""'
+        inert = EMPTY if attribute.quote else BLANK_FRAME
         if reporter.value(attribute).strip() != BLANK_FRAME:
             place = (attribute.start, attribute.end)
             vector = Vector.IFRAME_SRC
@@ -377,7 +388,7 @@ def read_meta(reporter: Reporter, tag: Tag) -> None:
             _read_refresh(reporter, tag, content)
         if "link" in equivalents:
             _read_header_link(reporter, tag, content)
-        if equivalents & {"content-base", "content-location", "base"}:
+        if equivalents & {"content-base", "content-location", "base"} and reporter.value(content).strip():
             reporter.address(tag, content, Vector.BASE_HREF)
         if "x-dns-prefetch-control" in equivalents:
             _read_prefetch_control(reporter, tag, content)
@@ -476,7 +487,7 @@ def read_link(reporter: Reporter, tag: Tag) -> None:
             reporter.address(tag, attribute, vector)
 
 
-#: By attribute. Names with a prefix are read as ``href`` and ``src`` where their last part says so.
+#: By attribute.
 READERS: Final[Mapping[str, AttributeReader]] = {
     "src": _read_src,
     "href": _read_href,
@@ -517,5 +528,7 @@ READERS: Final[Mapping[str, AttributeReader]] = {
         _read_presentation,
     ),
 }  # fmt: skip
+#: By the last part of a name with a prefix, such as xlink:href or o:href.
+PREFIXED_READERS: Final[Mapping[str, AttributeReader]] = {"src": _read_src, "href": _read_href}
 
-__all__ = ["EMPTY", "INERT", "READERS", "read_event_handler", "read_link", "read_meta"]
+__all__ = ["EMPTY", "INERT", "PREFIXED_READERS", "READERS", "read_event_handler", "read_link", "read_meta"]

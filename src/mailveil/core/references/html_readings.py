@@ -46,6 +46,7 @@ PLAIN_ELEMENTS: Final = frozenset(
         "table", "tbody", "td", "tr", "th", "thead", "tfoot", "span", "div", "p", "br", "b", "strong", "em", "font",
         "center", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ul", "ol", "li", "small", "big", "blockquote", "pre",
         "o:p", "i", "u", "sup", "sub", "option", "label", "section", "address", "col", "colgroup", "dl", "dt", "dd",
+        "body",
     }
 )  # fmt: skip
 
@@ -98,14 +99,39 @@ _DULL_ATTRIBUTE: Final = (
     rf"{_SPACE}++(?:{_DULL_STYLE}|{_DULL_NAMES}"
     r"""(?:=(?:"[^"<]*+"|'[^'<]*+'|[^ \t\n\r\f"'<>=`][^ \t\n\r\f"'<>`]*+))?+)"""
 )
-#: Text, end tags, plain elements without a loading attribute and unambiguous comments: nothing to do in any
-#: reading, and all readings agree where each of them ends.
-_DULL: Final = re.compile(
-    rf"(?:[^<]*+<(?:/[a-zA-Z][a-zA-Z0-9:]*+{_SPACE}*+>"
+_DULL_TAG: Final = (
+    rf"/[a-zA-Z][a-zA-Z0-9:]*+{_SPACE}*+>"
     rf"|{_one_of(sorted(PLAIN_ELEMENTS))}(?:{_DULL_ATTRIBUTE})*+{_SPACE}*+/?+>"
-    r"|!--[^<>\[\-]*+(?:-[^<>\[\-]++)*+-->))*+[^<]*+"
+    # Without an attribute nothing with a prefix loads, nor does the island of XML that holds such.
+    rf"|(?:[a-zA-Z]++:[a-zA-Z]++|xml){_SPACE}*+/?+>"
+    rf"|{_either_case('title')}>[^<]*+</{_either_case('title')}>"
+    rf"|(?:meta|META)(?:{_SPACE}++(?:http-equiv=\"(?:[cC]ontent-[tT]ype|X-UA-Compatible)\""
+    r"|name=\"(?:viewport|[gG]enerator|format-detection|[pP]rog[iI]d|[oO]riginator|x-apple-disable-message-reformatting"
+    r"|color-scheme|supported-color-schemes)\"|charset=\"[^\"<]*+\"|content=\"[^\"<]*+\"))*+"
+    rf"{_SPACE}*+/?+>"
 )
+# Comments that end alike for all, and conditional comments with nothing but dull tags between their ends: whether
+# a reading sees those tags or not, it comes out behind.
+_DULL_DECLARATION: Final = (
+    r"!(?:--(?:[^<>\[\-]*+(?:-[^<>\[\-]++)*+-->"
+    rf"|\[if [^<>]*+>(?:<!-->|(?:[^<]*+<(?:{_DULL_TAG}))*+[^<]*+<!\[endif\]-->)"
+    r"|<!\[endif\]-->)"
+    r"|\[(?:if |endif)[^<>]*+>)"
+)
+#: Nothing to do in any reading, and all readings agree where each of these ends.
+_DULL: Final = re.compile(rf"(?:[^<]*+<(?:{_DULL_TAG}|{_DULL_DECLARATION}))*+[^<]*+")
 _TEXT: Final = re.compile(r"[^<]*+")
+# By far the most frequent tag: an ordinary link (group 1) with nothing else of interest.
+_LINK_ATTRIBUTE: Final = (
+    rf"{_SPACE}++(?:{_DULL_STYLE}|(?:"
+    + _one_of(
+        ["target", "title", "class", "id", "name", "rel", "role", "alt", "align", "dir", "lang", "width"]
+    )
+    + r"""|data-[a-z0-9_\-]*+|aria-[a-z]*+)(?:=(?:"[^"<]*+"|'[^'<]*+'|[^ \t\n\r\f"'<>=`]++))?+)"""
+)
+LINK_TAG: Final = re.compile(
+    rf"<[aA](?:{_LINK_ATTRIBUTE})*+{_SPACE}++(?:href|HREF)=\"([^\"<]*+)\"(?:{_LINK_ATTRIBUTE})*+{_SPACE}*+>"
+)
 
 _END_TAG: Final = re.compile(rf"</[a-zA-Z][a-zA-Z0-9:_.\-]*+{_SPACE}*+/?+>")
 _COMMENT_END: Final = re.compile("--!?+>")
@@ -122,6 +148,9 @@ class Visitor(Protocol):
 
     def visit_tag(self, tag: Tag, agreed: bool) -> None:
         """A start tag; ``agreed`` tells that every reading sees it here."""
+
+    def visit_link(self, start: int, end: int) -> None:
+        """An ordinary link's address."""
 
     def visit_raw(self, tag: Tag, start: int, end: int) -> None:
         """The content of a style or script element."""
@@ -156,63 +185,56 @@ class _Walker:
         while places:
             position = min(places)
             readings = places.pop(position)
-            if readings == ALL:
-                self.walk_together(position, places)
-                continue
-            limit = min(places) if places else length
-            match = self.dull.match(self.text, position, limit)
-            at = match.end() if match else position
-            if at < limit:
-                self.step(at, readings, places)
-            elif limit < length:
-                places[limit] |= readings
+            self.advance(position, readings, min(places, default=length), places)
 
-    def walk_together(self, position: int, places: dict[int, int]) -> None:
-        """Walk on while all readings agree."""
-        text, skip = self.text, self.dull.match
-        length = len(text)
+    def advance(self, position: int, readings: int, limit: int, places: dict[int, int]) -> None:
+        """Walk on from ``position`` until ``readings`` may part, or come to ``limit``, where others wait."""
+        text, skip, visitor = self.text, self.dull.match, self.visitor
+        agreed = readings == ALL
         while True:
-            match = skip(text, position)
-            position = match.end() if match else position
-            if position >= length:
+            dull = skip(text, position, limit)
+            if dull is not None:
+                position = dull.end()
+            if position >= limit:
+                if limit < len(text):
+                    _arrive(places, position, readings)
                 return
-            self.step(position, ALL, places)
-            if len(places) > 1:
+            if text.startswith(("<a ", "<A "), position):
+                link = LINK_TAG.match(text, position)
+                if link is not None:
+                    visitor.visit_link(link.start(1), link.end(1))
+                    position = link.end()
+                    continue
+            match = CLEAN_TAG.match(text, position)
+            if match is None:
+                self.step(position, readings, places)
                 return
-            position, _ = places.popitem()
+            end = match.end()
+            name = match[1].lower()
+            tag = Tag(name, position, end, clean_attributes(text, match.end(1), end))
+            visitor.visit_tag(tag, agreed)
+            if name in RAW_ELEMENTS:
+                end = self.enter_raw(tag, readings, places)
+                if end < 0:
+                    return
+            position = end
 
     def step(self, at: int, readings: int, places: dict[int, int]) -> None:
-        """Read the token whose ``<`` stands at ``at`` and note where that leads each of ``readings``."""
+        """Read the token at ``at``, any but a clean start tag, and note where that leads each of ``readings``."""
         text = self.text
         after = text[at + 1 : at + 2]
-        if after.isascii() and after.isalpha():
-            self.read_start_tag(at, readings, places)
+        if (after.isascii() and after.isalpha()) or (after == "\0" and element_name(text, at)):
+            self.read_odd_tag(at, readings, places)
         elif after == "!":
             self.read_declaration(at, readings, places)
         elif after == "/":
             self.read_end_tag(at, readings, places)
         elif after == "?":
             self.read_instruction(at, readings, places)
-        elif after == "\0" and (element_name(text, at)):
-            self.read_odd_tag(at, readings, places)
         else:
             _arrive(places, at + 1, readings)
 
     # Tags
-
-    def read_start_tag(self, at: int, readings: int, places: dict[int, int]) -> None:
-        match = CLEAN_TAG.match(self.text, at)
-        if match is None:
-            self.read_odd_tag(at, readings, places)
-            return
-        end = match.end()
-        name = match[1].lower()
-        tag = Tag(name, at, end, clean_attributes(self.text, match.end(1), end))
-        self.visitor.visit_tag(tag, readings == ALL)
-        if name in RAW_ELEMENTS:
-            self.enter_raw(tag, readings, places)
-        else:
-            places[end] = places.get(end, 0) | readings
 
     def read_odd_tag(self, at: int, readings: int, places: dict[int, int]) -> None:
         exact = readings & _EXACT_TAGS
@@ -229,18 +251,23 @@ class _Walker:
             self.leave_tag(tag, loose, places)
 
     def leave_tag(self, tag: Tag, readings: int, places: dict[int, int]) -> None:
-        if tag.name in RAW_ELEMENTS:
-            self.enter_raw(tag, readings, places)
-        else:
-            _arrive(places, tag.end, readings)
+        end = self.enter_raw(tag, readings, places) if tag.name in RAW_ELEMENTS else tag.end
+        if end >= 0:
+            _arrive(places, end, readings)
 
-    def enter_raw(self, tag: Tag, readings: int, places: dict[int, int]) -> None:
-        """Go behind the content of a raw text element in the readings that have such, into it in the others."""
+    def enter_raw(self, tag: Tag, readings: int, places: dict[int, int]) -> int:
+        """Go behind the content of a raw text element in the readings that have such, into it in the others.
+
+        Returns where all of them arrive, or -1 where they part.
+        """
         end = self.raw_end(tag.name, tag.end)
         if tag.name in {"style", "script"}:
             self.visitor.visit_raw(tag, tag.end, end)
+        if self.text.find("<", tag.end, end) < 0:
+            return end
         _arrive(places, end, readings & _RAW)
         _arrive(places, tag.end, readings & ~_RAW)
+        return -1
 
     def raw_end(self, name: str, start: int) -> int:
         """Return where the end tag stands that ends raw text from ``start``."""

@@ -43,7 +43,7 @@ INERT: Final[Mapping[Vector, str]] = {
     ),
     Vector.LINK_STYLESHEET: BLANK_CSS,
     **dict.fromkeys((Vector.IFRAME_SRC, Vector.FRAME_SRC, Vector.PORTAL_SRC), BLANK_FRAME),
-    **dict.fromkeys((Vector.BASE_HREF, Vector.XML_BASE, Vector.META_REFRESH, Vector.EVENT_HANDLER), EMPTY),
+    **dict.fromkeys((Vector.BASE_HREF, Vector.META_REFRESH, Vector.EVENT_HANDLER), EMPTY),
 }  # fmt: skip
 
 # Characters that mean something between attributes and tags to one parser or another.
@@ -70,8 +70,10 @@ class Reporter:
         self.find_in_document = find_in_document
         self.agreed = True
         self.has_links = False  # to hosts whose names a client might look up beforehand
-        self.has_relative_links = False
+        self.relative_links: list[int] = []  # where the values of relative links stand
         self.links_seen: set[str] = set()
+        self.words_tag: Tag | None = None
+        self.words_found: dict[str, set[str]] = {}
         self.reread_until = 0
         self.reread_left = _REREAD_LEAST + _REREAD_FACTOR * len(text.text)
 
@@ -90,20 +92,31 @@ class Reporter:
 
     def words(self, tag: Tag, name: str) -> set[str]:
         """Return the lower-case words of every attribute of a tag that is called ``name``."""
-        found: set[str] = set()
-        for attribute in tag.attributes:
-            if attribute.name == name and attribute.start >= 0:
-                found.update(self.value(attribute).lower().split())
+        if self.words_tag is not tag:
+            self.words_tag = tag
+            self.words_found = {}
+        found = self.words_found.get(name)
+        if found is None:
+            found = self.words_found[name] = set()
+            for attribute in tag.attributes:
+                if attribute.name == name and attribute.start >= 0:
+                    found.update(self.value(attribute).lower().split())
         return found
 
     def attributes(self, tag: Tag) -> dict[str, str]:
         """Return a tag's attributes for the judge: the first of each name, bounded."""
-        found: dict[str, str] = {}
-        for attribute in tag.attributes[:_MAX_ATTRIBUTES]:
-            if attribute.name not in found:
-                end = min(attribute.end, attribute.start + _MAX_ATTRIBUTE_LENGTH)
-                found[attribute.name] = self.value(attribute._replace(end=end)) if end > 0 else ""
-        return found
+        text = self.text.text
+        if tag.end - tag.start <= _MAX_ATTRIBUTE_LENGTH:
+            raw = {a.name: text[a.start : a.end] for a in tag.attributes[_MAX_ATTRIBUTES - 1 :: -1]}
+        else:
+            raw = {
+                a.name: text[a.start : min(a.end, a.start + _MAX_ATTRIBUTE_LENGTH)]
+                for a in tag.attributes[_MAX_ATTRIBUTES - 1 :: -1]
+            }
+        for name, value in raw.items():
+            if "&" in value or not value.isascii():
+                raw[name] = decode_value(value, self.text.charset)
+        return raw
 
     # Reports
 
@@ -143,8 +156,10 @@ class Reporter:
     ) -> None:
         """Report a whole attribute value."""
         inert = INERT.get(vector, BLANK_URL)
-        if inert == EMPTY and not attribute.quote:
-            inert = '""'
+        if inert == EMPTY and (not attribute.quote or tag.odd or not self.agreed):
+            # Within another document's attribute there may be no quotes, and where parsers differ about the
+            # attribute's name, an empty address could mean the document's base.
+            inert = '""' if self.agreed and not tag.odd and not self.scope.depth else BLANK_URL
         self.report_range(
             tag, self.text, attribute.start, attribute.end, url, vector, inert=inert, media=media
         )
@@ -176,7 +191,9 @@ class Reporter:
             inert = INERT.get(vector, BLANK_URL)
         if (tag.odd or not self.agreed) and not whole and _STRUCTURE.search(text.text, start, end):
             start, end = self.first_run(text.text, start, end)
-            inert, media = BLANK_URL, None
+            url = remote(text.text[start:end], self.scope) or url
+            # What is left behind it must not become the content of a style sheet or document.
+            inert, media = BLANK_GIF if inert == BLANK_GIF else BLANK_URL, None
         span = text.span(start, end)
         findings.references.append(
             Reference(
@@ -210,21 +227,25 @@ class Reporter:
 
     def link(self, attribute: Attribute) -> None:
         """Note an ordinary link."""
-        if attribute.start < 0:
+        if attribute.start >= 0:
+            self.link_at(attribute.start, attribute.end)
+
+    def link_at(self, start: int, end: int) -> None:
+        """Note an ordinary link whose address is characters ``[start, end)``."""
+        value = self.text.text[start:end]
+        if value in self.links_seen:
             return
-        raw = self.text.text[attribute.start : attribute.end]
-        if raw in self.links_seen:
-            return
-        self.links_seen.add(raw)
-        value = self.value(attribute)
+        self.links_seen.add(value)
+        if "&" in value or not value.isascii():
+            value = decode_value(value, self.text.charset)
         url = remote(value, self.scope)
         if url is None:
             return
         self.scope.findings.linked.add(url)
         if url.startswith("http"):
             self.has_links = True
-        if self.scope.base and not self.has_relative_links and is_relative(value):
-            self.has_relative_links = True
+        if self.scope.base and is_relative(value):
+            self.relative_links.append(start)
 
     # Contents
 

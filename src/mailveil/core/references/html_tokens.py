@@ -47,7 +47,8 @@ LOADING_NAMES: Final = (
 )  # fmt: skip
 _LOOSE_ATTRIBUTE: Final = re.compile(
     rf"(?<![\w\-.])((?:[a-z]++:)?(?:{'|'.join(LOADING_NAMES)})|on[a-z]{{2,30}}+)[\s\x00-\x20]*+="
-    r"[\s\x00-\x20]*+([\"'`]*+)[\s\x00-\x20]*+",
+    # Two quotes are an empty value, unless an address follows them.
+    r"[\s\x00-\x20]*+(?:([\"'`]++)(?=\s*+(?:[a-z][a-z0-9+.\-]*+:|[/\\]{2}))|([\"'`]?+))[\s\x00-\x20]*+",
     re.IGNORECASE,
 )
 _LOOSE_END: Final = {
@@ -69,6 +70,9 @@ class Attribute(NamedTuple):
     quote: str
 
 
+_attribute: Final = tuple.__new__  # what a named tuple's own constructor calls, without its detour
+
+
 class Tag(NamedTuple):
     """A start tag at characters ``[start, end)``. ``odd`` tells that parsers differ in how they read it."""
 
@@ -88,14 +92,14 @@ class Tag(NamedTuple):
 
 def clean_attributes(text: str, start: int, end: int) -> list[Attribute]:
     """Return the attributes of a clean tag, ``start`` after its name, ``end`` after its ``>``."""
-    found = []
+    found: list[Attribute] = []
     for match in _CLEAN_ATTRIBUTE.finditer(text, start, end - 1):
         group = match.lastindex or 1
         if group == 1:
-            found.append(Attribute(match[1].lower(), -1, -1, ""))
+            found.append(_attribute(Attribute, (match[1].lower(), -1, -1, "")))
         else:
             first, last = match.span(group)
-            found.append(Attribute(match[1].lower(), first, last, _QUOTES[group + 1]))
+            found.append(_attribute(Attribute, (match[1].lower(), first, last, _QUOTES[group + 1])))
     return found
 
 
@@ -141,7 +145,7 @@ def loose_attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
     """Yield the loading attributes that some parser might see in ``[start, end)``, whatever the quotes say."""
     for match in _LOOSE_ATTRIBUTE.finditer(text, start, end):
         first = match.end()
-        quote = match[2][-1:]
+        quote = (match[2] or match[3] or "")[-1:]
         stop = min(end, first + _LOOSE_VALUE_MAX)
         closing = _LOOSE_END[quote].search(text, first, stop)
         last = closing.start() if closing else stop

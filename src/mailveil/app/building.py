@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
+from mailveil.adapters.egress import EgressGuard, Exit, Resolver
+from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
+from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
 from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.ports import NextHop
 
@@ -70,3 +76,24 @@ def build_originals(settings: Settings) -> OriginalStore:
     """Return the store of originals. Raises ``OriginalError``."""
     key = load_key(settings.directory / "originals.key")
     return OriginalStore(settings.directory / "originals", key, settings.policy.originals_days)
+
+
+def build_guard(settings: Settings) -> EgressGuard:
+    """Return the guard of the way out, to be entered with ``async with``."""
+    proxy = urlsplit(settings.fetch.proxy)
+    way_out = Exit(proxy.hostname or "", proxy.port or 0) if settings.fetch.proxy else None
+    return EgressGuard(Resolver(), way_out=way_out)
+
+
+def build_fetcher(settings: Settings, guard: EgressGuard) -> OriginFetcher:
+    """Return what contacts origins, through the guard alone."""
+    fetch = settings.fetch
+    limits = FetchLimits(
+        max_bytes=fetch.max_bytes, max_redirects=fetch.max_redirects, timeout_s=fetch.timeout_s
+    )
+    return OriginFetcher(guard, limits)
+
+
+def build_sandbox(settings: Settings) -> Sandbox:
+    """Return the process that decodes what origins answered."""
+    return Sandbox(CopyLimits(max_bytes=settings.fetch.max_bytes))

@@ -22,11 +22,15 @@ from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalS
 from mailveil.app.building import (
     build_addresses,
     build_engine,
+    build_fetcher,
+    build_guard,
     build_next_hop,
     build_originals,
+    build_sandbox,
     build_store,
     smtp_settings,
 )
+from mailveil.app.fetching import FetchLoop
 from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint, public_host
@@ -147,6 +151,8 @@ async def _start(running: _Running) -> None:
             await _start_copies(running)
         if Role.STATUS in running.roles:
             await _start_status(running)
+        if Role.FETCHER in running.roles and running.settings.fetch.enabled:
+            await _start_fetcher(running)
         if Role.GATEWAY in running.roles:  # last: mail only comes in once everything else is there
             await _start_gateway(running)
     except (OriginalError, OpenRelayError, RuntimeError) as error:
@@ -207,6 +213,26 @@ async def _start_status(running: _Running) -> None:
     await _start_http(running, Role.STATUS, HttpListener(page.application()))
 
 
+async def _start_fetcher(running: _Running) -> None:
+    try:
+        await running.store.recover()
+    except UnavailableError as error:
+        raise StartError(f"{error} ([storage] directory = {running.settings.directory})") from error
+    stack = contextlib.AsyncExitStack()
+    running.endings.append(stack.aclose)
+    guard = await stack.enter_async_context(build_guard(running.settings))
+    sandbox = build_sandbox(running.settings)
+    stack.push_async_callback(sandbox.close)
+    fetcher = build_fetcher(running.settings, guard)
+    loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel)
+    stack.push_async_callback(_end_task, asyncio.create_task(loop.run()))
+
+
+async def _end_task(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _start_http(running: _Running, role: Role, listener: HttpListener) -> None:
     listen: Endpoint = getattr(running.settings, role).listen
     await _listen(running.settings, role, listener.start(listen.host, listen.port))
@@ -255,14 +281,8 @@ def _start_housekeeping(running: _Running) -> None:
                 log.warning("could not expire what is old: %s", error)
             await asyncio.sleep(HOUSEKEEPING_S)
 
-    task = asyncio.get_running_loop().create_task(housekeeping())
-
-    async def end() -> None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    running.endings.append(end)
+    task = asyncio.create_task(housekeeping())
+    running.endings.append(lambda: _end_task(task))
 
 
 @contextlib.contextmanager

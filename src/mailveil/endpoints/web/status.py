@@ -108,7 +108,11 @@ class StatusPage:
             lstrip_blocks=True,
         )
         self._templates.filters.update(
-            size=in_bytes, ago=self._ago, moment=moment, path=lambda t: quote(t, safe="")
+            number=lambda count: f"{count:,}",
+            size=in_bytes,
+            ago=self._ago,
+            moment=moment,
+            path=lambda t: quote(t, safe=""),
         )
         self._sheet = (
             resources.files("mailveil.endpoints.web").joinpath("assets/status.css").read_text("utf-8")

@@ -25,12 +25,17 @@ class Names(Resolver):
         self.book = book
         self.asked: list[str] = []
 
-    async def addresses(self, name: str, timeout_s: float) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    async def addresses(
+        self, name: str, timeout_s: float
+    ) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         self.asked.append(name)
         answers = self.book.get(name)
         if not answers:
             raise RefusedError(4, "the name has no address")
-        return [ipaddress.ip_address(answer) for answer in (answers.pop(0) if len(answers) > 1 else answers[0]).split()]
+        return [
+            ipaddress.ip_address(answer)
+            for answer in (answers.pop(0) if len(answers) > 1 else answers[0]).split()
+        ]
 
 
 class Origin:
@@ -42,7 +47,7 @@ class Origin:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Origin:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 
@@ -52,29 +57,24 @@ class Origin:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self.tasks.add(task)
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                self.requests.append(request)
-                await self.handler(request.split(" ")[1], writer)
-        finally:
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            self.requests.append(request)
+            await self.handler(request.split(" ")[1], writer)
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await writer.wait_closed()
 
 
 class OnPort(EgressGuard):
     """A guard that reaches the test's origin where a name would lead to port 80 of 127.0.0.1."""
 
     port = 0
-
-    async def choose(self, host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-        address = await super().choose(host, port)
-        return address
 
     async def _connect(self, address, port):  # type: ignore[no-untyped-def]
         return await super()._connect(address, self.port if address == LOOPBACK else port)
@@ -98,8 +98,6 @@ def answer(body: bytes, *, status: str = "200 OK", fields: str = "Content-Type: 
         await writer.drain()
 
     return handle
-
-
 
 
 def test_fetches_once_like_a_browser() -> None:

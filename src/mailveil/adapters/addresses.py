@@ -84,4 +84,6 @@ def is_local_name(name: str) -> bool:
     name = name.rstrip(".").lower()
     if "." not in name or name in METADATA_NAMES:
         return True
-    return name.endswith((".local", ".localhost", ".internal", ".lan", ".home.arpa", ".intranet", ".corp", ".onion"))
+    return name.endswith(
+        (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".intranet", ".corp", ".onion")
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import struct
@@ -25,8 +26,12 @@ import dns.resolver
 
 from mailveil.adapters.addresses import IPAddress, IPNetwork, is_allowed, is_local_name, parse_address
 
+log = logging.getLogger("mailveil.egress")
+
 ALLOWED_PORTS = frozenset({80, 443})
 CHUNK_BYTES = 16 * 1024
+MAX_REQUEST_BYTES = 256 * 1024
+CLOSE_TIMEOUT_S = 5.0
 # SOCKS5 replies (RFC 1928 section 6)
 GRANTED, FAILED, NOT_ALLOWED, UNREACHABLE, REFUSED, UNSUPPORTED = 0, 1, 2, 4, 5, 7
 
@@ -113,7 +118,7 @@ class EgressGuard:
     async def __aenter__(self) -> EgressGuard:
         self.folder = tempfile.TemporaryDirectory(prefix="mailveil-egress-")
         self.path = Path(self.folder.name) / "s"
-        self.server = await asyncio.start_unix_server(self._serve, path=str(self.path))
+        self.server = await asyncio.start_unix_server(self._accept, path=str(self.path))
         os.chmod(self.path, 0o600)  # noqa: PTH101 - a socket
         return self
 
@@ -150,12 +155,20 @@ class EgressGuard:
             raise RefusedError(NOT_ALLOWED, "the name leads to an address that must not be reached")
         return candidates[0]
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self.connections.add(task)
+
+        def end(task: asyncio.Task[None]) -> None:
+            self.connections.discard(task)
+            writer.transport.abort()  # also where the task was ended before it could begin
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a connection ended with %s", type(error).__name__, exc_info=error)
+
+        task.add_done_callback(end)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = ""
-        task: asyncio.Task[None] | None = asyncio.current_task()
-        if task is not None:
-            self.connections.add(task)
-            task.add_done_callback(self.connections.discard)
         try:
             async with asyncio.timeout(self.limits.total_timeout_s):
                 try:
@@ -167,9 +180,12 @@ class EgressGuard:
                     writer.write(_reply(error.code))
                     await writer.drain()
                     return
-                writer.write(_reply(GRANTED))
-                await writer.drain()
-                await self._carry(reader, writer, origin_reader, origin_writer)
+                try:
+                    writer.write(_reply(GRANTED))
+                    await writer.drain()
+                    await self._carry(reader, writer, origin_reader, origin_writer)
+                finally:
+                    origin_writer.transport.abort()
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             self._note(host, type(error).__name__)
         finally:
@@ -203,7 +219,7 @@ class EgressGuard:
     ) -> None:
         """Carry bytes both ways until one side ends; the client's own bytes are few."""
         tasks = [
-            asyncio.create_task(_copy(reader, origin_writer, 256 * 1024)),
+            asyncio.create_task(_copy(reader, origin_writer, MAX_REQUEST_BYTES)),
             asyncio.create_task(_copy(origin_reader, writer, self.limits.max_bytes)),
         ]
         try:
@@ -212,14 +228,14 @@ class EgressGuard:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await _close(origin_writer)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     """Close, after what was written has gone out."""
     writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, max_bytes: int) -> None:
@@ -276,7 +292,10 @@ async def _through_proxy(
         await reader.readexactly(2)
         if code != GRANTED:
             raise OSError(f"the proxy refuses with code {code}")
+    except asyncio.IncompleteReadError as error:
+        writer.transport.abort()
+        raise OSError("the proxy hangs up") from error
     except BaseException:
-        writer.close()
+        writer.transport.abort()
         raise
     return reader, writer

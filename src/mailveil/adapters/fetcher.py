@@ -152,7 +152,9 @@ class OriginFetcher:
                 )  # fmt: skip
             except (RequestException, CurlError) as error:
                 return self._failure(error, host, flight)
-            fields = tuple((name.lower()[:100], value[:1000]) for name, value in response.headers.items())[:60]
+            fields = tuple((name.lower()[:100], value[:1000]) for name, value in response.headers.items())[
+                :60
+            ]
             flight.hops.append(Hop(url, response.status_code, fields, time.monotonic() - start))
             try:
                 if 200 <= response.status_code < 300:

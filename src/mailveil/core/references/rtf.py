@@ -59,7 +59,7 @@ _VALUE: Final = re.compile(r'[^\s"=;]++')
 _BRACE: Final = re.compile(rb"\\.|[{}]", re.DOTALL)
 _BLANKS: Final = re.compile(r"[\x00-\x20]")
 _HEX: Final = "0123456789abcdefABCDEF"
-_FIELD_NAME: Final = re.compile(r"\s*+([A-Za-z]++)")
+_FIELD_NAME: Final = re.compile(r"\s*+([A-Za-z]++)(?![^\s\"\\])")
 
 
 def find_in_rtf(text: Text, scope: Scope) -> None:
@@ -102,22 +102,25 @@ class _Passage:
         start += at - self.offsets[run]
         return start, start + 1
 
-    def first_run(self, raw: str, start: int, end: int) -> tuple[int, int]:
-        """Return what may be replaced of characters ``[start, end)`` without tearing groups apart.
+    def runs(self, raw: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Return where characters ``[start, end)`` stand, in as many pieces as braces stand in between.
 
-        That is all of it, or, where braces stand in between, what stands before the first one.
+        Replacing the pieces leaves the groups as they are.
         """
         first, _ = self.place(start)
-        _, last = self.place(end - 1)
+        found: list[tuple[int, int]] = []
         at = first
         run = bisect_right(self.offsets, start) - 1
         while run < len(self.offsets) and self.offsets[run] < end:
             gap = raw[at : self.starts[run]]
             if "{" in gap or "}" in gap:
-                return first, at
+                found.append((first, at))
+                first = self.starts[run]
             at = max(at, self.ends[run])
             run += 1
-        return first, last
+        _, last = self.place(end - 1)
+        found.append((first, last))
+        return found
 
     def text(self, origin: Text) -> Text:
         """Return the characters as a text with a way back to the bytes of ``origin``'s source."""
@@ -241,6 +244,7 @@ class _Search:
             if name == "fldinst":
                 group.nested[0] = True
                 group.nested = [False]
+            self.skip = 0
             group.enter(name, self.html if name == "htmltag" else _Passage())
         elif name == "fldrslt":
             self.close(group)
@@ -307,8 +311,7 @@ class _Search:
         for start, end in places:
             url = remote(text[start:end], self.scope)
             if url is not None:
-                first, last = passage.first_run(self.raw, start, end)
-                self.report(first, last, url, name)
+                self.replace(passage, start, end, url, name)
 
     def search_field(self, passage: _Passage, nested: bool) -> None:
         text = str(passage)
@@ -317,9 +320,8 @@ class _Search:
         commanding = name in _COMMAND_FIELDS and ("//" in text or "\\\\" in text)
         if named is not None and (commanding or (nested and name not in _TEXT_FIELDS)):
             # The fields within may compute the address, or the other program: the field itself must go.
-            start, end = passage.first_run(self.raw, named.start(1), named.end(1))
             url = f"{name}:{text[named.end() :].strip()[:200]}"
-            self.report(start, end, url, name, "QUOTE")
+            self.replace(passage, named.start(1), named.end(1), url, name, inert="QUOTE")
         for start, end, value in _arguments(text, named.end() if named is not None else 0):
             found = remote(value, self.scope) or remote(text[start:end], self.scope)
             if found is None:
@@ -327,8 +329,10 @@ class _Search:
             if name in _LINK_FIELDS:
                 self.scope.findings.linked.add(found)
             elif name not in _TEXT_FIELDS:
-                first, last = passage.first_run(self.raw, start, end)
-                self.report(first, last, found, name)
+                apart = start == 0 or text[start - 1] in ' \t\r\n"'
+                self.replace(
+                    passage, start, end, found, name, inert=BLANK_FRAME if apart else f" {BLANK_FRAME}"
+                )
 
     def search_object(self, passage: _Passage, linked: bool) -> None:
         packed = digits = str(passage)
@@ -343,7 +347,7 @@ class _Search:
             first, last = match.start() * 2, match.end() * 2
             if positions is not None:
                 first, last = positions[first], positions[last - 1] + 1
-            start, end = passage.first_run(self.raw, first, last)
+            start, end = passage.runs(self.raw, first, last)[0]
             # As long as what it replaces, since lengths are written inside; "?" is in no scheme and no path.
             count = sum(character in _HEX for character in self.raw[start:end])
             inert = ("3f003f00" if wide else "3f3f3f3f") * (count // 8 + 1)
@@ -384,6 +388,14 @@ class _Search:
             if match[0] in (b"{", b"}"):
                 return replace(reference, end=reference.start + match.start(), inert=BLANK_FRAME, media=None)
         return reference
+
+    def replace(
+        self, passage: _Passage, start: int, end: int, url: str, element: str, *, inert: str = BLANK_FRAME
+    ) -> None:
+        """Append what replaces characters of a passage; where groups cut them up, what follows goes too."""
+        for first, last in passage.runs(self.raw, start, end):
+            self.report(first, last, url, element, inert)
+            inert = ""
 
     def report(self, start: int, end: int, url: str, element: str, inert: str = BLANK_FRAME) -> None:
         """Append a reference to characters ``[start, end)``."""

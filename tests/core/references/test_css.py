@@ -3,14 +3,16 @@
 from time import process_time
 
 import pytest
+import tinycss2
 from grammar import find, silence, urls
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailveil.core.message.text import Text
-from mailveil.core.message.types import Source
+from mailveil.core.message.types import Defect, Limits, Source
 from mailveil.core.references.css import find_in_css, find_in_presentation_attribute, find_in_style
 from mailveil.core.references.types import BLANK_CSS, BLANK_GIF, BLANK_URL, Findings, Media, Scope, Vector
+from mailveil.core.references.url import resolve
 
 U = "http://a.example/x"
 
@@ -102,6 +104,8 @@ FETCHED = {
     "behind an open bracket": "a{b:foo(; background:url(http://a.example/x)}",
     "behind a closing bracket too many": "a)]}} b{background:url(http://a.example/x)}",
     "behind a backslash": "a{b:\\; background:url(http://a.example/x)}",
+    "behind another character": "a{background:éurl(x(; b:url(http://a.example/x)}",
+    "within another function": "a{background:éurl(url(http://a.example/x))}",
     "protocol-relative": "a{background:url(//a.example/x)}",
 }
 
@@ -216,6 +220,40 @@ pieces = st.lists(
 ).map("".join)  # fmt: skip
 
 
+def seen_by_another_parser(sheet: str) -> list[str]:
+    """Return what a parser written by others takes for addresses."""
+    found: list[str] = []
+    stack: list[tuple[list, bool]] = [(tinycss2.parse_component_value_list(sheet), False)]
+    while stack:
+        nodes, loading = stack.pop()
+        importing = False
+        for node in nodes:
+            if node.type == "url" or (node.type == "string" and (loading or importing)):
+                found.append(node.value)
+            elif node.type == "function":
+                name = node.lower_name
+                stack.append(
+                    (node.arguments, name in {"url", "src", "image-set"} or (loading and name == "var"))
+                )
+            elif node.type.endswith(" block"):
+                stack.append((node.content, False))
+            if node.type not in {"whitespace", "comment"}:
+                importing = node.type == "at-keyword" and node.lower_value == "import"
+    return [url for url in found if resolve(url)]
+
+
+@settings(max_examples=200)
+@given(pieces)
+def test_another_parser_sees_nothing_remote_after_one_pass(sheet: str) -> None:
+    raw = sheet.replace("\0", "").encode("utf-8", "replace")
+    assert seen_by_another_parser(silence(find_in_css, raw).decode()) == []
+
+
+def test_the_other_parser_can_see() -> None:
+    seen = [name for name, sheet in FETCHED.items() if seen_by_another_parser(sheet)]
+    assert len(seen) > 50
+
+
 @pytest.mark.parametrize("finder", [find_in_css, find_in_style])
 @given(pieces, st.sampled_from(["", "http://base.example/y/"]))
 def test_replacing_silences_in_two_passes(finder, sheet: str, base: str) -> None:
@@ -234,8 +272,29 @@ def test_replacing_silences_in_two_passes(finder, sheet: str, base: str) -> None
 )  # fmt: skip
 def test_hostile_sheets_take_linear_time(piece: str) -> None:
     for finder in (find_in_css, find_in_style):
-        for sheet in (piece * (100_000 // len(piece)), "a\\(u/**/rl(" + piece * (100_000 // len(piece))):
+        for sheet in (piece * (60_000 // len(piece)), "a\\(u/**/rl(" + piece * (60_000 // len(piece))):
             raw = sheet.encode()
             started = process_time()
             find(finder, raw)
             assert process_time() - started < 1.5
+
+
+@pytest.mark.parametrize("sheet", ["a{b:u/**/rl(", "a{b:url(", "a{b:url()}", "a{b:u/**/rl('')}", "@import''"])
+def test_an_empty_address_is_the_base(sheet: str) -> None:
+    base = "http://base.example/y"
+    assert urls(find_in_css, sheet, base=base) == [base]
+    assert find(find_in_css, silence(find_in_css, sheet, base=base), base=base) == []
+
+
+def test_too_many_references_end_the_search_with_a_defect() -> None:
+    findings = Findings()
+    scope = Scope("1", findings, limits=Limits(max_references=5))
+    sheet = "a{b:url(//a.example)}" * 20
+    find_in_css(Text(sheet, Source(sheet.encode())), scope)
+    assert len(findings.references) == 6
+    assert findings.defects == [Defect.TOO_MANY_REFERENCES]
+
+
+def test_the_end_of_an_escape_belongs_to_the_value() -> None:
+    style = "-ms-filter:\"progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://a.example/\\78 ')\""
+    assert silence(find_in_style, style) == style.replace("http://a.example/\\78 ", BLANK_URL).encode()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mailveil.core.message.text import Text
+from mailveil.core.references.css_report import CssReporter, EnoughError
 from mailveil.core.references.css_tokens import (
     ESCAPE,
     NAME,
@@ -26,19 +27,10 @@ from mailveil.core.references.css_tokens import (
     read_unquoted_url,
     strip_comments,
     unescape,
-    unescape_with_places,
+    unescape_with_origins,
 )
-from mailveil.core.references.data_url import find_in_data_url
-from mailveil.core.references.types import (
-    BLANK_CSS,
-    BLANK_GIF,
-    BLANK_URL,
-    COPYABLE,
-    Reference,
-    Scope,
-    Vector,
-)
-from mailveil.core.references.url import real_characters, remote, resolve
+from mailveil.core.references.types import Scope, Vector
+from mailveil.core.references.url import resolve
 
 # What strings mean inside a function, one character each, so that a deep stack stays small.
 _TEXT: Final = "t"  # words
@@ -60,27 +52,8 @@ _TEXT_FUNCTIONS: Final = frozenset(
         "nth-child", "selector", "font-format", "font-tech", "contains", "style", "alpha",
     }
 )  # fmt: skip
-# Properties whose url() is an SVG element in another document rather than a picture.
-_ELEMENT_PROPERTIES: Final = frozenset(
-    {
-        "filter", "-webkit-filter", "backdrop-filter", "clip-path", "-webkit-clip-path", "offset-path",
-        "fill", "stroke", "marker", "marker-start", "marker-mid", "marker-end",
-    }
-)  # fmt: skip
 _BEHAVIOR_PROPERTIES: Final = frozenset({"behavior", "-ms-behavior", "-moz-binding"})
 _STRING_PROPERTIES: Final = ("--", "initial-value")
-_KNOWN_NAMESPACES: Final = ("http://www.w3.org/", "https://www.w3.org/", "http://schemas.", "urn:")
-
-_INERT: Final[Mapping[Vector, str]] = {
-    Vector.CSS_URL: BLANK_GIF,
-    Vector.CSS_IMPORT: BLANK_CSS,
-    Vector.CSS_FONT: BLANK_URL,
-    Vector.CSS_FILTER: BLANK_URL,
-    Vector.CSS_BEHAVIOR: BLANK_URL,
-    Vector.CSS_NAMESPACE: "urn:x",
-    Vector.SCRIPT_INLINE: "0",
-}
-
 _SHEET_TRIGGERS: Final = ("url", "src", "import", "image", "expression", "namespace", "\\", "\0")
 _STYLE_TRIGGERS: Final = ("url", "src", "image", "expression", "\\", "\0", "/*", '"', "'")
 # Beyond this, the rest of an address without quotes is left standing behind its replacement.
@@ -147,6 +120,15 @@ def _may_load(characters: str) -> bool:
 def _find(
     text: Text, scope: Scope, element: str, attributes: Mapping[str, str], declared: str | None = None
 ) -> None:
+    try:
+        _scan_readings(text, scope, element, attributes, declared)
+    except EnoughError:
+        return  # the defect says so
+
+
+def _scan_readings(
+    text: Text, scope: Scope, element: str, attributes: Mapping[str, str], declared: str | None
+) -> None:
     scanner = _Scanner(text, scope, element, attributes, declared)
     scanner.scan()
     if scanner.joined or "\0" in text.text:
@@ -162,18 +144,14 @@ def _find(
         doubting.scan()
 
 
-class _Scanner:
-    """One pass over ``text``.
+class _Scanner(CssReporter):
+    """One pass over a reading.
 
-    ``origins`` leads back to the characters of ``place`` where ``text`` is not the same. ``covered`` marks
-    the characters that a reference already stands for. ``doubting`` is the second pass, in which no string or
-    comment hides anything. ``declared`` is the property where ``text`` is only its value.
+    In a ``doubting`` pass no string or comment hides anything.
     """
 
     __slots__ = (
-        "at_rule", "attributes", "blocks", "covered", "declaration", "declared", "doubting", "dubious",
-        "element", "joined", "named", "named_at", "openings", "origins", "pending", "place", "region_end",
-        "scope", "text", "unclosed_expression",
+        "at_rule", "blocks", "doubting", "joined", "openings", "pending", "region_end", "unclosed_expression",
     )  # fmt: skip
 
     def __init__(
@@ -184,24 +162,13 @@ class _Scanner:
         attributes: Mapping[str, str],
         declared: str | None = None,
     ) -> None:
-        self.place = place
-        self.text = place.text
-        self.scope = scope
-        self.element = element
-        self.attributes = attributes
-        self.declared = declared
-        self.origins: list[int] | None = None
-        self.covered: bytearray | None = None  # made with the first reference
+        super().__init__(place, scope, element, attributes, declared)
         self.doubting = False
-        self.dubious = False  # readers may differ about where a string, comment or url ends
         self.joined = False  # a comment stands where some reader may join its neighbours
         self.openings: list[str] = []  # what strings mean in each open bracket
         self.blocks: list[tuple[str, int]] = []  # at-rule of each open block, brackets open before it
         self.at_rule = ""
         self.pending = False  # an import or namespace whose address is still to come
-        self.declaration = 0  # where the current declaration starts
-        self.named_at = -1
-        self.named = ""
         self.region_end = 0  # unquoted filter parameters have been searched up to here
         self.unclosed_expression = False
 
@@ -286,26 +253,15 @@ class _Scanner:
         if end > start and self.text[end : end + 1] != "(" and resolve(unescape(self.text[start:end])):
             self.report(start, end, Vector.CSS_IMPORT)
 
-    def property(self, at: int) -> str:
-        """Return the lower-case name of the property whose value ``at`` is in, or ``""``."""
-        if self.declared is not None:
-            return self.declared
-        if self.named_at != self.declaration:
-            self.named_at = self.declaration
-            colon = self.text.find(":", self.declaration, at)
-            name = self.text[self.declaration : max(colon, self.declaration)]
-            if "/*" in name:
-                name = strip_comments(self.text[self.declaration : at])[0].partition(":")[0]
-            # Hacks such as "*background" and "_background" are for the property behind them.
-            name = unescape(name).strip(WHITE_SPACE).lower().lstrip("*_+#.$&/<>!|~`^=%,")
-            self.named = name.split()[-1] if name else ""
-        return self.named
-
     # Functions
 
     def open_function(self, at: int, mark: int) -> int:
         stretch = self.text[mark:at]
         name = read_last_name(stretch)
+        if name in {"url", "expression"}:
+            before = stretch.rstrip(WHITE_SPACE).rstrip(NAME_CHARACTERS)[-1:]
+            if before >= "\x80" or before == "#":
+                self.dubious = True  # a longer name, or no function, for who knows the whole syntax
         if name == "url":
             return self.read_url(at + 1)
         if name == "expression":
@@ -343,7 +299,7 @@ class _Scanner:
             # Not the whole contents: they may reach to the end from every url() of many.
             start, end = find_beginning(text, at, len(text))
             self.report(start, end, vector)
-            return end
+            return at
         url = read_unquoted_url(text, at)
         if "/*" in text[at : url.end]:
             self.joined = True
@@ -433,103 +389,13 @@ class _Scanner:
 
     def look_into(self, start: int, end: int) -> None:
         """Search a string that holds a filter, as ``-ms-filter`` has it."""
-        characters, places = unescape_with_places(self.text[start:end])
-        origins = self.origins
+        characters, origins = unescape_with_origins(self.text[start:end])
         inner = _Scanner(self.place, self.scope, self.element, self.attributes, "filter")
         inner.text = characters
-        inner.origins = [start + first if origins is None else origins[start + first] for first, _ in places]
+        inner.origins = origins.within(self.origins, start)
         inner.covered = self.covered
         inner.scan()
         self.covered = inner.covered
-
-    # Reports
-
-    def report_beginning(self, start: int, end: int, vector: Vector) -> None:
-        """Report a value in a broken token by its beginning, since readers differ about its end."""
-        self.dubious = True
-        first, last = find_beginning(self.text, start, end)
-        url = self.url(self.text[first:last]) or self.url(self.text[first:end].rstrip(WHITE_SPACE))
-        if url and last > first and not self.is_covered(first, last):
-            self.append(url, vector, first, last, broken=True)
-
-    def report(self, start: int, end: int, vector: Vector) -> None:
-        """Report the value ``[start, end)`` where it is remote; look into it where it is a ``data:`` URL."""
-        raw = self.text[start:end]
-        url = self.url(raw)
-        if url is None:
-            value = unescape(raw).lstrip()
-            if value[:5].lower() == "data:":
-                self.look_into_data_url(start, end)
-            return
-        if vector is Vector.CSS_NAMESPACE and url.startswith(_KNOWN_NAMESPACES):
-            return
-        if not self.is_covered(start, end):
-            self.append(url, vector, start, end)
-
-    def url(self, raw: str) -> str | None:
-        """Return what would be contacted for a value, with its escapes decoded or as it stands."""
-        charset = self.place.charset
-        if "\\" not in raw:
-            return remote(real_characters(raw, charset), self.scope)
-        url = remote(real_characters(unescape(raw), charset), self.scope)
-        return url or remote(real_characters(raw, charset), self.scope)
-
-    def look_into_data_url(self, start: int, end: int) -> None:
-        if self.is_covered(start, end):
-            return
-        raw = self.text[start:end]
-        if self.origins is None and "\\" not in raw:
-            self.cover(start, end)
-            start += len(raw) - len(raw.lstrip())
-            find_in_data_url(self.place, start, end, self.scope)
-            return
-        value, places = unescape_with_places(raw)
-        if self.origins is not None:
-            origins = self.origins
-            places = [(origins[start + a], origins[start + b - 1] + 1) for a, b in places]
-            start = 0
-        self.cover(start, end)
-        data_url = self.place.derive(value, places, start)
-        find_in_data_url(data_url, len(value) - len(value.lstrip()), len(value), self.scope)
-
-    def append(self, url: str, vector: Vector, start: int, end: int, *, broken: bool = False) -> None:
-        inert = _INERT[vector]
-        media = None if broken else COPYABLE.get(vector)
-        if vector is Vector.CSS_URL and self.property(start) in _ELEMENT_PROPERTIES:
-            media, inert = None, BLANK_URL
-        start, end = self.cover(start, end)
-        span = self.place.span(start, end)
-        self.scope.findings.references.append(
-            Reference(
-                url=url,
-                vector=vector,
-                part=self.scope.part,
-                source=self.place.source,
-                start=span.start,
-                end=span.end,
-                inert=inert,
-                encoding=self.place.encoding,
-                media=media,
-                element=self.element,
-                attributes=self.attributes,
-            )
-        )
-
-    def cover(self, start: int, end: int) -> tuple[int, int]:
-        """Mark a value as reported and return its range in ``place``."""
-        if self.origins is not None:
-            start, end = self.origins[start], self.origins[end - 1] + 1
-        if self.covered is None:
-            self.covered = bytearray(len(self.place.text))
-        self.covered[start:end] = b"\1" * (end - start)
-        return start, end
-
-    def is_covered(self, start: int, end: int) -> bool:
-        if self.covered is None or start >= end:
-            return False
-        if self.origins is not None:
-            start, end = self.origins[start], self.origins[end - 1] + 1
-        return self.covered.find(1, start, end) >= 0
 
 
 _SCRIPT_PLAIN: Final = re.compile(r"[^()\"'\\]*+")

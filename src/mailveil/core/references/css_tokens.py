@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ _UNQUOTED: Final = re.compile(rf"(?:[^\x00- \"'()\\\x7f]++|{_ESCAPE})*+")
 _BAD_URL_REST: Final = re.compile(r"(?:[^)\\]++|\\[\s\S]?)*+")
 # The part of a value in a broken token that every reading agrees to be its beginning.
 BEGINNING: Final = re.compile(r"[^\x00- \"'(){};\x7f]*+")
+_IGNORED: Final = re.compile(r"[\x00- \x7f]*+")
 _SPREAD: Final = re.compile(r"[\"'(){};\n\r\f]|/\*")
 _ESCAPED: Final = re.compile(
     r"\\(?:([0-9A-Fa-f]{1,6}+)(?:\r\n|[ \t\n\r\f])?+|(\r\n|[\n\r\f])|([\s\S])|\Z)",
@@ -33,6 +35,37 @@ class StringEnd(Enum):
     CLOSED = auto()
     AT_NEWLINE = auto()  # a bad string: other readers let it run on
     AT_END = auto()  # valid, but other readers may disagree
+
+
+class Origins(NamedTuple):
+    """For each character of a text made from another one: the range of that one it came from."""
+
+    starts: array[int]
+    ends: array[int]
+
+    def keep(self, start: int, end: int) -> None:
+        """Add characters ``[start, end)`` as they are."""
+        self.starts.extend(range(start, end))
+        self.ends.extend(range(start + 1, end + 1))
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """Return the range that characters ``[start, end)`` came from."""
+        if start < end:
+            return self.starts[start], self.ends[end - 1]
+        at = self.starts[start] if start < len(self.starts) else (self.ends[-1] if self.ends else 0)
+        return at, at
+
+    def within(self, outer: Origins | None, offset: int) -> Origins:
+        """Return the same counted in the text that ``outer`` leads to, from ``offset`` characters on."""
+        if outer is None:
+            return Origins(
+                array("q", (start + offset for start in self.starts)),
+                array("q", (end + offset for end in self.ends)),
+            )
+        return Origins(
+            array("q", (outer.starts[start + offset] for start in self.starts)),
+            array("q", (outer.ends[end + offset - 1] for end in self.ends)),
+        )
 
 
 class Url(NamedTuple):
@@ -75,7 +108,7 @@ def read_unquoted_url(text: str, start: int) -> Url:
 
 def find_beginning(text: str, start: int, end: int) -> tuple[int, int]:
     """Return the first stretch of ``[start, end)`` without white space, quotes, brackets and semicolons."""
-    start = min(match_end(SPACE, text, start), end)
+    start = min(match_end(_IGNORED, text, start), end)
     match = BEGINNING.match(text, start, end)
     return start, match.end() if match else start
 
@@ -85,22 +118,23 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(_character, text) if "\\" in text else text
 
 
-def unescape_with_places(text: str) -> tuple[str, list[tuple[int, int]]]:
+def unescape_with_origins(text: str) -> tuple[str, Origins]:
     """Return what :func:`unescape` does, and the range of ``text`` that each character came from."""
     characters: list[str] = []
-    places: list[tuple[int, int]] = []
+    origins = Origins(array("q"), array("q"))
     at = 0
     for match in _ESCAPED.finditer(text):
         characters.append(text[at : match.start()])
-        places.extend((i, i + 1) for i in range(at, match.start()))
+        origins.keep(at, match.start())
         character = _character(match)
         if character:
             characters.append(character)
-            places.append(match.span())
+            origins.starts.append(match.start())
+            origins.ends.append(match.end())
         at = match.end()
     characters.append(text[at:])
-    places.extend((i, i + 1) for i in range(at, len(text)))
-    return "".join(characters), places
+    origins.keep(at, len(text))
+    return "".join(characters), origins
 
 
 def read_last_name(stretch: str) -> str:
@@ -108,6 +142,7 @@ def read_last_name(stretch: str) -> str:
 
     White space between name and bracket does not separate them for every reader.
     """
+    stretch = stretch.rpartition("<!--")[2]  # a token of its own, though it ends like the beginning of a name
     if "\\" not in stretch:
         stretch = stretch.rstrip(WHITE_SPACE)
         return stretch[len(stretch.rstrip(NAME_CHARACTERS)) :].lower()
@@ -125,21 +160,20 @@ def read_last_name(stretch: str) -> str:
     return unescape(name).lower()
 
 
-def strip_comments(text: str) -> tuple[str, list[int]]:
-    """Return ``text`` without comments and NUL, and the offset in ``text`` of every character kept."""
+def strip_comments(text: str) -> tuple[str, Origins]:
+    """Return ``text`` without comments and NUL, and where in ``text`` each character kept stands."""
     kept: list[str] = []
-    origins: list[int] = []
+    origins = Origins(array("q"), array("q"))
     at = 0
     while at < len(text):
         opening = text.find("/*", at)
         stop = len(text) if opening < 0 else opening
-        stretch = text[at:stop]
-        if "\0" in stretch:
-            origins.extend(at + i for i, character in enumerate(stretch) if character != "\0")
-            stretch = stretch.replace("\0", "")
-        else:
-            origins.extend(range(at, stop))
-        kept.append(stretch)
+        while at < stop:
+            nul = text.find("\0", at, stop)
+            end = stop if nul < 0 else nul
+            kept.append(text[at:end])
+            origins.keep(at, end)
+            at = end + 1
         closing = text.find("*/", stop + 2)
         at = len(text) if opening < 0 or closing < 0 else closing + 2
     return "".join(kept), origins

@@ -15,7 +15,7 @@ from mailveil.core.message.types import Coding, Defect, Source, Span
 from mailveil.core.references.types import BLANK_URL, Findings, Reference, Scope, Vector
 
 # A document within a document within …: nobody needs more, and each level is read by several grammars.
-MAX_DEPTH: Final = 4
+MAX_DEPTH: Final = 3
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _IN_URL_IGNORED: Final = re.compile(r"[\t\n\r]")
 _DECODED: Final = re.compile(r"%([0-9A-Fa-f]{2})|[\t\n\r]")

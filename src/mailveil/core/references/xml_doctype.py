@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mailveil.core.message.text import Text
+from mailveil.core.message.types import Defect
 from mailveil.core.references.css import find_in_style
 from mailveil.core.references.html_tokens import TextBuilder, decode_value
 from mailveil.core.references.types import BLANK_URL, Reference, Scope, Vector
@@ -112,6 +113,9 @@ def _read_subset(text: Text, at: int, entities: Entities, scope: Scope, depth: i
     characters = text.text
     length = len(characters)
     while at < length:
+        if len(scope.findings.references) > scope.limits.max_references:
+            scope.findings.defects.append(Defect.TOO_MANY_REFERENCES)
+            return length
         character = characters[at]
         if character == "]":
             return at + 1

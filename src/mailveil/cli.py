@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -17,6 +16,8 @@ from mailveil import __version__
 
 if TYPE_CHECKING:
     from mailveil.config import Settings
+
+Result = TypeVar("Result")
 
 INTERRUPTED = 130
 UNUSABLE = 2
@@ -209,7 +210,7 @@ def serve(invocation: Invocation, roles: str) -> int:
     settings = invocation.settings()
     configure_logging(settings.log)
     try:
-        asyncio.run(serve(settings, frozenset(Role(each) for each in named)))
+        run_until_complete(serve(settings, frozenset(Role(each) for each in named)))
     except (StartError, SettingsError) as error:
         end(str(error))
     return 0
@@ -226,7 +227,7 @@ def check(invocation: Invocation) -> int:
     settings = invocation.settings()
     source = find_file(invocation.configuration)
     click.echo(f"configuration: {source or 'defaults'}")
-    results = asyncio.run(check(settings))
+    results = run_until_complete(check(settings))
     for each in results:
         click.echo(f"{each.outcome:6}  {each.name}: {printable(each.text)}")
     return 1 if any(each.outcome is Outcome.BAD for each in results) else 0
@@ -246,7 +247,7 @@ def send(invocation: Invocation, server: str) -> int:
         endpoint = read_endpoint(server) if server else settings.gateway.listen
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server") from error
-    reply = asyncio.run(send_trial(endpoint))
+    reply = run_until_complete(send_trial(endpoint))
     click.echo(f"{endpoint} answers {printable(str(reply))}")
     if reply.is_positive:
         click.echo(f"Look at {settings.status_url}/")
@@ -289,6 +290,13 @@ def config(invocation: Invocation, show_default: bool) -> int:
             click.echo(f"\n[{area}]" if area != "gateway" else f"[{area}]")
         click.echo(f"{f'{each.name} = {each.value}':<52} # {each.origin}")
     return 0
+
+
+def run_until_complete(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in an event loop of its own."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def main() -> None:

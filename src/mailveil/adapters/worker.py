@@ -34,9 +34,9 @@ def main() -> None:
     parent = int(sys.argv[1])
     max_bytes, timeout_s = int(sys.argv[2]), int(sys.argv[3])
     _die_with(parent)
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    # What else might write to standard output must not end up between answers.
-    sys.stdout = sys.stderr
+    # Whatever else might write to standard output must not end up between answers.
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     _bound(max_bytes)
     first = _read(requests)
     if first is None:

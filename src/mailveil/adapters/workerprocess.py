@@ -23,6 +23,8 @@ from mailveil.ports import WantedCopy
 
 PIPE_BYTES = 1024 * 1024
 START_TIMEOUT_S = 60
+# -P: the current directory may hold modules that a stranger put there.
+WORKER_COMMAND = (sys.executable, "-P", "-m", "mailveil.adapters.worker")
 # Reports of a message may be larger than the message, but not without end.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -86,12 +88,15 @@ class LostError(Exception):
 class WorkerProcess:
     """One worker process, as its thread sees it. Every wait has an end."""
 
-    def __init__(self, max_bytes: int, timeout_s: float) -> None:
-        bounds = [str(os.getpid()), str(max_bytes), str(int(timeout_s) + 1)]
-        # -P: the current directory may hold modules that a stranger put there.
-        command = [sys.executable, "-P", "-m", "mailveil.adapters.worker", *bounds]
+    def __init__(self, command: Sequence[str], max_bytes: int, timeout_s: float) -> None:
+        bounds = (str(os.getpid()), str(max_bytes), str(int(timeout_s) + 1))
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/", bufsize=0, start_new_session=True
+            [*command, *bounds],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            bufsize=0,
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -102,6 +107,11 @@ class WorkerProcess:
             with contextlib.suppress(OSError):  # only makes it faster
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._received = bytearray()
+
+    @property
+    def identifier(self) -> int:
+        """The number by which the system knows it."""
+        return self._process.pid
 
     @property
     def is_alive(self) -> bool:

@@ -7,13 +7,22 @@ import pickle
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from mailveil.adapters.workerprocess import Answer, Failure, FailureReason, Job, LostError, Tag, WorkerProcess
+from mailveil.adapters.workerprocess import (
+    WORKER_COMMAND,
+    Answer,
+    Failure,
+    FailureReason,
+    Job,
+    LostError,
+    Tag,
+    WorkerProcess,
+)
 from mailveil.core.policy import Envelope
 from mailveil.gateway import EngineSettings
 from mailveil.ports import FoundReference, Protected
@@ -46,8 +55,15 @@ class WorkerPool:
     """
 
     def __init__(
-        self, settings: EngineSettings, *, processes: int = 1, max_bytes: int = 2 << 30, timeout_s: float = 60
+        self,
+        settings: EngineSettings,
+        *,
+        processes: int = 1,
+        max_bytes: int = 2 << 30,
+        timeout_s: float = 60,
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
+        self._command = command
         self._settings = pickle.dumps(settings)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
@@ -69,6 +85,11 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(at_once=kind is not None)
+
+    @property
+    def identifiers(self) -> frozenset[int]:
+        """The process numbers of the workers that have been started."""
+        return frozenset(process.identifier for process in tuple(self._running))
 
     def submit(self, job: Job[Any]) -> Future[Answer | Failure]:
         """Queue a message; the future gets an answer or a failure, never an exception."""
@@ -186,9 +207,14 @@ class WorkerPool:
         if before is not None:
             self._running.discard(before)
             before.end()
-        process = WorkerProcess(self._max_bytes, self._timeout_s)
+        process = WorkerProcess(self._command, self._max_bytes, self._timeout_s)
         self._running.add(process)
-        process.greet(self._settings)
+        try:
+            process.greet(self._settings)
+        except BaseException:
+            self._running.discard(process)
+            process.end()
+            raise
         return process
 
     def _next_batch(self) -> list[_Task] | None:

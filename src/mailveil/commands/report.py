@@ -69,21 +69,18 @@ class ScanReport:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("Risk", no_wrap=True)
-        table.add_column("Trackers", no_wrap=True, ratio=2)
-        table.add_column("Remote", justify="right", no_wrap=True)
-        table.add_column("From", no_wrap=True, ratio=3, overflow="ellipsis")
-        table.add_column("Message", no_wrap=True, ratio=4, overflow="fold" if show_all else "ellipsis")
+        for name in ("Risk", "Trackers", "Remote", "From", "Message"):
+            table.add_column(name, justify="right" if name == "Remote" else "left", no_wrap=name != "Message")
         rows = sorted(self.records, key=lambda row: (RISKS.index(row["risk"]), -row["trackers"][0]))
         shown = rows if show_all else rows[:ROWS]
         for row in shown:
             count, what = row["trackers"]
             table.add_row(
                 _styled(row["risk"], row["risk"]),
-                _text(f"{count} {what}".rstrip() if count else "-"),
+                _text(f"{count} {what}".rstrip() if count else "-", 28),
                 str(row["remote"]),
-                _text(row["from"]),
-                _text(row["path"]),
+                _text(row["from"], 32),
+                _text(row["path"]) if show_all else _tail(row["path"], max(20, console.width - 84)),
             )
         console.print(table)
         if len(rows) > len(shown):
@@ -177,10 +174,18 @@ def host_of(url: str) -> str:
         return ""
 
 
-def _text(text: str) -> Text:
+def _text(text: str, width: int | None = None) -> Text:
     from rich.text import Text
 
-    return Text(printable(text))
+    shown = Text(printable(text))
+    if width is not None:
+        shown.truncate(width, overflow="ellipsis")
+    return shown
+
+
+def _tail(path: str, width: int) -> Text:
+    """Return the end of a path, which is where paths differ."""
+    return _text(path if len(path) <= width else "…" + path[1 - width :], width)
 
 
 def _styled(text: str, what: str) -> Text:

@@ -178,7 +178,10 @@ def _read_environment(
         if not variable.startswith(PREFIX) or variable in NO_SETTINGS:
             continue
         if variable not in known:
-            raise SettingsError(f"environment: {variable} is no setting{did_you_mean(variable, known)}")
+            hint = did_you_mean(variable, known, 0.6 if "__" in variable else 0.85)
+            if hint or "__" in variable:
+                raise SettingsError(f"environment: {variable} is no setting{hint}")
+            continue  # some other program's, such as a script around this one
         area, name = known[variable]
         given = read_text_value(text, TYPES[area][name])
         values[f"{area}.{name}"] = _convert(area, name, given, f"environment {variable}")

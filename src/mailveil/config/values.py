@@ -116,9 +116,9 @@ def write_value(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is closest to the given one, or ``""``."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+def did_you_mean(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return a hint at the known name that is closest to the given one, or ``""`` where none is close."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -141,7 +141,7 @@ def read_next_hop(text: str) -> NextHop | None:
     scheme, found, rest = text.partition("://")
     if not found or scheme != "smtp":
         raise ValueError('must be "smtp://host:port", such as "smtp://127.0.0.1:10026"')
-    if not re.search(r"\A(?:[^:\]]*|\[[^\]]*\]):", rest):
+    if not re.search(r"\A(?:[^:\[\]]*|\[[^\]]*\]):", rest):
         rest += ":25"
     endpoint = read_endpoint(rest)
     return NextHop(endpoint.host, endpoint.port)

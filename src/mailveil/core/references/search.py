@@ -193,7 +193,10 @@ class _MessageSearch:
                 stack.extend((child, chain) for child in reversed(part.children))
                 if part.media_type.startswith(("multipart/", "message/")):
                     continue
+            stops = self.result.findings.defects.count(Defect.TOO_MANY_REFERENCES)
             self.search_leaf(part, chain, depth)
+            if self.result.findings.defects.count(Defect.TOO_MANY_REFERENCES) > stops:
+                self.result.unexamined.append(part)  # a grammar stopped before the end
             if len(self.result.findings.references) > self.settings.limits.max_references:
                 self.give_up(root)
                 return

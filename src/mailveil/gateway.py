@@ -186,7 +186,7 @@ def reference_record(decision: Decision) -> dict[str, Any]:
         "vector": str(reference.vector),
         "part": reference.part,
         "span": [span.start, span.end],
-        "verdict": str(verdict.finding),
+        "verdict": str(verdict.kind_of_reference),
         "kind": None if verdict.kind is None else str(verdict.kind),
         "score": round(verdict.score, 3),
         "signals": [str(signal) for signal in verdict.signals],
@@ -206,7 +206,9 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
     ours = nothing_is_ours if addresses is None else addresses.is_ours
     issuers = known_issuers(settings.authorities)
     search = find_references(message, SearchSettings(settings.limits, ours, issuers))
-    references = unrepeated(search.findings.references)
+    references = search.findings.references
+    if search.ambiguous:
+        references = unrepeated(references)
     context = message_context(message, envelope, search.findings.linked)
     verdicts = judge(references, context)
     digest = hashlib.sha256(raw).digest()
@@ -259,10 +261,11 @@ def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
 
 
 def unrepeated(references: Sequence[Reference]) -> list[Reference]:
-    """Return references without those that another reading found at the same place, in document order."""
-    found: dict[tuple[int, int, int], Reference] = {}
+    """Return references without those that another reading found at the same place of the raw message."""
+    found: dict[tuple[int, int, str], Reference] = {}
     for reference in references:
-        found.setdefault((id(reference.source), reference.start, reference.end), reference)
+        start, end = place_in_message(reference.source, reference.start, reference.end)
+        found.setdefault((start, end, reference.url), reference)
     return list(found.values())
 
 

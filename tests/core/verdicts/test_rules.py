@@ -156,6 +156,13 @@ CASES: dict[Signal, tuple[list[Reference], list[Reference]]] = {
             reference("https://x.example/line.png", **PIXEL),
         ],
     ),
+    Signal.FOREIGN_PIXEL: (
+        [reference("https://x.example/line.png", **PIXEL)],
+        [
+            reference("https://x.example/img/spacer.gif", **PIXEL),
+            reference("https://x.example/line.png", width="200"),
+        ],
+    ),
     Signal.TRACKING_PATH: (
         [
             reference("https://x.example/track/abc"),

@@ -125,6 +125,11 @@ FIRST_MARKUP = MARKUP_OPENINGS + (
 WRITTEN = frozenset(
     {Grammar.HTML, Grammar.XML, Grammar.CSS, Grammar.CALENDAR, Grammar.VCARD, Grammar.RTF}
 )  # grammars of characters
+# Types whose content some client looks at before it believes the label; those of ciphertext prove nothing either.
+SNIFFED_TYPES = (
+    "text/", "multipart/", "message/", "application/pkcs7", "application/x-pkcs7", "application/cms",
+    "application/pgp",
+)  # fmt: skip
 UNTYPED = frozenset({
     "application/octet-stream", "application/unknown", "application/x-unknown", "application/binary",
     "application/x-download", "application/force-download", "application/x-octet-stream", "text/plain",
@@ -369,11 +374,12 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
     found: set[Grammar] = set()
     if is_tnef(data):
         found.add(Grammar.TNEF)
-    if not (part.media_type in UNTYPED or part.media_type.startswith(("text/", "multipart/", "message/"))):
+    if not (part.media_type in UNTYPED or part.media_type.startswith(SNIFFED_TYPES)):
         return found
     opening = data[:SNIFFED_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\xfe\xff \t\r\n\f").lower()
     attachment = part.disposition == "attachment"
-    if opening.startswith(FIRST_MARKUP) or (not attachment and any(tag in opening for tag in MARKUP_OPENINGS)):
+    anywhere = not attachment and part.media_type in UNTYPED and b"<" in opening
+    if opening.startswith(FIRST_MARKUP) or (anywhere and any(tag in opening for tag in MARKUP_OPENINGS)):
         found.add(Grammar.HTML)
     if opening.startswith((b"<?xml", b"<svg", b"<!doctype svg")):
         found.add(Grammar.XML)

@@ -42,6 +42,7 @@ WEIGHTS: Final[Mapping[Signal, float]] = {
     Signal.LONG_TOKEN_IN_URL: 0.6,
     Signal.HASHED_NAME: 0.0,
     Signal.UNIQUE_PIXEL: 1.8,
+    Signal.FOREIGN_PIXEL: 1.7,
     Signal.TRACKING_PATH: 2.0,
     Signal.TRACKING_HOST: 0.8,
     Signal.KNOWN_OPERATOR: 4.5,
@@ -148,7 +149,7 @@ _TRACKING_LABELS: Final = frozenset(
     }
 )  # fmt: skip
 _SPACER: Final = re.compile(
-    r"/(?:spacer|blank|transparent|trans|clear|clearpixel|shim|space|empty|dot|1x1|pixel|pix|null)"
+    r"/(?:spacer|blank|transparent|trans|clear|clearpixel|shim|space|empty|dot|1x1|null)"
     r"[a-z0-9_-]{0,12}\.(?:gif|png|jpg)$"
 )
 _NESTED: Final = re.compile(r"https?(?::|%3a)(?:/|%2f){2}", re.IGNORECASE)
@@ -274,6 +275,9 @@ class _Judge:
         tiny = sight.hidden or Signal.PIXEL_1X1 in signals or Signal.PIXEL_SMALL in signals
         if tiny and (Signal.HASHED_NAME in signals or Signal.TOKEN_IN_URL in signals):
             signals.append(Signal.UNIQUE_PIXEL)
+        foreign = Signal.THIRD_PARTY in signals and Signal.SPACER not in signals
+        if foreign and Signal.PIXEL_1X1 in signals and vector in _PICTURES:
+            signals.append(Signal.FOREIGN_PIXEL)
         if sight.off_screen:
             signals.append(Signal.OFF_SCREEN)
         if sight.hidden:

@@ -54,6 +54,7 @@ class Signal(StrEnum):
     LONG_TOKEN_IN_URL = "LONG_TOKEN_IN_URL"  # noqa: S105 - a signal's name
     HASHED_NAME = "HASHED_NAME"
     UNIQUE_PIXEL = "UNIQUE_PIXEL"
+    FOREIGN_PIXEL = "FOREIGN_PIXEL"
     TRACKING_PATH = "TRACKING_PATH"
     TRACKING_HOST = "TRACKING_HOST"
     KNOWN_OPERATOR = "KNOWN_OPERATOR"
@@ -98,6 +99,7 @@ DESCRIPTIONS: Mapping[Signal, str] = {
     Signal.LONG_TOKEN_IN_URL: "Path or query holds a random-looking token of at least forty characters.",
     Signal.HASHED_NAME: "The file name of a picture looks random, as content stores name files.",
     Signal.UNIQUE_PIXEL: "A tiny or hidden picture whose address holds a random token or name.",
+    Signal.FOREIGN_PIXEL: "A one-pixel picture from another domain than the sender's, not named like a spacer.",
     Signal.TRACKING_PATH: "The path contains a word for tracking, such as open, track, pixel or beacon.",
     Signal.TRACKING_HOST: "The host name begins with a word for tracking, such as trk or open.",
     Signal.KNOWN_OPERATOR: "The address has the shape of a known service's open tracking.",

@@ -250,9 +250,7 @@ def _stop(raw: bytes, layout: _Layout, begin: int, at: int, growth: int) -> tupl
     stop = base + -(-(at - base) // 3) * 3
     if (stop - begin + growth) % 3 == 0 and stop - base < layout.chunk_sizes[chunk] * 3 // 4:
         letter = layout.chunk_letters[chunk] + (stop - base) // 3 * 4
-        if letter == 0:
-            return stop, layout.place(0), False
-        run = layout.run_of(letter - 1)
+        run = layout.run_of(letter if stop == begin else letter - 1)
         rest = layout.run_letters[run] + layout.run_size(run) - letter
         end = layout.run_starts[run] + letter - layout.run_letters[run]
         if rest % 4 == 0 and rest <= 76:

@@ -55,9 +55,10 @@ def decode_body(part: Part, limits: Limits) -> tuple[list[Source], list[Defect]]
             found[coding, data] = None
     sources: list[Source] = []
     seen: set[bytes] = set()
-    # What decodes to itself needs no encoding back, so identity comes first among equals.
+    encoded = {data for coding, data in found if coding is not Coding.IDENTITY}
     for coding, data in found:
-        if data in seen or (coding is not Coding.IDENTITY and (Coding.IDENTITY, data) in found):
+        # Of equal readings the encoded one is written for: its text reads the same where nobody decodes.
+        if data in seen or (coding is Coding.IDENTITY and data in encoded):
             continue
         seen.add(data)
         sources.append(Source(data, part.source, part.body_span, coding))

@@ -1,7 +1,7 @@
 """The egress guard: a SOCKS5 server on a Unix socket that connects only to addresses it has checked.
 
-The HTTP client speaks to hostile origins and is never given a network of its own: it asks the guard by host name
-(RFC 1928, remote resolution). The guard looks the name up once, checks every answer against the table of
+The HTTP client speaks to hostile origins and is never given a network of its own: it asks the guard by host
+name (RFC 1928, remote resolution). The guard looks the name up once, checks every answer against the table of
 ``adapters/addresses``, connects to the very address that it checked (a name that changes its mind in between
 gains nothing) and carries a bounded number of bytes for a bounded time.
 """
@@ -37,7 +37,7 @@ GRANTED, FAILED, NOT_ALLOWED, UNREACHABLE, REFUSED, UNSUPPORTED = 0, 1, 2, 4, 5,
 
 
 class RefusedError(Exception):
-    """The guard does not connect, and why: ``code`` is the SOCKS reply, the text an explanation for the log."""
+    """The guard does not connect: ``code`` is the SOCKS reply, the text an explanation for the log."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -56,7 +56,7 @@ class EgressLimits:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The way out: this machine itself, or a SOCKS5 proxy at ``host``:``port`` that is handed checked addresses."""
+    """The way out: this machine itself, or the SOCKS5 proxy at ``host``:``port``, given checked addresses."""
 
     host: str = ""
     port: int = 0

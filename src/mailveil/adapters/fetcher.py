@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 from curl_cffi import CurlError, CurlOpt
@@ -124,12 +125,12 @@ class OriginFetcher:
         return Fetched(FetchOutcome.TOO_MANY_REDIRECTS, hops=tuple(flight.hops))
 
     async def _request(self, url: str, media: Media, flight: _Flight) -> Fetched | None:
-        """Make one request; return the end of the fetch, or ``None`` where the last hop tells how it goes on."""
+        """Make one request; return the end of the fetch, ``None`` where the last hop tells what is next."""
         limits = self.limits
         flight.body.clear()
         start = time.monotonic()
         host = urlsplit(url).hostname or ""
-        session: AsyncSession
+        session: AsyncSession[Any]
         async with AsyncSession(
             impersonate=BROWSER,
             proxy=self.guard.proxy,

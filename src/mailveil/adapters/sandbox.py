@@ -8,17 +8,24 @@ import logging
 import os
 import sys
 from dataclasses import asdict
+from typing import Any
 
 from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_header, parse_lengths
 from mailveil.core.references.types import Media
-from mailveil.core.safecopy import CopyLimits, SafeCopy
+from mailveil.core.safecopy import MEDIA_TYPES, CopyLimits, SafeCopy
 
 log = logging.getLogger("mailveil.sandbox")
 START_TIMEOUT_S = 30.0
+MAX_CONTENTS = 100
+# What the child may keep of our environment: how Python finds its modules, and nothing that is anybody's.
+ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH")
 
 
 class Sandbox:
-    """One child process, started when first needed and again after each loss. One content at a time."""
+    """One child process, started when first needed and again after each loss. One content at a time.
+
+    After ``MAX_CONTENTS`` it is replaced: should one content have taken it over unnoticed, few others suffer.
+    """
 
     def __init__(
         self, limits: CopyLimits | None = None, *, max_bytes: int = 1 << 30, timeout_s: float = 20.0
@@ -29,17 +36,21 @@ class Sandbox:
         self.timeout_s = timeout_s
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
+        self._served = 0
 
     async def sanitise(self, body: bytes, media: Media) -> SafeCopy | str:
         """Return a safe copy, or in a word why there is none. Total: a lost child is a reason as well."""
         async with self._lock:
             try:
+                if self._served >= MAX_CONTENTS:
+                    await self.close()
+                self._served += 1
                 fresh = self._child is None or self._child.returncode is not None
                 child = await self._start() if fresh else self._child
                 assert child is not None
                 async with asyncio.timeout(self.timeout_s + (START_TIMEOUT_S if fresh else 0)):
                     return await self._ask(child, body, media)
-            except (OSError, EOFError, TimeoutError, FrameError, KeyError, TypeError) as error:
+            except (OSError, EOFError, TimeoutError, FrameError, KeyError, TypeError, ValueError) as error:
                 log.warning("a %s of %d bytes broke the sandbox (%s)", media, len(body), type(error).__name__)
                 await self.close()
                 return "timed-out" if isinstance(error, TimeoutError) else "crashed"
@@ -53,6 +64,8 @@ class Sandbox:
         if child is not None:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
+            if child.stdin is not None:
+                child.stdin.close()
             await child.wait()
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -63,13 +76,18 @@ class Sandbox:
             "mailveil.adapters.sandboxed",
             str(os.getpid()),
             str(self.max_bytes),
+            str(int(self.timeout_s) + 1),
         ]
+        self._served = 0
         self._child = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd="/",
-            env={"LANG": "C.UTF-8"},
+            env={
+                "LANG": "C.UTF-8",
+                **{name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+            },
             start_new_session=True,
         )
         return self._child
@@ -85,4 +103,11 @@ class Sandbox:
         answer = await child.stdout.readexactly(lengths[1])
         if "refusal" in header:
             return str(header["refusal"])
-        return SafeCopy(str(header["media_type"]), answer)
+        return _safe_copy(header, answer, media)
+
+
+def _safe_copy(header: dict[str, Any], body: bytes, media: Media) -> SafeCopy:
+    """Take the child at its word only where that can be right: a picture may have taken it over."""
+    if header["media_type"] not in MEDIA_TYPES[media] or not body:
+        raise ValueError("no copy of this kind")
+    return SafeCopy(header["media_type"], body, int(header["width"]), int(header["height"]))

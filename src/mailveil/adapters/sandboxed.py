@@ -1,56 +1,66 @@
 """The inside of the sandbox: decodes what origins answered, in a process that may read and write nothing.
 
-``python -P -m mailveil.adapters.sandboxed PARENT MAX_BYTES`` answers each frame on standard input with one.
+``python -P -m mailveil.adapters.sandboxed PARENT MAX_BYTES TIMEOUT_S`` answers each frame on standard input
+with one on standard output.
 """
 
 from __future__ import annotations
 
-import ctypes
+import io
 import os
-import resource
-import signal
 import sys
 from typing import Any, BinaryIO
 
+from PIL import AvifImagePlugin, Image
+
+from mailveil.adapters.confinement import bound, bound_time, die_with, leave_network
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import CopyLimits, SafeCopy, sanitise
 
-SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
 MAX_REQUEST_BYTES = 1 << 30
+FORMATS = ("PNG", "GIF", "JPEG", "WEBP", "BMP", "ICO", "TIFF", "AVIF")
 
 
 def main() -> None:
     """Answer until the parent closes our standard input."""
-    parent, max_bytes = int(sys.argv[1]), int(sys.argv[2])
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        return
+    parent, max_bytes, timeout_s = (int(argument) for argument in sys.argv[1:4])
+    leave_network()
+    die_with(parent)  # after the namespace, whose change of credentials would undo it
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
-    # Decoders load their tables now: later no file can be opened any more, whatever a picture talks one into.
-    sanitise(b"GIF89a", Media.IMAGE)
-    for kind, limit in (
-        (resource.RLIMIT_AS, max_bytes),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 3),
-        (resource.RLIMIT_NPROC, 0),
-    ):
-        resource.setrlimit(kind, (limit, limit))
+    load_decoders()
+    bound(max_bytes, no_files=True)
     while (request := _read(requests)) is not None:
         header, body = request
-        limits = CopyLimits(**header["limits"])
+        bound_time(timeout_s)
         try:
-            result = sanitise(body, Media(header["media"]), limits)
+            result = sanitise(body, Media(header["media"]), CopyLimits(**header["limits"]))
         except MemoryError:
-            return  # what is left of this process is not worth trusting
+            os._exit(1)  # what is left of this process is not worth trusting
         if isinstance(result, SafeCopy):
-            answers.write(encode_frame({"media_type": result.media_type}, result.body))
+            found = {"media_type": result.media_type, "width": result.width, "height": result.height}
+            answers.write(encode_frame(found, result.body))
         else:
             answers.write(encode_frame({"refusal": str(result)}))
         answers.flush()
+
+
+def load_decoders() -> None:
+    """Use every decoder and grammar once: later no file can be opened any more, and nothing loaded."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads count as processes, of which no more may be started
+    Image.init()
+    for name in FORMATS:
+        if name not in Image.SAVE or name not in Image.OPEN:
+            continue  # this Pillow was built without it
+        for moving in (False, True) if name in ("GIF", "PNG", "WEBP") else (False,):
+            written = io.BytesIO()
+            picture = Image.new("RGB", (8, 8), "red")
+            frames = {"save_all": True, "append_images": [Image.new("RGB", (8, 8))]} if moving else {}
+            picture.save(written, name, **frames)
+            sanitise(written.getvalue(), Media.IMAGE)
+    sanitise(b'<svg><image href="https://a.example/"/></svg>', Media.IMAGE)
+    sanitise(b"p { background: url(https://a.example/) }", Media.STYLESHEET)
 
 
 def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:

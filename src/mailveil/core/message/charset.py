@@ -34,7 +34,7 @@ _BYTE_ORDER_MARKS = (
 )
 _MARKED = frozenset(mark[0] for mark, _ in _BYTE_ORDER_MARKS)
 # Of <meta charset>, <meta http-equiv>, @charset and the XML declaration.
-_DECLARATION = re.compile(rb"(?:charset|encoding)[\s=\"':]++([a-z0-9_.:\-]{2,40}+)")
+_DECLARED = re.compile(rb"[\s=\"':]++([a-z0-9_.:\-]{2,40}+)")
 _ESCAPE_SEQUENCE = re.compile(rb"\x1b[$(&.NO]")
 _UTF7_RUN = re.compile(rb"[^+]++|\+([A-Za-z0-9+/]*+)-?+")
 _SHIFT_RUN = re.compile(rb"[^\x1b\x0e\x0f~\x80-\xff]++|[\x1b\x0e\x0f~\x80-\xff]")
@@ -48,7 +48,7 @@ def read_texts(source: Source, part: Part) -> tuple[list[Text], list[Defect]]:
     """Return every reading of a decoded body as characters, and what is wrong with its charset.
 
     The first reading is the latin-1 one, with ``charset`` set to the codec that its characters above U+007F
-    are meant in. Total; linear in the body's length. Sources: RFC 2046 section 4.1.2, WHATWG Encoding and HTML
+    are meant in. Total; linear in the length. Sources: RFC 2046 section 4.1.2, WHATWG Encoding and HTML
     section 13.2.3 (byte order mark before label before declaration in the document).
     """
     data = source.data
@@ -56,12 +56,16 @@ def read_texts(source: Source, part: Part) -> tuple[list[Text], list[Defect]]:
     found = dict.fromkeys(_labelled(part, defects))
     marked = _marked(data)
     opening = data[:OPENING_BYTES].lower()
-    if b"charset" in opening or b"encoding" in opening:
-        for declaration in _DECLARATION.finditer(opening):
-            codec = codec_of(declaration[1].decode("ascii"))
+    for word in (b"charset", b"encoding"):
+        at = opening.find(word)
+        while at >= 0:
+            at += len(word)
+            declared = _DECLARED.match(opening, at)
+            codec = codec_of(declared[1].decode("ascii")) if declared else ""
             # A document whose declaration can be read as ASCII is not in a charset of wide characters.
             if codec and codec not in WIDE:
                 found.setdefault(codec)
+            at = opening.find(word, at)
     if marked is not None:
         agrees = not found or any(marked.startswith(codec) for codec in found)
         if not agrees and (marked in WIDE or WIDE & found.keys()):

@@ -90,6 +90,9 @@ def _plain(label: str) -> str:
 def _known_labels() -> dict[str, str]:
     codecs = {*_SINGLE_BYTE.split(), *LEAD_BYTES, *EBCDIC, *SHIFTED, *WIDE, "utf-8"}
     table = {_plain(codec): codec for codec in codecs}
+    # The spellings that are met all the time, so that no pattern has to run for them.
+    table.update({"utf-8": "utf-8", "UTF-8": "utf-8", "Utf-8": "utf-8", "iso-8859-1": "cp1252"})
+    table.update({"ISO-8859-1": "cp1252", "us-ascii": "cp1252", "windows-1252": "cp1252"})
     spelled = {_plain(codec): codec for codec in codecs}
     for alias, codec in aliases.items():
         known = spelled.get(_plain(codec))

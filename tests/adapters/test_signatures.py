@@ -261,8 +261,8 @@ class Person:
         self.gpg("--quick-gen-key", "Bob Example <bob@example.org>", "ed25519", "default", "never")
 
     def gpg(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        return run(need("gpg"), "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "",
-                   *arguments, cwd=self.folder, stdin=stdin, GNUPGHOME=str(self.folder))  # fmt: skip
+        return run(need("gpg"), "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback", "--passphrase",
+                   "", *arguments, cwd=self.folder, stdin=stdin, GNUPGHOME=str(self.folder))  # fmt: skip
 
     @property
     def certificate(self) -> bytes:
@@ -352,6 +352,7 @@ def smime(authority: Authority) -> SignedPart:
     return only(authority.sign("rsa"))
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_mutation_gives_a_report(smime: SignedPart, authority: Authority, data: st.DataObject) -> None:

@@ -84,7 +84,7 @@ def test_expansion_stops_at_the_limit_whatever_size_is_declared() -> None:
     assert defects == [Defect.MALFORMED_CONTAINER]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_an_answer(data: bytes) -> None:
     open_compressed_rtf(Source(data), 1_000)
@@ -112,7 +112,7 @@ def test_tokens() -> None:
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.text(alphabet="\\{}'*a1- \r\nbinuA\0é", max_size=60))
 def test_tokens_of_anything_are_in_order(text: str) -> None:
     at = 0

@@ -129,6 +129,21 @@ def test_what_needs_no_key_is_read_and_written_back(wrapped: bytes, armour: bool
         assert out.endswith(b"-----END PGP MESSAGE-----\nafter")
 
 
+def test_every_block_of_a_text_is_opened() -> None:
+    data = (
+        b"one\n"
+        + armoured(literal(b"first"))
+        + b"two\n"
+        + armoured(PKESK + SEIPD)
+        + armoured(literal(b"last"))
+    )
+    contents, defects = open_openpgp(Source(data))
+    assert ([source.data for _, source in contents], defects) == ([b"first", b"last"], [])
+    out = splice(data, [edit for _, source in contents for edit in encode_edits(source, [Edit(0, 0, b"X")])])
+    assert [source.data for _, source in open_openpgp(Source(out))[0]] == [b"Xfirst", b"Xlast"]
+    assert open_openpgp(Source(armoured(literal(b"a")) * 101))[1] == [Defect.TOO_MANY_PARTS]
+
+
 def test_bombs_stay_closed() -> None:
     bomb = packet(8, b"\2" + zlib.compress(literal(bytes(5_000_000))))
     assert open_openpgp(Source(bomb), max_bytes=100_000) == ([], [Defect.TOO_LARGE])
@@ -242,7 +257,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(PIECES)
 def test_any_bytes_give_an_answer(data: bytes) -> None:
     kind = examine_openpgp(data)

@@ -263,7 +263,7 @@ def check(data: bytes) -> Tnef:
     return opened
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.integers(0, len(whole()) - 1), st.binary(min_size=1, max_size=4))
 def test_any_mutation_gives_an_answer(at: int, change: bytes) -> None:
     data = whole()
@@ -271,7 +271,7 @@ def test_any_mutation_gives_an_answer(at: int, change: bytes) -> None:
     check(data[:at] + change)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(

@@ -91,6 +91,7 @@ def test_where_the_reference_stands() -> None:
     assert (wrapped.source, wrapped.start, wrapped.end, wrapped.inert) == (inner, 0, 0, "")
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(EVIL) - 1), st.integers(0, 255), st.binary(max_size=50))
 def test_any_bytes_give_an_answer(at: int, octet: int, junk: bytes) -> None:

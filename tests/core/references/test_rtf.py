@@ -244,7 +244,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(PIECES)
 def test_anything_is_cleaned_for_good(rtf: str) -> None:
     source, findings = search(rtf)

@@ -17,6 +17,7 @@ from mailveil.core.message.edits import splice
 from mailveil.core.message.types import Coding, Defect, Edit, Limits, Source, Span
 
 MAX_CONTENT_BYTES: Final = Limits().max_part_bytes
+MAX_ARMOURS: Final = 100
 MAX_PACKETS: Final = 1_000
 MAX_CHUNKS: Final = 200_000
 MAX_NESTING: Final = 4
@@ -201,25 +202,44 @@ def _new_length(data: bytes, at: int) -> tuple[int, int, bool]:
 def open_openpgp(
     source: Source, max_bytes: int = MAX_CONTENT_BYTES
 ) -> tuple[list[tuple[str, Source]], list[Defect]]:
-    """Return what can be read of an OpenPGP message without any key: literal data, compressed or not.
+    """Return what can be read of OpenPGP messages without any key: literal data, compressed or not.
 
-    Each result is a media type (``message/rfc822`` for a MIME entity, otherwise ``text/plain``) and a child
-    source; where it is edited, :func:`encode_edits` writes it back as literal data, without any signature.
+    Each result, one for each armoured block, is a media type (``message/rfc822`` for a MIME entity, otherwise
+    ``text/plain``) and a child source; where it is edited, :func:`encode_edits` writes it back as literal
+    data, without any signature.
     """
+    found: list[tuple[str, Source]] = []
+    defects: dict[Defect, None] = {}
     armour = find_armour(source.data)
-    span = Span(0, len(source.data)) if armour is None else armour.span
-    binary = source.data if armour is None else armour.body
-    if not binary:
-        return [], []
+    if armour is None:
+        found += _open_packets(source, source.data, Span(0, len(source.data)), max_bytes, defects)
+    for _block in range(MAX_ARMOURS):
+        if armour is None:
+            break
+        if armour.body:
+            found += _open_packets(source, armour.body, armour.span, max_bytes, defects)
+        armour = find_armour(source.data, armour.span.end)
+    if armour is not None:
+        defects[Defect.TOO_MANY_PARTS] = None
+    return found, list(defects)
+
+
+def _open_packets(
+    source: Source,
+    binary: bytes,
+    span: Span,
+    max_bytes: int,
+    defects: dict[Defect, None],
+) -> list[tuple[str, Source]]:
+    """Return the literal data of one message, which stands in ``span`` of the source; note its defects."""
     pieces: list[bytes] = []
-    defects: list[Defect] = []
     left = max_bytes
     stack = [(binary, 0)]
     while stack:
         current, depth = stack.pop()
         packets, whole = read_packets(current)
         if depth and not whole:
-            defects.append(Defect.MALFORMED_CONTAINER)
+            defects[Defect.MALFORMED_CONTAINER] = None
         below: list[tuple[bytes, int]] = []
         for packet in packets:
             if packet.tag == _LITERAL:
@@ -228,20 +248,19 @@ def open_openpgp(
             elif packet.tag == _COMPRESSED:
                 inflated = _decompress(packet.body, left)
                 if inflated is None or depth >= MAX_NESTING:
-                    defects.append(Defect.MALFORMED_CONTAINER if inflated is None else Defect.TOO_DEEP)
+                    defects[Defect.MALFORMED_CONTAINER if inflated is None else Defect.TOO_DEEP] = None
                 elif len(inflated) > left:
-                    defects.append(Defect.TOO_LARGE)
+                    defects[Defect.TOO_LARGE] = None
                     left = 0
                 else:
                     left -= len(inflated)
                     below.append((inflated, depth + 1))
         stack.extend(reversed(below))
     content = b"".join(pieces)
-    found: list[tuple[str, Source]] = []
-    if content:
-        media_type = "message/rfc822" if _MIME_OPENING.match(content) else "text/plain"
-        found.append((media_type, Source(content, source, span, Coding.OPENPGP)))
-    return found, list(dict.fromkeys(defects))
+    if not content:
+        return []
+    media_type = "message/rfc822" if _MIME_OPENING.match(content) else "text/plain"
+    return [(media_type, Source(content, source, span, Coding.OPENPGP))]
 
 
 def _decompress(body: bytes, max_bytes: int) -> bytes | None:

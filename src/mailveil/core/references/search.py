@@ -378,7 +378,8 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
         return found
     opening = data[:SNIFFED_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\xfe\xff \t\r\n\f").lower()
     attachment = part.disposition == "attachment"
-    anywhere = not attachment and part.media_type in UNTYPED and b"<" in opening
+    untyped = part.media_type in UNTYPED or part.media_type.startswith("message/")
+    anywhere = not attachment and untyped and b"<" in opening
     if opening.startswith(FIRST_MARKUP) or (anywhere and any(tag in opening for tag in MARKUP_OPENINGS)):
         found.add(Grammar.HTML)
     if opening.startswith((b"<?xml", b"<svg", b"<!doctype svg")):

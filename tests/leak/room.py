@@ -216,8 +216,6 @@ def _open(context: object, job: dict, serial: int) -> dict:
     }
     for place, (media_type, data) in job.get("copies", {}).items():
         LOG.pages[place] = (media_type, base64.b64decode(data))
-    for place, (media_type, data) in job.get("copies", {}).items():
-        LOG.pages[place] = (media_type, base64.b64decode(data))
     LOG.take()
     result: dict = {"name": job.get("name", "")}
     page = context.new_page()  # type: ignore[attr-defined]

@@ -260,7 +260,8 @@ class _MessageSearch:
                 self.result.unexamined.append(part)
                 return
             source = unpacked
-        sniffed = sniff(source.data, part)
+        # What is read as an entity of its own is sniffed part by part.
+        sniffed: set[Grammar] = set() if Grammar.ENTITY in grammars else sniff(source.data, part)
         if sniffed - grammars and part.media_type != "application/octet-stream":
             self.result.findings.defects.append(Defect.SNIFFED_TYPE)
         grammars |= sniffed

@@ -124,10 +124,12 @@ def _append(related: Part, copies: Sequence[EmbeddedCopy], newline: bytes) -> li
     """Append to a multipart/related, after its last part and before its end delimiter."""
     at = related.children[-1].span.end
     text = _copy_parts(related.boundary, copies, newline)
-    data = related.source.data
-    following = data[at : at + 4 + len(related.boundary)].lstrip(b"\r\n")
-    if not following.startswith(b"--" + related.boundary):  # no end delimiter stands there
-        text += newline + b"--" + related.boundary + b"--" + newline
+    for ending in (b"\r\n", b"\n"):
+        if related.source.data.startswith(ending + b"--" + related.boundary, at):
+            # Behind the line break, which stays with the part before: that part may grow at its end as well.
+            at += len(ending)
+            return [Replacement(related.source, at, at, text[len(newline) :] + newline)]
+    text += newline + b"--" + related.boundary + b"--" + newline  # no end delimiter stands there
     return [Replacement(related.source, at, at, text)]
 
 

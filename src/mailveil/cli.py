@@ -301,7 +301,14 @@ def run_until_complete(work: Coroutine[Any, Any, Result]) -> Result:
 
 def main() -> None:
     """Run the program; end quietly when interrupted or when nobody reads on."""
-    run(lambda: program.main(standalone_mode=False))
+    run(lambda: invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> Any:
+    """Run the command that the arguments name and return its exit code."""
+    # Not program.main(): it prints an empty line for Ctrl-C, and takes a closed pipe for an error of ours.
+    with program.make_context("mailveil", list(arguments)) as context:
+        return program.invoke(context)
 
 
 def run(work: Callable[[], Any]) -> NoReturn:
@@ -309,12 +316,12 @@ def run(work: Callable[[], Any]) -> NoReturn:
     try:
         code = work()
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        raise SystemExit(INTERRUPTED) from None
+    except click.exceptions.Exit as ended:
+        raise SystemExit(ended.exit_code) from None
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # Python would complain once more when it flushes what nobody takes.

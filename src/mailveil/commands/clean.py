@@ -6,8 +6,8 @@ import errno
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,7 @@ from mailveil.adapters.newfiles import copy_file, make_folder, write_file
 from mailveil.adapters.originals import OriginalError, OriginalFacts
 from mailveil.adapters.workerprocess import Answer, Failure, Job
 from mailveil.adapters.workers import WorkerPool
-from mailveil.commands.copies import (
-    WantedCopies,
-    copies_key,
-)
+from mailveil.commands.copies import WantedCopies, ask_consent, copies_key, find_wanted
 from mailveil.commands.outputs import (
     Destination,
     UnusableError,
@@ -31,10 +28,18 @@ from mailveil.commands.outputs import (
     usable_kind,
 )
 from mailveil.commands.release import open_originals
-from mailveil.commands.sources import NO_MAIL, STANDARD_INPUT, read_file, read_one_message, total_bytes
+from mailveil.commands.sources import (
+    NO_MAIL,
+    STANDARD_INPUT,
+    read_file,
+    read_one_message,
+    read_sources,
+    total_bytes,
+)
 from mailveil.commands.terminal import complain, note, progress
 from mailveil.config import Settings, SettingsError, engine_settings
-from mailveil.config.values import public_host
+from mailveil.config.load import why_no_origin
+from mailveil.config.values import origin_of, public_host
 from mailveil.gateway import CopyMode
 
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the message and tries again
@@ -245,12 +250,14 @@ def clean(request: CleanRequest, settings: Settings) -> int:
 def open_pool(request: CleanRequest, settings: Settings) -> WorkerPool:
     """Return the workers that clean as asked for. Raises UnusableError, OriginalError."""
     mode = mode_of(request, settings)
-    if request.copies_url and not public_host(request.copies_url):
+    if request.copies_url and (
+        not public_host(request.copies_url) or why_no_origin(origin_of(request.copies_url))
+    ):
         raise UnusableError('--copies-url must be scheme and host only, such as "https://copies.example.org"')
     # Even where no address is made, those that this installation made before are known by its key.
     key = copies_key(settings, create=mode is CopyMode.HOSTED)
     return WorkerPool(
-        engine_settings(settings, key, mode=mode, copies_url=request.copies_url.rstrip("/")),
+        engine_settings(settings, key, mode=mode, copies_url=request.copies_url),
         processes=request.jobs or settings.processes,
         max_bytes=settings.workers.max_bytes,
         timeout_s=settings.workers.timeout_s,
@@ -260,14 +267,42 @@ def open_pool(request: CleanRequest, settings: Settings) -> WorkerPool:
 def clean_files(request: CleanRequest, settings: Settings, pool: WorkerPool) -> int:
     """Clean a file or folder. Raises UnusableError, NoRoomError, OSError."""
     source, output = Path(request.source), Path(request.output)
+    limit = settings.gateway.max_message_bytes
     kind = usable_kind(source)
     if request.output == STANDARD_INPUT:
         raise UnusableError("only standard input is cleaned to standard output; name a file with -o")
     check_output(source, output, is_folder=kind is Kind.FOLDER, force=request.force)
     tally = Tally(request.as_json)
-    Cleaner(pool, settings, tally).clean(source, output, kind)
+    with copies_for(
+        request, settings, lambda: find_wanted(pool, read_sources((request.source,), limit))
+    ) as wanted:
+        Cleaner(pool, settings, tally, wanted).clean(source, output, kind)
     tally.print()
     return 1 if tally.failed else 0
+
+
+@contextmanager
+def copies_for(
+    request: CleanRequest, settings: Settings, find: Callable[[], WantedCopies]
+) -> Iterator[WantedCopies]:
+    """Have the wanted copies made around the block, if that was asked for. Raises UnusableError."""
+    mode = mode_of(request, settings)
+    if not request.fetch or mode is CopyMode.NONE:
+        yield WantedCopies()
+        return
+    if not settings.fetch.enabled:
+        raise UnusableError("--fetch: fetching is switched off ([fetch] enabled = false)")
+    from mailveil.commands.fetching import fetched_copies, hosted_copies
+
+    wanted = find()
+    ask_consent(wanted, settings, assume_yes=request.assume_yes)
+    if mode is CopyMode.HOSTED:
+        with hosted_copies(settings, wanted.all()):
+            yield wanted
+        return
+    with fetched_copies(settings, wanted.all()) as at_hand:
+        wanted.at_hand = at_hand
+        yield wanted
 
 
 def clean_standard_input(request: CleanRequest, settings: Settings, pool: WorkerPool) -> int:
@@ -278,10 +313,12 @@ def clean_standard_input(request: CleanRequest, settings: Settings, pool: Worker
     stored = read_one_message(settings.gateway.max_message_bytes)
     if isinstance(stored, Unreadable):
         raise UnusableError(f"{stored.path}: {stored.reason}")
-    result = pool.submit(Job(stored.raw, None, stored.path)).result()
-    if isinstance(result, Failure):
-        raise UnusableError(f"could not be examined: {result}")
-    whole = both_readings(pool, stored, result)
+    with copies_for(request, settings, lambda: find_wanted(pool, (stored,))) as wanted:
+        job = Job(stored.raw, None, stored.path, copies=wanted.of(stored.path))
+        result = pool.submit(job).result()
+        if isinstance(result, Failure):
+            raise UnusableError(f"could not be examined: {result}")
+        whole = both_readings(pool, stored, result)
     if result.keep_original:
         keep_original(stored, result, settings)
     if request.output == STANDARD_INPUT:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.mailboxes import Stored
 from mailveil.adapters.originals import load_key
 from mailveil.adapters.workerprocess import Failure, Job
 from mailveil.adapters.workers import WorkerPool
 from mailveil.commands.outputs import UnusableError
-from mailveil.commands.sources import read_sources
+from mailveil.commands.sources import Source
 from mailveil.commands.terminal import note
 from mailveil.config import Settings
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.ports import UnavailableError, WantedCopy
+from mailveil.ports import WantedCopy
 
 NAMED_ORIGINS = 5
-
-FetchCopies = Callable[[Sequence[WantedCopy]], Mapping[str, EmbeddedCopy]]
 
 
 def copies_key(settings: Settings, *, create: bool) -> bytes:
@@ -36,17 +33,27 @@ def copies_key(settings: Settings, *, create: bool) -> bytes:
     return secrets.token_bytes(32)
 
 
+class CopiesAtHand(Protocol):
+    """Safe copies that have been made."""
+
+    def get(self, wanted: WantedCopy) -> EmbeddedCopy | None:
+        """Return the copy, or ``None`` where a placeholder has to do."""
+        ...
+
+
 @dataclass(slots=True)
 class WantedCopies:
     """The safe copies that messages want, by the path that each message was read from."""
 
     by_path: dict[str, tuple[WantedCopy, ...]] = field(default_factory=dict)
-    copies: Mapping[str, EmbeddedCopy] = field(default_factory=dict)  # by token, once they are fetched
+    at_hand: CopiesAtHand | None = None
 
     def of(self, path: str) -> Mapping[str, EmbeddedCopy]:
         """Return the copies at hand for the message at a path, by token."""
-        wanted = self.by_path.get(path, ())
-        return {each.token: self.copies[each.token] for each in wanted if each.token in self.copies}
+        if self.at_hand is None:
+            return {}
+        found = ((each.token, self.at_hand.get(each)) for each in self.by_path.get(path, ()))
+        return {token: copy for token, copy in found if copy is not None}
 
     def all(self) -> list[WantedCopy]:
         """Return every wanted copy."""
@@ -58,16 +65,11 @@ class WantedCopies:
         return list(dict.fromkeys(hosts))
 
 
-def find_wanted(pool: WorkerPool, source: str, max_bytes: int) -> WantedCopies:
-    """Read everything once to learn which copies it wants. What cannot be read is left to the cleaning."""
+def find_wanted(pool: WorkerPool, sources: Iterable[Source]) -> WantedCopies:
+    """Examine everything once to learn which copies it wants. What cannot be read is left to the cleaning."""
     found = WantedCopies()
-
-    def jobs() -> Iterator[Job[None]]:
-        for each in read_sources((source,), max_bytes):
-            if isinstance(each, Stored):
-                yield Job(each.raw, None, each.path, deliver=False)
-
-    for job, result in pool.map(jobs()):
+    stored = (each for each in sources if isinstance(each, Stored))
+    for job, result in pool.map(Job(each.raw, None, each.path, deliver=False) for each in stored):
         if not isinstance(result, Failure) and result.wanted:
             found.by_path[job.path] = result.wanted
     return found
@@ -89,18 +91,3 @@ def ask_consent(wanted: WantedCopies, settings: Settings, *, assume_yes: bool) -
     print("Contact them? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UnusableError("nobody was contacted and nothing was written")
-
-
-async def _queue(store: SqliteCopyStore, wanted: Sequence[WantedCopy]) -> None:
-    await store.reserve(wanted)
-    await store.release(wanted)
-
-
-def queue_hosted(store: SqliteCopyStore, wanted: Sequence[WantedCopy]) -> None:
-    """Have the fetcher of the copies server make copies. Raises UnusableError."""
-    try:
-        asyncio.run(_queue(store, wanted))
-    except UnavailableError as error:
-        raise UnusableError(f"the store of copies cannot be used: {error}") from error
-    finally:
-        store.close()

@@ -40,7 +40,10 @@ class Skipped:
     reason: str
 
 
-def read_sources(paths: Sequence[str], max_bytes: int) -> Iterator[Stored | Unreadable | Skipped]:
+Source = Stored | Unreadable | Skipped
+
+
+def read_sources(paths: Sequence[str], max_bytes: int) -> Iterator[Source]:
     """Yield every message behind paths (files, mbox, Maildir, folders, ``-`` for standard input)."""
     for name in paths:
         if name == STANDARD_INPUT:
@@ -68,7 +71,7 @@ def _read_named(path: Path, max_bytes: int) -> Iterator[Stored | Unreadable]:
         yield Unreadable(each.path, each.reason) if isinstance(each, Skipped) else each
 
 
-def read_file(path: Path, kind: Kind, max_bytes: int) -> Iterator[Stored | Unreadable | Skipped]:
+def read_file(path: Path, kind: Kind, max_bytes: int) -> Iterator[Source]:
     """Yield the messages of a file of known kind."""
     if kind is Kind.MESSAGE:
         yield read_message(path, max_bytes)

@@ -19,6 +19,7 @@ from mailveil.config.values import (
     Endpoint,
     SettingsError,
     did_you_mean,
+    origin_of,
     public_host,
     read_text_value,
     read_value,
@@ -31,6 +32,7 @@ from mailveil.gateway import CopyMode, EngineSettings
 
 SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
 PREFIX = "MAILVEIL_"
+NO_ORIGIN = "https://copies.invalid"
 NO_SETTINGS = frozenset({"MAILVEIL_CONFIG"})
 
 
@@ -75,6 +77,15 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     return settings
 
 
+def why_no_origin(origin: str) -> str:
+    """Say why copies cannot be hosted under an origin; ``""`` where they can."""
+    try:
+        CopyAddresses(origin, bytes(32))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingInForce:
     """A setting in force: its value as TOML, and the file and line or variable that it comes from."""
@@ -103,6 +114,7 @@ def engine_settings(
     ``mode`` and ``copies_url`` take the place of what is configured.
     """
     policy, limits = settings.policy, settings.limits
+    origin = origin_of(copies_url) if copies_url else settings.copies_url
     return EngineSettings(
         limits=Limits(**{each.name: getattr(limits, each.name) for each in fields(limits)}),
         policy=PolicySettings(
@@ -115,7 +127,8 @@ def engine_settings(
             content=Action(policy.content),
         ),
         mode=mode or settings.copies.mode,
-        addresses=CopyAddresses(copies_url or settings.copies_url, key),
+        # Where no copy is hosted, no address is ever written, and the origin only has to be a valid one.
+        addresses=CopyAddresses(NO_ORIGIN if why_no_origin(origin) else origin, key),
         authorities=read_authorities(),
     )
 
@@ -242,6 +255,8 @@ def _check_public_names(settings: Settings) -> None:
     hosted = settings.copies.mode is CopyMode.HOSTED
     if hosted and not settings.copies.public_url and settings.copies.listen.is_wildcard:
         reason = "must be set: copies.listen alone does not tell under which name readers reach it"
+        _refuse(settings, "copies", "public_url", reason)
+    if hosted and (reason := why_no_origin(settings.copies_url)):
         _refuse(settings, "copies", "public_url", reason)
     if public_host(settings.copies_url) == public_host(settings.status_url):
         area = "status" if settings.origins["status.public_url"] != "default" else "copies"

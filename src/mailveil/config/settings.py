@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from mailveil.config.values import Endpoint, NextHop
+from mailveil.config.values import Endpoint, NextHop, origin_of
 from mailveil.core.policy import SignedMail
 from mailveil.gateway import CopyMode
 
@@ -188,15 +188,15 @@ class Settings:
 
     @property
     def copies_url(self) -> str:
-        """How readers reach the copies listener: scheme, host and port, without a final slash."""
-        return self.copies.public_url.rstrip("/") or f"http://{self.copies.listen}"
+        """How readers reach the copies listener, as browsers write an origin."""
+        return origin_of(self.copies.public_url or f"http://{self.copies.listen}")
 
     @property
     def status_url(self) -> str:
-        """How administrators reach the status page, without a final slash."""
+        """How administrators reach the status page, as browsers write an origin."""
         listen = self.status.listen
         name = Endpoint("localhost", listen.port) if listen.is_loopback else listen
-        return self.status.public_url.rstrip("/") or f"http://{name}"
+        return origin_of(self.status.public_url or f"http://{name}")
 
 
 AREAS: Mapping[str, type] = {

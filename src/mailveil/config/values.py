@@ -176,5 +176,13 @@ def public_host(url: str) -> str:
     return (parts.hostname or "").rstrip(".")
 
 
+def origin_of(url: str) -> str:
+    """Return a public URL as browsers write its origin (RFC 6454): lower case, no default port, no slash."""
+    parts = urlsplit(url)
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
 EXAMPLES: Mapping[Any, str] = {read_domain: '["example.org"]', read_network: '["127.0.0.1", "10.0.0.0/8"]'}
 READERS: Mapping[Any, Callable[[str], Any]] = {Endpoint: read_endpoint, NextHop | None: read_next_hop}

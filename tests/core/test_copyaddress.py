@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailveil.core.copyaddress import CopyAddresses, content_id
@@ -50,6 +50,7 @@ def test_previous_keys_verify_and_make_nothing() -> None:
     assert rotated.derive(b"digest", "http://spy.example/?u=alice", "image") != TOKEN
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.text(max_size=60), st.text(max_size=10))
 def test_every_derived_address_is_ours_and_safe_anywhere(digest: bytes, url: str, media: str) -> None:
     token = ADDRESSES.derive(digest, url, media)
@@ -58,12 +59,14 @@ def test_every_derived_address_is_ours_and_safe_anywhere(digest: bytes, url: str
     assert SAFE.fullmatch(ADDRESSES.address(token))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 39), st.sampled_from("ABCDabcd0189-_"))
 def test_a_changed_token_is_nobodys(place: int, letter: str) -> None:
     forged = TOKEN[:place] + letter + TOKEN[place + 1 :]
     assert ADDRESSES.is_token(forged) == (forged == TOKEN)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_other_text_is_a_token_or_ours(text: str) -> None:
     assert ADDRESSES.verify(text) is None

@@ -122,12 +122,13 @@ QP_PIECES = st.sampled_from(
 qp_bodies = st.lists(QP_PIECES, max_size=30).map(b"".join)
 
 
+@settings(deadline=None)
 @given(st.one_of(qp_bodies, st.binary(max_size=60)))
 def test_quoted_printable_reads_as_clients_do(raw: bytes) -> None:
     assert decode_quoted_printable(raw)[0] == plainly_decoded(raw)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_quoted_printable_edits_come_back(data: st.DataObject) -> None:
     raw = data.draw(qp_bodies)
@@ -142,7 +143,7 @@ def test_quoted_printable_edits_come_back(data: st.DataObject) -> None:
     assert encode_edits(again, [Edit(5, 5, b"")]) == []
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_quoted_printable_edits_touch_only_what_they_replace(data: st.DataObject) -> None:
     text = data.draw(st.binary(max_size=300))
@@ -206,6 +207,7 @@ def test_quoted_printable_never_passes_998() -> None:
             assert longest_line(after) <= max(998, size)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_locate_finds_what_decodes_to_the_span(data: st.DataObject) -> None:
     raw = data.draw(qp_bodies)
@@ -217,6 +219,19 @@ def test_locate_finds_what_decodes_to_the_span(data: st.DataObject) -> None:
             assert plainly_decoded(raw[:at] + b"|") == decoded[:offset] + b"|" or raw[at - 1 : at] in b" \t="
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(QP_PIECES, min_size=1, max_size=40).map(b"".join), st.lists(st.floats(0, 1), max_size=5))
+def test_places_in_large_bodies_are_those_of_small_ones(piece: bytes, wanted: list[float]) -> None:
+    raw = (piece + b"=\r\n") * (20_000 // len(piece) + 1)
+    size = len(plainly_decoded(raw))
+    offsets = sorted(int(each * size) for each in [0, *wanted, 1])
+    few = locate(raw, offsets)
+    # Enough offsets, and the body is scanned as a whole.
+    many = dict(zip(range(size + 1), locate(raw, range(size + 1)), strict=True))
+    assert few == [many[offset] for offset in offsets]
+
+
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([b"\n", b"\r\n"]))
 def test_encoding_a_whole_body_decodes_to_it(data: bytes, newline: bytes) -> None:
     encoded = encode_quoted_printable(data, newline)
@@ -233,6 +248,7 @@ def base64_lines(data: bytes, columns: int, newline: bytes) -> bytes:
     return b"".join(encoded[at : at + columns] + newline for at in range(0, len(encoded), columns))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([20, 60, 76]), st.sampled_from([b"\n", b"\r\n"]))
 def test_base64_decodes(data: bytes, columns: int, newline: bytes) -> None:
     raw = base64_lines(data, columns, newline)
@@ -263,7 +279,7 @@ BASE64_PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(st.data())
 def test_base64_edits_come_back(data: st.DataObject) -> None:
     body = data.draw(
@@ -326,7 +342,7 @@ def uuencoded(data: bytes, newline: bytes = b"\n") -> bytes:
     return newline.join([b"begin 644 page.html", *lines, b"`", b"end", b""])
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from([b"\n", b"\r\n"]))
 def test_uuencode_edits_come_back(data: st.DataObject, newline: bytes) -> None:
     text = data.draw(st.binary(max_size=300))
@@ -338,6 +354,7 @@ def test_uuencode_edits_come_back(data: st.DataObject, newline: bytes) -> None:
     assert longest_line(after) <= max(longest_line(raw), 62)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_uuencode_reads_anything(raw: bytes) -> None:
     decoded = decode_uuencode(raw)
@@ -346,6 +363,7 @@ def test_uuencode_reads_anything(raw: bytes) -> None:
         assert decode_uuencode(applied(source, [Edit(0, 1, b"Z")])) == b"Z" + decoded[1:]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_data_url_edits_come_back(data: st.DataObject) -> None:
     text = data.draw(st.binary(max_size=200))
@@ -445,6 +463,7 @@ def test_too_large_bodies_have_no_source() -> None:
     assert decode_body(leaf(b"x" * 100, "7bit"), Limits(max_part_bytes=100))[0]
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300),
     st.lists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailveil.core.message.edits import merge_edits, newline_of, splice
@@ -45,6 +45,7 @@ def test_insertions_stand_at_the_edges_of_what_is_replaced() -> None:
     assert splice(b"0123", edits) == b"0<mid>3"
 
 
+@settings(deadline=None)
 @given(EDITS)
 def test_merged_edits_are_sorted_apart_and_final(edits: list[Edit]) -> None:
     merged = merge_edits(edits)
@@ -54,6 +55,7 @@ def test_merged_edits_are_sorted_apart_and_final(edits: list[Edit]) -> None:
     assert merge_edits(merged) == merged
 
 
+@settings(deadline=None)
 @given(EDITS)
 def test_what_no_edit_touches_stays(edits: list[Edit]) -> None:
     touched = {at for edit in edits for at in range(edit.start, edit.end)}

@@ -212,7 +212,7 @@ LINES = st.lists(st.sampled_from([b"a", b"b" * 300, b"c" * 900, b"\n", b"\r\n", 
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(LINES, st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), LINES), max_size=4))
 def test_overlong_lines_are_found(data: bytes, drafts: list[tuple[float, float, bytes]]) -> None:
     cuts = sorted(int(cut * len(data)) for draft in drafts for cut in draft[:2])

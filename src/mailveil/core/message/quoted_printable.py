@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from mailveil.core.message.types import Edit
@@ -16,6 +17,8 @@ _ODD = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)(?:[ \t]*+(?:\r\n?|\n|\Z))?")
 # Every equals sign begins one of these: an escape, a soft line break, or (alone) a literal equals sign.
 _TOKEN = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]*+(?:\r\n?|\n|\Z))?")
 _PLAIN = re.compile(rb"[!-<>-~]*+")
+_BLOCK_BYTES = 1024
+_SPARSE = 256  # raw bytes for each offset from which on looking at blocks is faster
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
 
 
@@ -52,17 +55,58 @@ def locate(raw: bytes, offsets: Sequence[int]) -> list[tuple[int, int]]:
     For each comes the offset just after the encoded form of the byte before it, and the offset of the encoded
     form of the byte at it; soft line breaks lie between the two.
     """
+    if len(offsets) * _SPARSE > len(raw):
+        return _scan(raw, 0, len(raw), offsets)
+    # Few offsets: decode whole blocks of lines fast, and look closely only where an offset falls.
+    begins, counts = _blocks(raw)
+    places: list[tuple[int, int]] = []
+    index = 0
+    while index < len(offsets):
+        block = bisect_right(counts, offsets[index]) - 1
+        stop = counts[block + 1] if block + 1 < len(counts) else offsets[-1] + 1
+        base = counts[block]
+        inside: list[int] = []
+        while index < len(offsets) and offsets[index] < stop:
+            inside.append(offsets[index] - base)
+            index += 1
+        found = _scan(raw, begins[block], begins[block + 1], inside)
+        if base:
+            # The byte before a block's first one stands in an earlier block, before any soft line breaks.
+            for number, offset in enumerate(inside):
+                if offset:
+                    break
+                before = bisect_left(counts, base) - 1
+                ((after, _),) = _scan(raw, begins[before], begins[before + 1], [base - counts[before]])
+                found[number] = (after, found[number][1])
+        places += found
+    return places
+
+
+def _blocks(raw: bytes) -> tuple[list[int], list[int]]:
+    """Cut at line breaks, where decoding starts afresh: raw offsets (the end too), decoded offsets."""
+    begins = [0]
+    counts: list[int] = []
+    count = 0
+    while not counts or begins[-1] < len(raw):
+        counts.append(count)
+        end = raw.find(b"\n", begins[-1] + _BLOCK_BYTES) + 1 or len(raw)
+        count += len(decode_quoted_printable(raw[begins[-1] : end])[0])
+        begins.append(end)
+    return begins, counts
+
+
+def _scan(raw: bytes, begin: int, size: int, offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Locate offsets into what ``raw[begin:size]`` decodes to, token by token."""
     places: list[tuple[int, int]] = []
     total = len(offsets)
     if not total:
         return places
     index = 0
-    shift = 0  # raw offset minus decoded offset
+    shift = begin  # raw offset minus decoded offset
     soft_at = -1  # decoded offset of the last run of soft line breaks
     soft_start = -1  # and where in raw that run begins
     wanted = offsets[0]
-    size = len(raw)
-    for match in _TOKEN.finditer(raw):
+    for match in _TOKEN.finditer(raw, begin, size):
         start, end = match.span()
         length = end - start
         if length == 1 and end < size:

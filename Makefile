@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check src tests bench || status=1; \
 	$(BIN)/ruff format --check --quiet src tests bench || { echo "ruff format src tests bench: would change files"; status=1; }; \
 	$(BIN)/mypy || status=1; \
-	$(BIN)/lint-imports --no-timing || status=1; \
+	$(BIN)/lint-imports --no-logo || status=1; \
 	exit $$status
 
 bench: $(VENV)/.installed-for-tests

@@ -384,7 +384,7 @@ def _apply(
         ) or any(_stands_in(part.source, part.span.start, signed.part) for part in unexamined)
         if touched and plan.settings.policy.signed_mail is SignedMail.PROTECT:
             broken_signatures.append(signed)
-            if not signed.opaque:
+            if signed.part.children:
                 replacements += unsign_edits(signed.part)
     untouched = [signed for signed in plan.signed if signed not in broken_signatures]
     for insertion in plan.insertions:

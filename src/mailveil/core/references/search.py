@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from mailveil.core.message.charset import read_texts
 from mailveil.core.message.cms import examine_cms
 from mailveil.core.message.parse import parse_entity
-from mailveil.core.message.openpgp import open_openpgp
+from mailveil.core.message.openpgp import OpenPgpKind, examine_openpgp, open_openpgp
 from mailveil.core.message.signed import is_ciphertext
 from mailveil.core.message.tnef import is_tnef, parse_tnef
 from mailveil.core.message.transfer import decode_body
@@ -130,6 +130,9 @@ SNIFFED_TYPES = (
     "text/", "multipart/", "message/", "application/pkcs7", "application/x-pkcs7", "application/cms",
     "application/pgp",
 )  # fmt: skip
+READABLE_OPENPGP = frozenset({OpenPgpKind.LITERAL, OpenPgpKind.COMPRESSED, OpenPgpKind.SIGNED})
+# What a container's reader says when it could not look at everything.
+UNOPENED = frozenset({Defect.TOO_LARGE, Defect.TOO_DEEP, Defect.TOO_MANY_PARTS})
 UNTYPED = frozenset({
     "application/octet-stream", "application/unknown", "application/x-unknown", "application/binary",
     "application/x-download", "application/force-download", "application/x-octet-stream", "text/plain",
@@ -269,7 +272,7 @@ class _MessageSearch:
             return
         base = document_base(chain)
         if Grammar.TNEF in grammars:
-            self.search_tnef(source, part, base)
+            self.search_tnef(source, part, chain, depth)
         if Grammar.CMS in grammars:
             self.search_cms(source, part, chain, depth)
         if Grammar.OPENPGP in grammars:
@@ -300,24 +303,41 @@ class _MessageSearch:
             if Grammar.RTF in grammars:
                 find_in_rtf(text, scope)
 
-    def search_tnef(self, source: Source, part: Part, base: str) -> None:
+    def search_tnef(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        base = document_base(chain)
         stream = parse_tnef(source, self.settings.limits.max_part_bytes)
-        self.result.findings.defects.extend(stream.defects)
+        self.note_container(stream.defects, part)
         find_in_tnef(stream, self.scope(part, base))
         for media_type, child in stream.contents:
-            self.search_content(child, media_type, part, base)
+            self.search_content(child, media_type, part, chain, depth)
 
-    def search_content(self, source: Source, media_type: str, part: Part, base: str) -> None:
+    def note_container(self, defects: Iterable[Defect], part: Part) -> None:
+        """Note what is wrong with a container; what could not be opened to its end must not pass unsearched."""
+        defects = list(defects)
+        self.result.findings.defects.extend(defects)
+        if not UNOPENED.isdisjoint(defects):
+            self.result.unexamined.append(part)
+
+    def search_content(
+        self, source: Source, media_type: str, part: Part, chain: tuple[Part, ...], depth: int
+    ) -> None:
         """Search what was taken out of a container and has a media type but no header of its own."""
         inner = replace(part, media_type=media_type, filename="", declared_types=(), parameters={})
         grammar = BY_TYPE.get(media_type)
         found = sniff(source.data, inner) if grammar is None else {grammar}
-        found &= WRITTEN
-        if found:
-            self.search_texts(source, inner, base, found)
+        if Grammar.ENTITY in found:
+            self.search_entity(source, part, chain, depth)
+        if Grammar.CMS in found:
+            content = examine_cms(source.data, self.settings.limits.max_part_bytes)
+            if content.inner and not content.is_ciphertext:
+                # Nothing in here can be edited in place: whatever it holds, the whole must not reach a client.
+                self.result.unexamined.append(part)
+        if found & WRITTEN:
+            self.search_texts(source, inner, document_base(chain), found & WRITTEN)
 
     def search_cms(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
         content = examine_cms(source.data, self.settings.limits.max_part_bytes)
+        self.note_container(content.defects, part)
         entity = None
         if content.inner:
             # The inner entity takes the whole part's place once it has to change, so its source stands for the
@@ -329,12 +349,12 @@ class _MessageSearch:
 
     def search_openpgp(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
         children, defects = open_openpgp(source, self.settings.limits.max_part_bytes)
-        self.result.findings.defects.extend(defects)
+        self.note_container(defects, part)
         for media_type, child in children:
             if BY_TYPE.get(media_type) is Grammar.ENTITY:
                 self.search_entity(child, part, chain, depth)
             else:
-                self.search_content(child, media_type, part, "")
+                self.search_content(child, media_type, part, chain, depth)
 
     def search_entity(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
         self.entities += 1
@@ -391,7 +411,11 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
         found.add(Grammar.VCARD)
     if opening.startswith(b"{\\rtf"):
         found.add(Grammar.RTF)
-    if b"-----BEGIN PGP MESSAGE" in data:
+    if b"-----BEGIN PGP MESSAGE" in data or (
+        part.media_type == "application/octet-stream"
+        and data[0] >= 0x80  # every OpenPGP packet begins so (RFC 9580 section 4.2)
+        and examine_openpgp(data) in READABLE_OPENPGP
+    ):
         found.add(Grammar.OPENPGP)
     if attachment and part.media_type in UNTYPED and data.startswith((b"0\x80", b"0\x82", b"0\x83", b"0\x84")):
         found.add(Grammar.CMS)

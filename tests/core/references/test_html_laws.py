@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html.parser import HTMLParser
+from itertools import pairwise
 from time import process_time
 
 import pytest
@@ -15,22 +17,26 @@ from mailveil.core.message.types import Source
 from mailveil.core.references import html as html_module
 from mailveil.core.references.html import find_in_html
 from mailveil.core.references.html_readings import walk
+from mailveil.core.references.html_report import NORMAL_URL
 from mailveil.core.references.html_tokens import Attribute, Tag
 from mailveil.core.references.types import Findings, Reference, Scope, Vector
+from mailveil.core.references.url import resolve
 
 PIECES = [
-    "<img src=", "<img ", "<a href=", "<a title=", "<p ", "<td background=", "<v:fill src=", "<svg>", "</svg>",
-    "<style>", "</style>", "<title>", "</title>", "<script>", "</script>", "<textarea>", "</textarea>",
-    "<noscript>", "</noscript>", "<xmp>", "<iframe srcdoc=", "<iframe src=", "<link rel=stylesheet href=",
-    "<base href=", "<meta http-equiv=refresh content=", "<plaintext>", "<image xlink:href=", "<head>", "<html>",
-    "<!DOCTYPE html>", "<!--", "-->", "--!>", "-- >", "<!-->", "<!--->", "<!--[if mso]>", "<![endif]-->",
-    "<![if !mso]>", "<![endif]>", "<!--[if !mso]><!-->", "<!--<![endif]-->", "<![CDATA[", "]]>", "<!x", "<?x ", "?>",
-    "</", "</a", "<", ">", "/", "/>", "\"", "'", "`", "=", "''", '""', " ", "\n", "\0", "&quot;", "&lt;", "&#x3c;",
-    "&amp;", " src=", " href=", " style=", " srcset=", " background=", " x=", " onload=", " type=", "src", "b",
-    "http://t.example/x", "//t.example/y", "http&colon;//t.example/z", "url(http://t.example/u)",
-    "@import 'http://t.example/i';", "background:url(", "a.png", "1x, ", "0;url=", "data:text/html,", ")", ";", "}",
-    "<b>", "</b>", "<br>", "<span style='color:red'>", "text", "<o:p>", "<table width=1>", "<BODY>", "<amp-img src=",
-    "<set attributeName=href to=", "<param name=movie value=", "<object data=", "<a ping=", "<?import href=",
+    "<img src=", "<img ", "<a href=", "<a title=", "<p ", "<td background=", "<v:fill src=", "<svg>",
+    "</svg>", "<style>", "</style>", "<title>", "</title>", "<script>", "</script>", "<textarea>",
+    "</textarea>", "<noscript>", "</noscript>", "<xmp>", "<iframe srcdoc=", "<iframe src=",
+    "<link rel=stylesheet href=", "<base href=", "<meta http-equiv=refresh content=", "<plaintext>",
+    "<image xlink:href=", "<head>", "<html>", "<!DOCTYPE html>", "<!--", "-->", "--!>", "-- >", "<!-->",
+    "<!--->", "<!--[if mso]>", "<![endif]-->", "<![if !mso]>", "<![endif]>", "<!--[if !mso]><!-->",
+    "<!--<![endif]-->", "<![CDATA[", "]]>", "<!x", "<?x ", "?>", "</", "</a", "<", ">", "/", "/>", "\"",
+    "'", "`", "=", "''", '""', " ", "\n", "\0", "&quot;", "&lt;", "&#x3c;", "&amp;", " src=", " href=",
+    " style=", " srcset=", " background=", " x=", " onload=", " type=", "src", "b", "http://t.example/x",
+    "//t.example/y", "http&colon;//t.example/z", "url(http://t.example/u)", "@import 'http://t.example/i';",
+    "background:url(", "a.png", "1x, ", "0;url=", "data:text/html,", ")", ";", "}", "<b>", "</b>", "<br>",
+    "<span style='color:red'>", "text", "<o:p>", "<table width=1>", "<BODY>", "<amp-img src=",
+    "<set attributeName=href to=", "<param name=movie value=", "<object data=", "<a ping=",
+    "<?import href=",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 clean_values = st.sampled_from(
@@ -93,7 +99,7 @@ def test_references_are_in_order_and_apart(markup: str) -> None:
     found = findings(markup)
     places = [(r.start, r.end) for r in found.references if r.source.within is None]
     assert places == sorted(places)
-    for (_, end), (start, _) in zip(places, places[1:], strict=False):
+    for (_, end), (start, _) in pairwise(places):
         assert end <= start
     for reference in found.references:
         assert 0 <= reference.start <= reference.end <= len(reference.source.data)
@@ -135,7 +141,7 @@ class _Fetcher(HTMLParser):
 
 
 def _is_inert(value: str) -> bool:
-    value = value.strip("\0\t\n\r\f '\"`<>=/")
+    value = value.strip("\0\t\n\r\f '\"`")
     return not value.startswith(("http://t.example", "//t.example", "http://", "t.example"))
 
 
@@ -144,8 +150,9 @@ def _is_inert(value: str) -> bool:
 def test_other_parsers_find_nothing_left(markup: str) -> None:
     out = cleaned(markup, findings(markup))
     parser = _Fetcher()
-    parser.feed(out)
-    parser.close()
+    with suppress(AssertionError):  # it gives up on some marked sections
+        parser.feed(out)
+        parser.close()
     assert parser.fetched == []
 
 
@@ -178,6 +185,9 @@ class _Collector:
     def visit_link(self, start: int, end: int) -> None:
         self.tags.append(("a", start))
 
+    def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
+        self.tags.append(("img", start))
+
     def visit_raw(self, tag: Tag, start: int, end: int) -> None:
         assert start <= end
 
@@ -203,14 +213,34 @@ def test_attributes_are_values_with_places() -> None:
     )
 
 
+@given(st.from_regex(NORMAL_URL, fullmatch=True))
+def test_normal_addresses_are_what_the_url_parser_makes_of_them(url: str) -> None:
+    assert resolve(url) == url
+
+
+ODD_ADDRESSES = [
+    "http://A.example/", "http://a.example", "http://a.example/../b", "http://1.2.3.4/", "http://a.b1/",
+    "http://xn--a.example/", "http://a.example/%2e%2e/", "http://a.example/.", "http://a.example/ b",
+    "http://a.example/'", "http://u@a.example/", "http://a.example:80/", "http://a.example/\\",
+]  # fmt: skip
+
+
+def test_addresses_of_ordinary_mail_are_normal() -> None:
+    assert NORMAL_URL.match("https://click.mail-er.example.com/a/B_c%20d/e.png?f=1&g=%2Fx&h=a:b@c,d;e")
+    for odd in ODD_ADDRESSES:
+        assert not NORMAL_URL.match(odd)
+
+
 HOSTILE = [
-    "<a ", "<img src=\"", "<!--", "<!--[if", "<!--[if mso]>", "<style>", "<svg><style>", "\"", "url(", "<!x", "<?x ",
-    "<![CDATA[", "</a ", "</a title=\"", "<", "&", "&amp", "<!-- -- ", "<title>", "<script>", "<a src=src=http:",
-    "<a b=\"<a c='<a d=\"", "<a b='\" <a c=\"' ", "<img srcset=\"//a, ", "<meta http-equiv=refresh content=\"",
-    "<source src=x type=", "<\0", "<p style=\"a:url(", "<img src=`", "<noscript><!--", "<img srcset=\"(", "<a onx=",
-    "<!--a--!", "<a          ", "<base href=", "<img src=\"data:text/html,", "<iframe srcdoc=\"&lt;", "<img src=''http",
-    "<script type=application/ld+json>", "<plaintext>", "<!--[if a]><p>", "<xml><title>a</title>", "<![if a]>",
-    "<a href=\"http://t.example/\" title=\"", "<set to=\"a;", "</title", "<p style=\"--x:--", "<meta content=\"",
+    "<a ", "<img src=\"", "<!--", "<!--[if", "<!--[if mso]>", "<style>", "<svg><style>", "\"", "url(",
+    "<!x", "<?x ", "<![CDATA[", "</a ", "</a title=\"", "<", "&", "&amp", "<!-- -- ", "<title>", "<script>",
+    "<a src=src=http:", "<a b=\"<a c='<a d=\"", "<a b='\" <a c=\"' ", "<img srcset=\"//a, ",
+    "<meta http-equiv=refresh content=\"", "<source src=x type=", "<\0", "<p style=\"a:url(", "<img src=`",
+    "<noscript><!--", "<img srcset=\"(", "<a onx=", "<!--a--!", "<a          ", "<base href=",
+    "<img src=\"data:text/html,", "<iframe srcdoc=\"&lt;", "<img src=''http",
+    "<script type=application/ld+json>", "<plaintext>", "<!--[if a]><p>", "<xml><title>a</title>",
+    "<![if a]>", "<a href=\"http://t.example/\" title=\"", "<set to=\"a;", "</title", "<p style=\"--x:--",
+    "<meta content=\"",
 ]  # fmt: skip
 
 

@@ -9,19 +9,15 @@ from typing import Final
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
 from mailveil.core.references.css import find_in_css
-from mailveil.core.references.html_attributes import (
-    PREFIXED_READERS,
-    READERS,
-    read_event_handler,
-    read_link,
-    read_meta,
-)
+from mailveil.core.references.html_attributes import PREFIXED_READERS, READERS, read_event_handler
+from mailveil.core.references.html_meta import read_link, read_meta
 from mailveil.core.references.html_readings import walk
-from mailveil.core.references.html_report import EMPTY, EnoughError, Reporter
+from mailveil.core.references.html_report import EnoughError, Reporter
 from mailveil.core.references.html_tokens import (
     Attribute,
     Tag,
     TextBuilder,
+    clean_attributes,
     decode_text,
     loose_attributes,
 )
@@ -38,9 +34,10 @@ _INERT_TYPE_NESTED: Final = "/type=text/inert"  # without a space, which would e
 _SCRIPT_TYPES: Final = frozenset(
     {
         "", "module", "importmap", "speculationrules", "text/javascript", "application/javascript",
-        "application/ecmascript", "application/x-ecmascript", "application/x-javascript", "text/ecmascript",
-        "text/jscript", "text/livescript", "text/x-ecmascript", "text/x-javascript", "text/vbscript", "text/vbs",
-        "javascript", "jscript", "vbscript", "ecmascript", "text/jscript.encode", "text/vbscript.encode",
+        "application/ecmascript", "application/x-ecmascript", "application/x-javascript",
+        "text/ecmascript", "text/jscript", "text/livescript", "text/x-ecmascript", "text/x-javascript",
+        "text/vbscript", "text/vbs", "javascript", "jscript", "vbscript", "ecmascript",
+        "text/jscript.encode", "text/vbscript.encode",
     }
 )  # fmt: skip
 _VERSIONED_SCRIPT: Final = re.compile(r"(?:text/)?(?:java|j|live)script ?1\.\d\Z")
@@ -50,8 +47,9 @@ _MARKUP: Final = re.compile(r"<!\[CDATA\[|\]\]>|<!--|-->|<[^<>]*+>")
 def find_in_html(text: Text, scope: Scope) -> None:
     """Append every reference of an HTML document to ``scope.findings``, in order of where they stand.
 
-    Their spans never overlap. Ordinary links go to ``findings.linked``; where there are remote ones, one insertion
-    turns off the prefetching of their host names. Total; linear in the length of ``text``.
+    Their spans never overlap. Ordinary links go to ``findings.linked``; where there are remote ones, one
+    insertion turns off the prefetching of their host names. Beyond the limit of references the search ends
+    with a defect, and the text must not reach a reader as it is. Total; linear in the length of ``text``.
     """
     found = Findings(references=[], linked=scope.findings.linked)
     try:
@@ -157,6 +155,15 @@ class _Document:
     def visit_tag(self, tag: Tag, agreed: bool) -> None:
         reporter = self.reporter
         reporter.agreed = agreed
+        if tag.odd or not agreed:
+            before = len(self.scope.findings.references)
+            self.read_attributes(tag, agreed)
+            reporter.narrow(before)
+        else:
+            self.read_attributes(tag, agreed)
+
+    def read_attributes(self, tag: Tag, agreed: bool) -> None:
+        reporter = self.reporter
         name = tag.name
         if tag.odd and self.read_places is None:
             self.read_places = set()
@@ -189,13 +196,21 @@ class _Document:
     def visit_link(self, start: int, end: int) -> None:
         self.reporter.link_at(start, end)
 
+    def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
+        if self.read_places is not None or not agreed:
+            attributes = clean_attributes(self.text.text, start + 4, end)
+            self.visit_tag(Tag("img", start, end, attributes), agreed)
+        else:
+            self.reporter.image(start, end, value_start, value_end)
+
     def read_meta(self, tag: Tag) -> None:
         read_meta(self.reporter, tag)
-        if self.prefetch_off is None and self.reporter.agreed and not tag.odd:
-            if "x-dns-prefetch-control" in self.reporter.words(tag, "http-equiv"):
-                content = tag.find("content")
-                value = self.reporter.value(content).strip().lower() if content else ""
-                self.prefetch_off = value == "off" and not self.reporter.has_links
+        if self.prefetch_off is not None or not self.reporter.agreed or tag.odd:
+            return
+        if "x-dns-prefetch-control" in self.reporter.words(tag, "http-equiv"):
+            content = tag.find("content")
+            value = self.reporter.value(content).strip().lower() if content else ""
+            self.prefetch_off = value == "off" and not self.reporter.has_links
 
     def note_opening(self, tag: Tag) -> None:
         """Remember where a meta element may be inserted: as early as possible, at best within the head."""
@@ -231,10 +246,13 @@ class _Document:
     # What is not a tag
 
     def visit_raw(self, tag: Tag, start: int, end: int) -> None:
+        before = len(self.scope.findings.references)
         if tag.name == "script":
             self.read_script(tag, start, end)
         elif start < end:
             self.read_style_sheet(tag, start, end)
+        if tag.odd or not self.reporter.agreed or self.text.text.find("<", start, end) >= 0:
+            self.reporter.narrow(before)
 
     def read_style_sheet(self, tag: Tag, start: int, end: int) -> None:
         self.reporter.may_read(start, end)
@@ -260,11 +278,11 @@ class _Document:
         if self.text.text[tag.start + 1 : at].lower() == tag.name:
             inert = _INERT_TYPE_NESTED if self.scope.depth else _INERT_TYPE
             self.reporter.report_range(
-                tag, self.text, at, at, "javascript:", Vector.SCRIPT_INLINE, inert=inert, whole=True
+                tag, self.text, (at, at), "javascript:", Vector.SCRIPT_INLINE, inert=inert, whole=True
             )
 
     def visit_instruction(self, start: int, end: int) -> None:
-        """``<?xml-stylesheet href?>``, ``<?import implementation?>``: known to XML and to Internet Explorer."""
+        """``<?xml-stylesheet href?>``, ``<?import implementation?>``: known to XML and Internet Explorer."""
         content = self.text.text[start + 2 : end]
         if content[:3].lower() == "xml" and content[3:4].isspace():
             if start <= self.insert_at and end > self.insert_at and not self.reporter.has_links:
@@ -298,6 +316,3 @@ def _markup_to_text(text: Text, start: int, end: int) -> Text:
     builder.copy(at, len(content))
     bare = builder.build()
     return decode_text(bare, 0, len(bare.text), in_attribute=False)
-
-
-__all__ = ["EMPTY", "PREFETCH_OFF", "find_in_html"]

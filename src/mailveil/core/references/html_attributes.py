@@ -1,4 +1,4 @@
-"""Loading attributes: which attribute of which element makes some client fetch, and where in it the addresses are."""
+"""Loading attributes: which of them makes some client fetch, on which element, and where addresses stand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from mailveil.core.references.css import find_in_presentation_attribute, find_in_style
 from mailveil.core.references.html_readings import PLAIN_ELEMENTS
-from mailveil.core.references.html_report import EMPTY, INERT, MAX_DEPTH, Reporter
+from mailveil.core.references.html_report import DEEP_DOCUMENT, EMBEDDED_URL, EMPTY, MAX_DEPTH, Reporter
 from mailveil.core.references.html_tokens import Attribute, Tag, decode_value
 from mailveil.core.references.types import BLANK_FRAME, BLANK_GIF, BLANK_URL, Media, Vector
 from mailveil.core.references.url import remote
@@ -41,23 +41,26 @@ _SVG_REFERENCES: Final[Mapping[str, Vector]] = {
     "use": Vector.SVG_USE,
     "feimage": Vector.SVG_FEIMAGE,
     "script": Vector.SCRIPT_SRC,
-    **dict.fromkeys(("animate", "animatecolor", "animatemotion", "animatetransform", "set"), Vector.SVG_ANIMATE),
+    **dict.fromkeys(
+        ("animate", "animatecolor", "animatemotion", "animatetransform", "set"), Vector.SVG_ANIMATE
+    ),
     **dict.fromkeys(
         (
-            "pattern", "lineargradient", "radialgradient", "meshgradient", "hatch", "filter", "mask", "clippath",
-            "mpath", "textpath", "tref", "altglyph", "glyphref", "cursor", "color-profile", "font-face-uri",
-            "definition-src", "foreignobject", "symbol", "marker", "discard", "handler", "listener", "prefetch",
-            "animation", "audio", "video", "solidcolor",
+            "pattern", "lineargradient", "radialgradient", "meshgradient", "hatch", "filter", "mask",
+            "clippath", "mpath", "textpath", "tref", "altglyph", "glyphref", "cursor", "color-profile",
+            "font-face-uri", "definition-src", "foreignobject", "symbol", "marker", "discard", "handler",
+            "listener", "prefetch", "animation", "audio", "video", "solidcolor",
         ),
         Vector.SVG_HREF,
     ),
 }  # fmt: skip
 _MATHML: Final = frozenset(
     {
-        "math", "mi", "mn", "mo", "ms", "mtext", "mspace", "mglyph", "mrow", "mfrac", "msqrt", "mroot", "mstyle",
-        "merror", "mpadded", "mphantom", "mfenced", "menclose", "msub", "msup", "msubsup", "munder", "mover",
-        "munderover", "mmultiscripts", "mtable", "mtr", "mtd", "mlabeledtr", "maction", "semantics", "annotation",
-        "annotation-xml", "maligngroup", "malignmark", "mstack", "mlongdiv", "csymbol", "share",
+        "math", "mi", "mn", "mo", "ms", "mtext", "mspace", "mglyph", "mrow", "mfrac", "msqrt", "mroot",
+        "mstyle", "merror", "mpadded", "mphantom", "mfenced", "menclose", "msub", "msup", "msubsup",
+        "munder", "mover", "munderover", "mmultiscripts", "mtable", "mtr", "mtd", "mlabeledtr", "maction",
+        "semantics", "annotation", "annotation-xml", "maligngroup", "malignmark", "mstack", "mlongdiv",
+        "csymbol", "share",
     }
 )  # fmt: skip
 # An href on these is an ordinary link in VML: Outlook's way to make a button.
@@ -65,8 +68,8 @@ _VML_SHAPES: Final = frozenset(
     {"shape", "rect", "roundrect", "oval", "line", "group", "arc", "curve", "polyline", "image", "shapetype"}
 )
 _LINKING: Final = PLAIN_ELEMENTS | {
-    "a", "area", "button", "form", "nav", "article", "header", "footer", "main", "figure", "body", "html", "head",
-    "input", "select", "textarea", "strike", "s", "code", "abbr", "cite", "q", "ins", "del",
+    "a", "area", "button", "form", "nav", "article", "header", "footer", "main", "figure", "body", "html",
+    "head", "input", "select", "textarea", "strike", "s", "code", "abbr", "cite", "q", "ins", "del",
 }  # fmt: skip
 _ANIMATIONS: Final = frozenset({"animate", "animatecolor", "animatemotion", "animatetransform", "set"})
 _AMP_MEDIA: Final[Mapping[str, Media]] = {
@@ -108,9 +111,8 @@ def _read_src(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
 def _read_href(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     name = tag.name
     local = _local(name)
-    if local in {"a", "area"} or name in _LINKING:
-        reporter.link(attribute)
-    elif ":" in name and local in _VML_SHAPES and attribute.name == "href":
+    is_button = ":" in name and local in _VML_SHAPES and attribute.name == "href"
+    if is_button or local in {"a", "area"} or name in _LINKING:
         reporter.link(attribute)
     elif name in {"base", "link"}:
         return  # read with their other attributes
@@ -124,6 +126,10 @@ def _read_href(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
         reporter.address(tag, attribute, Vector.AMP_SRC)
     else:
         reporter.address(tag, attribute, Vector.HTML_OTHER)
+
+
+def _read_link_address(reporter: Reporter, _tag: Tag, attribute: Attribute) -> None:
+    reporter.link(attribute)
 
 
 def _read_poster(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
@@ -154,7 +160,6 @@ def _read_amp(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
         reporter.address(tag, attribute, Vector.AMP_SRC)
 
 
-_EMBEDDED_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]{1,20}+://[^\s&\"'<>|,;]++")
 _PATH_PARAMETERS: Final = frozenset(
     {
         "movie",
@@ -184,7 +189,7 @@ def _read_parameter(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if value.lstrip()[:5].lower() == "data:":
         reporter.look_into_local(tag, attribute, value)
         return
-    match = _EMBEDDED_URL.search(value)
+    match = EMBEDDED_URL.search(value)
     url = remote(match[0], reporter.scope) if match else None
     if url is not None:
         reporter.report(tag, attribute, url, Vector.PARAM_VALUE)
@@ -207,7 +212,7 @@ def _read_items(
     for match in item.finditer(text.text):
         url = remote(match[0], reporter.scope)
         if url is not None:
-            reporter.report_range(tag, text, *match.span(), url, vector)
+            reporter.report_range(tag, text, match.span(), url, vector)
 
 
 def _read_ping(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
@@ -234,19 +239,22 @@ def _read_animation(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if "data:" in value.lower():
         reporter.look_into_local(tag, attribute, value)
     text = reporter.decoded(attribute)
+    scope = reporter.scope
+    if scope.base and not animates_address:
+        scope = replace(scope, base="")
+    within_data = False
     for match in _SEMICOLON_ITEM.finditer(text.text):
-        scope = (
-            reporter.scope
-            if animates_address or not reporter.scope.base
-            else replace(reporter.scope, base="")
+        item = match[0]
+        url = None if within_data else remote(item, scope)
+        within_data = "," not in (item if within_data else item.rpartition("data:")[2]) and (
+            within_data or "data:" in item
         )
-        url = remote(match[0], scope)
         if url is not None:
-            reporter.report_range(tag, text, *match.span(), url, Vector.SVG_ANIMATE)
+            reporter.report_range(tag, text, match.span(), url, Vector.SVG_ANIMATE)
 
 
 def _read_srcset(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
-    """Image candidates (HTML section 4.8.4.2.1), and what splits differently: every word that is an address.
+    """Image candidates (HTML section 4.8.4.2.1), and for who splits differently, any word that is an address.
 
     A replacement must not end in a comma, which would end the candidate and make a descriptor the next one.
     """
@@ -285,7 +293,9 @@ def _read_srcset(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
             reporter.look_into_data_url(text, start, bare)
         url = remote(word, reporter.scope if is_candidate else absolute)
         if url is not None:
-            reporter.report_range(tag, text, start, bare, url, vector, inert=BLANK_GIF, media=media)
+            # Nor may one among descriptors hold a comma.
+            inert = BLANK_GIF if is_candidate else BLANK_FRAME
+            reporter.report_range(tag, text, (start, bare), url, vector, inert=inert, media=media)
         elif "," in word:
             _read_parts(reporter, tag, attribute, (start, bare), vector)
 
@@ -301,7 +311,7 @@ def _read_parts(
     for match in _ITEM.finditer(text.text, offset + place[0], offset + place[1]):
         url = remote(match[0], scope)
         if url is not None:
-            reporter.report_range(tag, text, *match.span(), url, vector, inert=BLANK_GIF)
+            reporter.report_range(tag, text, match.span(), url, vector, inert=BLANK_GIF)
 
 
 # Other languages
@@ -344,7 +354,7 @@ def _read_srcdoc(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
         if reporter.value(attribute).strip() != BLANK_FRAME:
             place = (attribute.start, attribute.end)
             vector = Vector.IFRAME_SRC
-            reporter.report_range(tag, reporter.text, *place, "about:srcdoc", vector, inert=inert, whole=True)
+            reporter.report_range(tag, reporter.text, place, DEEP_DOCUMENT, vector, inert=inert, whole=True)
         return
     known = len(reporter.scope.findings.linked)
     reporter.may_read(attribute.start, attribute.end)
@@ -356,135 +366,9 @@ def _read_srcdoc(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
 
 def read_event_handler(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     """``on…`` of a document that a browser opens on its own."""
-    if attribute.start < attribute.end and not reporter.value(attribute).strip().startswith(BLANK_URL):
-        if reporter.value(attribute).strip():
-            reporter.report(tag, attribute, "javascript:", Vector.EVENT_HANDLER)
-
-
-# Elements that say with one attribute what another means
-
-_REFRESH: Final = re.compile(r"\s*+[+\-]?+[\d.]*+[\s;,]*+(?:url\s*+=)?+\s*+([\"'`]?)", re.IGNORECASE)
-_REFRESH_URL: Final = re.compile(r"url\s*+=\s*+[\"'`]?+([^\s\"'`]++)", re.IGNORECASE)
-_HEADER_LINK: Final = re.compile(r"<([^<>]*+)>")
-_PREVIEW: Final = re.compile(
-    r"(?:(?:og:(?:image|video|audio)|twitter:(?:image|player))(?::(?:url|secure_url|src|stream))?|twitter:image\d"
-    r"|thumbnail|thumbnailurl|image|image_src|msapplication-(?:tileimage|config|task|badge|notification"
-    r"|(?:square|wide)\d+x\d+logo))\Z"
-)
-_MICRODATA: Final = frozenset(
-    {"image", "logo", "thumbnail", "thumbnailurl", "contenturl", "photo", "screenshot", "primaryimageofpage"}
-)
-
-
-def read_meta(reporter: Reporter, tag: Tag) -> None:
-    """``<meta>``: refresh, Link and prefetch control as header fields; images for previews; microdata."""
-    contents = [a for a in tag.attributes if a.name == "content" and a.start >= 0]
-    if not contents:
-        return
-    equivalents = reporter.words(tag, "http-equiv")
-    names = reporter.words(tag, "property") | reporter.words(tag, "name")
-    for content in contents:
-        if "refresh" in equivalents:
-            _read_refresh(reporter, tag, content)
-        if "link" in equivalents:
-            _read_header_link(reporter, tag, content)
-        if equivalents & {"content-base", "content-location", "base"} and reporter.value(content).strip():
-            reporter.address(tag, content, Vector.BASE_HREF)
-        if "x-dns-prefetch-control" in equivalents:
-            _read_prefetch_control(reporter, tag, content)
-        if any(_PREVIEW.match(name) for name in names):
-            _read_preview(reporter, tag, content)
-        elif reporter.words(tag, "itemprop") & _MICRODATA:
-            reporter.address(tag, content, Vector.MICRODATA_IMAGE)
-
-
-def _read_refresh(reporter: Reporter, tag: Tag, content: Attribute) -> None:
-    value = reporter.value(content)
-    match = _REFRESH.match(value)
-    address = value[match.end() :] if match else value
-    if match and match[1]:
-        address = address.partition(match[1])[0]
-    url = remote(address, reporter.scope) if address.strip() else None
-    if url is None and not tag.odd and reporter.agreed:
-        anywhere = _REFRESH_URL.search(value)
-        url = remote(anywhere[1], reporter.scope) if anywhere else None
-    if url is not None:
-        reporter.report(tag, content, url, Vector.META_REFRESH)
-    elif address.lstrip()[:5].lower() == "data:" and len(address.strip()) > len(BLANK_URL):
-        _look_into_part(reporter, content, address)
-    elif reporter.scope.attached and address.lstrip().lower().startswith(("javascript:", "vbscript:")):
-        reporter.report(tag, content, "javascript:", Vector.EVENT_HANDLER)
-
-
-def _look_into_part(reporter: Reporter, attribute: Attribute, part: str) -> None:
-    text = reporter.decoded(attribute)
-    start = text.text.find(part)
-    if start >= 0:
-        reporter.look_into_data_url(text, start, start + len(part))
-
-
-def _read_header_link(reporter: Reporter, tag: Tag, content: Attribute) -> None:
-    text = reporter.decoded(content)
-    for match in _HEADER_LINK.finditer(text.text):
-        url = remote(match[1], reporter.scope) if match[1] else None
-        if url is not None:
-            reporter.report_range(tag, text, *match.span(1), url, Vector.LINK_OTHER)
-
-
-def _read_prefetch_control(reporter: Reporter, tag: Tag, content: Attribute) -> None:
-    """Browsers take "on", and some nothing at all, for leave to look up the host names of links."""
-    value = reporter.value(content).strip().lower()
-    if value == "on" or (not value and content.quote):
-        place = (content.start, content.end)
-        vector = Vector.META_DNS_PREFETCH
-        reporter.report_range(
-            tag, reporter.text, *place, "x-dns-prefetch-control:on", vector, inert="off", whole=True
-        )
-
-
-def _read_preview(reporter: Reporter, tag: Tag, content: Attribute) -> None:
-    value = reporter.value(content)
-    if value.lstrip()[:5].lower() == "data:":
-        reporter.look_into_local(tag, content, value)
-        return
-    if "=" in value and ";" in value:  # msapplication-task and kin: pairs, some of them addresses
-        match = _EMBEDDED_URL.search(value)
-        url = remote(match[0], reporter.scope) if match else None
-    else:
-        url = remote(value, reporter.scope) if value.strip() else None
-    if url is not None:
-        reporter.report(tag, content, url, Vector.META_IMAGE)
-
-
-_RELATIONS: Final[tuple[tuple[frozenset[str], Vector], ...]] = (
-    (frozenset({"stylesheet"}), Vector.LINK_STYLESHEET),
-    (frozenset({"preload", "modulepreload"}), Vector.LINK_PRELOAD),
-    (frozenset({"prefetch", "prerender", "next", "prev", "subresource"}), Vector.LINK_PREFETCH),
-    (frozenset({"preconnect"}), Vector.LINK_PRECONNECT),
-    (frozenset({"dns-prefetch"}), Vector.LINK_DNS_PREFETCH),
-    (
-        frozenset({"icon", "apple-touch-icon", "apple-touch-icon-precomposed", "mask-icon", "fluid-icon",
-                   "apple-touch-startup-image"}),
-        Vector.LINK_ICON,
-    ),
-    (frozenset({"manifest"}), Vector.LINK_MANIFEST),
-)  # fmt: skip
-
-
-def read_link(reporter: Reporter, tag: Tag) -> None:
-    """``<link>``: whatever the relation, or without one, some client fetches it."""
-    relations = reporter.words(tag, "rel")
-    vector = Vector.LINK_OTHER
-    for names, relation_vector in _RELATIONS:
-        if relations & names:
-            vector = relation_vector
-            break
-    else:
-        if reporter.words(tag, "itemprop") & _MICRODATA:
-            vector = Vector.MICRODATA_IMAGE
-    for attribute in tag.attributes:
-        if attribute.name == "href" or attribute.name.endswith(":href"):
-            reporter.address(tag, attribute, vector)
+    script = reporter.value(attribute).strip() if attribute.start < attribute.end else ""
+    if script and not script.startswith(BLANK_URL):
+        reporter.report(tag, attribute, "javascript:", Vector.EVENT_HANDLER)
 
 
 #: By attribute.
@@ -511,24 +395,22 @@ READERS: Final[Mapping[str, AttributeReader]] = {
     "ping": _read_ping,
     "style": _read_style,
     "srcdoc": _read_srcdoc,
-    "action": lambda reporter, tag, attribute: reporter.link(attribute),
-    "formaction": lambda reporter, tag, attribute: reporter.link(attribute),
+    "action": _read_link_address,
+    "formaction": _read_link_address,
     "config": _read_amp,
     "artwork": _read_amp,
     "[src]": _read_amp,
     "[srcset]": _read_amp,
     "[poster]": _read_amp,
-    "[href]": lambda reporter, tag, attribute: reporter.link(attribute),
+    "[href]": _read_link_address,
     **dict.fromkeys(("from", "to", "by", "values"), _read_animation),
     **dict.fromkeys(
         (
-            "fill", "stroke", "filter", "mask", "clip-path", "marker", "marker-start", "marker-mid", "marker-end",
-            "cursor",
+            "fill", "stroke", "filter", "mask", "clip-path", "marker", "marker-start", "marker-mid",
+            "marker-end", "cursor",
         ),
         _read_presentation,
     ),
 }  # fmt: skip
 #: By the last part of a name with a prefix, such as xlink:href or o:href.
 PREFIXED_READERS: Final[Mapping[str, AttributeReader]] = {"src": _read_src, "href": _read_href}
-
-__all__ = ["EMPTY", "INERT", "PREFIXED_READERS", "READERS", "read_event_handler", "read_link", "read_meta"]

@@ -1,11 +1,12 @@
 """Readings: walk HTML as every known kind of parser does at once, so that what any of them sees is seen.
 
 Parsers differ about where a tag ends whose quotes are unbalanced, about which comments are markup after all
-(Outlook's conditional comments, comments that SGML and HTML end at different places), about elements whose content
-is raw text, and about CDATA sections. Each combination that some parser embodies is one *reading*, a bit in a set.
-All readings stand at a place in the text; the hindmost step forward together, and readings that arrive at the same
-place have nothing left to differ in, since a place between tags is the whole state. So every place is visited at
-most once, and ordinary mail, which all readings agree on, is walked once, mostly within one regular expression.
+(Outlook's conditional comments, comments that SGML and HTML end at different places), about elements whose
+content is raw text, and about CDATA sections. Each combination that some parser embodies is one *reading*, a
+bit in a set. All readings stand at a place in the text; the hindmost step forward together, and readings that
+arrive at the same place have nothing left to differ in, since a place between tags is the whole state. So
+every place is visited at most once, and ordinary mail, which all readings agree on, is walked once, mostly
+within one regular expression.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from mailveil.core.references.html_tokens import (
     read_tag,
 )
 
-# The readings. "Raw" ones honour raw text elements, as browsers do in HTML; the others see markup in them, as
-# browsers do in SVG, sanitisers and Word. "Live" ones take every comment for markup about which parsers differ.
+# The readings. "Raw" ones honour raw text elements, as browsers do in HTML; the others see markup in them,
+# as browsers do in SVG, sanitisers and Word. "Live" ones take for markup every comment that parsers differ
+# about.
 BROWSER: Final = 1  # WHATWG tags and comments, raw text
 FOREIGN: Final = 2  # WHATWG tags and comments, no raw text, CDATA sections: SVG, MathML and XML
 OUTLOOK: Final = 4  # WHATWG tags, live comments, raw text
@@ -40,19 +42,24 @@ RAW_ELEMENTS: Final = frozenset(
     {"style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"}
 )
 
-#: Elements of which no parser loads anything but by the attributes that hold everywhere (style, background, src).
+#: Elements of which no parser loads anything but by attributes that hold everywhere (style, background, src).
 PLAIN_ELEMENTS: Final = frozenset(
     {
-        "table", "tbody", "td", "tr", "th", "thead", "tfoot", "span", "div", "p", "br", "b", "strong", "em", "font",
-        "center", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ul", "ol", "li", "small", "big", "blockquote", "pre",
-        "o:p", "i", "u", "sup", "sub", "option", "label", "section", "address", "col", "colgroup", "dl", "dt", "dd",
-        "body",
+        "table", "tbody", "td", "tr", "th", "thead", "tfoot", "span", "div", "p", "br", "b", "strong",
+        "em", "font", "center", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ul", "ol", "li", "small", "big",
+        "blockquote", "pre", "o:p", "i", "u", "sup", "sub", "option", "label", "section", "address", "col",
+        "colgroup", "dl", "dt", "dd", "body",
     }
 )  # fmt: skip
 
 
 def _either_case(letters: str) -> str:
     return "".join(f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in letters)
+
+
+def _any_of(words: str) -> str:
+    """Return a pattern for any of the words in a string, in either case."""
+    return _one_of(words.split())
 
 
 def _one_of(words: list[str]) -> str:
@@ -67,27 +74,11 @@ def _one_of(words: list[str]) -> str:
     return f"(?:{pattern}){'?+' if '' in words else ''}"
 
 
-# Attribute names that load nothing on plain elements: all but those that begin like one that does, and of those
-# the common ones. Prefixed names never count.
+# Attribute names that load nothing on plain elements: all but those that begin like one that does, and of
+# those the common ones. Prefixed names never count.
 _DULL_NAMES: Final = (
     r"(?:[acefgijkmnqrtuvwyzACEFGIJKMNQRTUVWYZ][a-zA-Z0-9_\-]*+|(?:"
-    + _one_of(
-        [
-            "border",
-            "bordercolor",
-            "bgcolor",
-            "height",
-            "hspace",
-            "size",
-            "scope",
-            "start",
-            "summary",
-            "span",
-            "lang",
-            "link",
-            "dir",
-        ]
-    )  # fmt: skip
+    + _any_of("border bordercolor bgcolor height hspace size scope start summary span lang link dir")
     + r")(?![a-zA-Z0-9_\-:.])|data-[a-zA-Z0-9_\-]*+)"
 )
 _DULL_STYLE: Final = (
@@ -106,12 +97,13 @@ _DULL_TAG: Final = (
     rf"|(?:[a-zA-Z]++:[a-zA-Z]++|xml){_SPACE}*+/?+>"
     rf"|{_either_case('title')}>[^<]*+</{_either_case('title')}>"
     rf"|(?:meta|META)(?:{_SPACE}++(?:http-equiv=\"(?:[cC]ontent-[tT]ype|X-UA-Compatible)\""
-    r"|name=\"(?:viewport|[gG]enerator|format-detection|[pP]rog[iI]d|[oO]riginator|x-apple-disable-message-reformatting"
+    r"|name=\"(?:viewport|[gG]enerator|format-detection|[pP]rog[iI]d|[oO]riginator"
+    r"|x-apple-disable-message-reformatting"
     r"|color-scheme|supported-color-schemes)\"|charset=\"[^\"<]*+\"|content=\"[^\"<]*+\"))*+"
     rf"{_SPACE}*+/?+>"
 )
-# Comments that end alike for all, and conditional comments with nothing but dull tags between their ends: whether
-# a reading sees those tags or not, it comes out behind.
+# Comments that end alike for all, and conditional comments with nothing but dull tags between their ends:
+# whether a reading sees those tags or not, it comes out behind.
 _DULL_DECLARATION: Final = (
     r"!(?:--(?:[^<>\[\-]*+(?:-[^<>\[\-]++)*+-->"
     rf"|\[if [^<>]*+>(?:<!-->|(?:[^<]*+<(?:{_DULL_TAG}))*+[^<]*+<!\[endif\]-->)"
@@ -121,23 +113,27 @@ _DULL_DECLARATION: Final = (
 #: Nothing to do in any reading, and all readings agree where each of these ends.
 _DULL: Final = re.compile(rf"(?:[^<]*+<(?:{_DULL_TAG}|{_DULL_DECLARATION}))*+[^<]*+")
 _TEXT: Final = re.compile(r"[^<]*+")
-# By far the most frequent tag: an ordinary link (group 1) with nothing else of interest.
-_LINK_ATTRIBUTE: Final = (
+# By far the most frequent tags: an ordinary link and an image (group 1) with nothing else of interest.
+_HARMLESS_ATTRIBUTE: Final = (
     rf"{_SPACE}++(?:{_DULL_STYLE}|(?:"
-    + _one_of(
-        ["target", "title", "class", "id", "name", "rel", "role", "alt", "align", "dir", "lang", "width"]
-    )
+    + _any_of("target title class id name rel role alt align dir lang width height border hspace vspace")
     + r"""|data-[a-z0-9_\-]*+|aria-[a-z]*+)(?:=(?:"[^"<]*+"|'[^'<]*+'|[^ \t\n\r\f"'<>=`]++))?+)"""
 )
 LINK_TAG: Final = re.compile(
-    rf"<[aA](?:{_LINK_ATTRIBUTE})*+{_SPACE}++(?:href|HREF)=\"([^\"<]*+)\"(?:{_LINK_ATTRIBUTE})*+{_SPACE}*+>"
+    rf"<[aA](?:{_HARMLESS_ATTRIBUTE})*+{_SPACE}++(?:href|HREF)=\"([^\"<]*+)\""
+    rf"(?:{_HARMLESS_ATTRIBUTE})*+{_SPACE}*+>"
+)
+IMAGE_TAG: Final = re.compile(
+    rf"<(?:img|IMG)(?:{_HARMLESS_ATTRIBUTE})*+{_SPACE}++(?:src|SRC)=\"([^\"<]*+)\""
+    rf"(?:{_HARMLESS_ATTRIBUTE})*+{_SPACE}*+/?+>"
 )
 
 _END_TAG: Final = re.compile(rf"</[a-zA-Z][a-zA-Z0-9:_.\-]*+{_SPACE}*+/?+>")
 _COMMENT_END: Final = re.compile("--!?+>")
 # The first of what ends a comment for every parser (group 1), or makes parsers differ about it.
 _COMMENT_TURN: Final = re.compile(
-    r"(-->)|--!>|--[ \t\n\r\f]++>|<!|\[\s*+(?:if|endif)|</(?:style|script|title|textarea|xmp|no[efs]|iframe|plain)",
+    r"(-->)|--!>|--[ \t\n\r\f]++>|<!|\[\s*+(?:if|endif)"
+    r"|</(?:style|script|title|textarea|xmp|no[efs]|iframe|plain)",
     re.IGNORECASE,
 )
 _AFTER_RAW: Final = frozenset(" \t\n\r\f/>")
@@ -150,7 +146,10 @@ class Visitor(Protocol):
         """A start tag; ``agreed`` tells that every reading sees it here."""
 
     def visit_link(self, start: int, end: int) -> None:
-        """An ordinary link's address."""
+        """An ordinary link's address; nothing else about the link is of interest."""
+
+    def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
+        """An image at ``[start, end)`` of which nothing but the address is of interest."""
 
     def visit_raw(self, tag: Tag, start: int, end: int) -> None:
         """The content of a style or script element."""
@@ -165,18 +164,20 @@ class Visitor(Protocol):
 def walk(text: str, visitor: Visitor, *, skip_dull: bool = True) -> None:
     """Tell ``visitor`` every tag, raw content and instruction that some reading of ``text`` sees.
 
-    Linear in the length of ``text``, given a linear visitor. ``skip_dull=False`` visits the uninteresting too.
+    Linear in the length of ``text``, given a linear visitor. ``skip_dull=False`` visits what is uninteresting
+    too, and tells everything by ``visit_tag``.
     """
-    _Walker(text, visitor, _DULL if skip_dull else _TEXT).walk()
+    _Walker(text, visitor, skip_dull=skip_dull).walk()
 
 
 class _Walker:
     """The readings' way through one text."""
 
-    def __init__(self, text: str, visitor: Visitor, dull: re.Pattern[str]) -> None:
+    def __init__(self, text: str, visitor: Visitor, *, skip_dull: bool) -> None:
         self.text = text
         self.visitor = visitor
-        self.dull = dull
+        self.skip_dull = skip_dull
+        self.dull = _DULL if skip_dull else _TEXT
         self.raw_ends: dict[str, tuple[int, int]] = {}  # by element: searched from, found at
 
     def walk(self) -> None:
@@ -199,11 +200,16 @@ class _Walker:
                 if limit < len(text):
                     _arrive(places, position, readings)
                 return
-            if text.startswith(("<a ", "<A "), position):
-                link = LINK_TAG.match(text, position)
-                if link is not None:
-                    visitor.visit_link(link.start(1), link.end(1))
-                    position = link.end()
+            if self.skip_dull and text.startswith(("<a ", "<img ", "<A ", "<IMG "), position):
+                match = LINK_TAG.match(text, position)
+                if match is not None:
+                    visitor.visit_link(match.start(1), match.end(1))
+                    position = match.end()
+                    continue
+                match = IMAGE_TAG.match(text, position)
+                if match is not None:
+                    visitor.visit_image(position, match.end(), match.start(1), match.end(1), agreed)
+                    position = match.end()
                     continue
             match = CLEAN_TAG.match(text, position)
             if match is None:
@@ -220,7 +226,7 @@ class _Walker:
             position = end
 
     def step(self, at: int, readings: int, places: dict[int, int]) -> None:
-        """Read the token at ``at``, any but a clean start tag, and note where that leads each of ``readings``."""
+        """Read the token at ``at``, any but a clean start tag; note where it leads each of ``readings``."""
         text = self.text
         after = text[at + 1 : at + 2]
         if (after.isascii() and after.isalpha()) or (after == "\0" and element_name(text, at)):
@@ -256,7 +262,7 @@ class _Walker:
             _arrive(places, end, readings)
 
     def enter_raw(self, tag: Tag, readings: int, places: dict[int, int]) -> int:
-        """Go behind the content of a raw text element in the readings that have such, into it in the others.
+        """Go behind the content of a raw text element in readings that have such, into it in the others.
 
         Returns where all of them arrive, or -1 where they part.
         """
@@ -319,8 +325,9 @@ class _Walker:
                 _arrive(places, len(text) if closing < 0 else closing + 3, FOREIGN)
             readings &= ~FOREIGN
         elif readings == ALL and text[at + 2 : at + 9].upper() == "DOCTYPE":
-            end = text.find(">", at)
-            self.visitor.visit_doctype(len(text) if end < 0 else end + 1)
+            end = loose_end(text, at)
+            if text[end - 1] == ">":
+                self.visitor.visit_doctype(end)
         self.read_bogus_comment(at, readings, places)
 
     def read_bogus_comment(self, at: int, readings: int, places: dict[int, int]) -> None:

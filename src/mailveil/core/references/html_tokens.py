@@ -1,8 +1,8 @@
 """Tokens of markup: tags with the spans of their attribute values, and character references with a way back.
 
-Two grammars of tags live here. A *clean* tag is one that every known parser reads alike. Any other tag is read
-both as the WHATWG tokeniser does (HTML section 13.2.5) and *loosely*, as parsers do that give up on quotes.
-No pattern backtracks over more than one name, so everything takes time linear in what it consumes.
+Two grammars of tags live here. A *clean* tag is one that every known parser reads alike. Any other tag is
+read both as the WHATWG tokeniser does (HTML section 13.2.5) and *loosely*, as parsers do that give up on
+quotes. No pattern backtracks over more than one name, so everything takes time linear in what it consumes.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ _PLAIN_NAME: Final = re.compile(r"</?+\x00*+([a-zA-Z][a-zA-Z0-9:_.\-]*+)")
 # One attribute as the WHATWG tokeniser reads it: from "before attribute name" to after the value.
 _ANY_ATTRIBUTE: Final = re.compile(
     rf"[ \t\n\r\f/]*+(?:(>)|(=[^ \t\n\r\f/>=]*+|[^ \t\n\r\f/>=]++)"
-    rf"""(?:{_SPACE}*+={_SPACE}*+(?:"([^"]*+)(?:"|\Z)|'([^']*+)(?:'|\Z)|([^ \t\n\r\f>"'][^ \t\n\r\f>]*+))?)?)"""
+    rf"""(?:{_SPACE}*+={_SPACE}*+(?:"([^"]*+)(?:"|\Z)|'([^']*+)(?:'|\Z)"""
+    r"""|([^ \t\n\r\f>"'][^ \t\n\r\f>]*+))?)?)"""
 )
 _QUOTES: Final = ("", "", "", '"', "'", "")
 _TAG_STOP: Final = re.compile(r"[<>]")
 
 #: Attributes that load, or steer loading, on some element. A loose reading looks for these names only.
-LOADING_NAMES: Final = (
+LOADING_NAMES: Final = frozenset({
     "action", "altimg", "archive", "artwork", "attributename", "background", "by", "classid", "clip-path",
     "codebase", "code", "config", "content", "cursor", "data", "dynsrc", "fill", "filter", "from", "href",
     "http-equiv", "icon", "imagesrcset", "implementation", "itemprop", "lowsrc", "manifest", "marker-end",
     "marker-mid", "marker-start", "marker", "mask", "name", "ping", "poster", "property", "rel", "srcdoc",
     "srcset", "src", "stroke", "style", "to", "type", "values", "value", "xml:base",
-)  # fmt: skip
+})  # fmt: skip
 _LOOSE_ATTRIBUTE: Final = re.compile(
-    rf"(?<![\w\-.])((?:[a-z]++:)?(?:{'|'.join(LOADING_NAMES)})|on[a-z]{{2,30}}+)[\s\x00-\x20]*+="
+    r"(?<![a-zA-Z0-9_\-.])([a-zA-Z\-]++(?::[a-zA-Z\-]++)?+)[\s\x00-\x20]*+="
     # Two quotes are an empty value, unless an address follows them.
-    r"[\s\x00-\x20]*+(?:([\"'`]++)(?=\s*+(?:[a-z][a-z0-9+.\-]*+:|[/\\]{2}))|([\"'`]?+))[\s\x00-\x20]*+",
-    re.IGNORECASE,
+    r"[\s\x00-\x20]*+(?:([\"'`]++)(?=\s*+(?:[a-zA-Z][a-zA-Z0-9+.\-]*+:|[/\\]{2}))|([\"'`]?+))[\s\x00-\x20]*+"
 )
 _LOOSE_END: Final = {
     "": re.compile(r"[\s\"'`<>]"),
@@ -57,12 +57,12 @@ _LOOSE_END: Final = {
     "'": re.compile("'"),
     "`": re.compile("`"),
 }
-# How far a value reaches that has no end of its own; what lies beyond is left standing behind the replacement.
+# How far a value reaches that has no end of its own; what lies beyond stays behind the replacement.
 _LOOSE_VALUE_MAX: Final = 4_096
 
 
 class Attribute(NamedTuple):
-    """An attribute. ``name`` is lower case; the value is characters ``[start, end)``, ``start`` -1 without one."""
+    """An attribute: name in lower case, value in characters ``[start, end)``, ``start`` -1 without one."""
 
     name: str
     start: int
@@ -103,6 +103,10 @@ def clean_attributes(text: str, start: int, end: int) -> list[Attribute]:
     return found
 
 
+#: (name, value in double quotes, in single quotes, without quotes) of each attribute of a clean tag.
+clean_pairs: Final = _CLEAN_ATTRIBUTE.findall
+
+
 def read_tag(text: str, start: int) -> Tag:
     """Return the tag (start or end tag) at ``start`` as the WHATWG tokeniser reads it.
 
@@ -134,7 +138,7 @@ def element_name(text: str, start: int) -> str:
 
 
 def loose_end(text: str, start: int) -> int:
-    """Return where a tag ends for a parser that ignores quotes: after the first ``>``, or before the next ``<``."""
+    """Return where a tag ends for who ignores quotes: after the first ``>``, or before the next ``<``."""
     match = _TAG_STOP.search(text, start + 1)
     if match is None:
         return len(text)
@@ -142,8 +146,11 @@ def loose_end(text: str, start: int) -> int:
 
 
 def loose_attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
-    """Yield the loading attributes that some parser might see in ``[start, end)``, whatever the quotes say."""
+    """Yield the loading attributes that some parser might see in ``[start, end)`` whatever the quotes say."""
     for match in _LOOSE_ATTRIBUTE.finditer(text, start, end):
+        name = match[1].lower()
+        if name not in LOADING_NAMES and not name.startswith("on") and not name.endswith((":href", ":src")):
+            continue
         first = match.end()
         quote = (match[2] or match[3] or "")[-1:]
         stop = min(end, first + _LOOSE_VALUE_MAX)
@@ -153,7 +160,7 @@ def loose_attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
             last -= 1
         if last < first:
             continue
-        yield Attribute(match[1].lower(), first, last, quote)
+        yield Attribute(name, first, last, quote)
 
 
 _REFERENCE: Final = re.compile(r"&(?:#(?:[xX]([0-9a-fA-F]++)|([0-9]++));?|([A-Za-z][A-Za-z0-9]*+)(;?))")
@@ -271,7 +278,7 @@ class TextBuilder:
 def tags(text: str) -> Iterator[Tag]:
     """Yield every start tag of an XML document: comments, CDATA sections and instructions are passed over.
 
-    Nothing well-formed is required; no element has raw text. One that never ends is read to the end of the text.
+    Nothing well-formed is required; no element has raw text. What never ends reaches to the end of the text.
     """
     at = text.find("<")
     while at >= 0:

@@ -132,7 +132,7 @@ def parse_header(
     for line in _NEXT_FIELD.split(data[top:header_end].decode("latin-1")):
         at, after = after, after + len(line) + 1
         head, colon, value = line.partition(":")
-        name = _FIELD_NAMES.get(head)
+        name = _FIELD_NAMES.get(head) if colon else None
         if name is None and colon and _NAME.fullmatch(head):
             name = head.lower()
         if name is None:
@@ -142,6 +142,8 @@ def parse_header(
             if kind is _Line.NO_HEADER if not strict else kind in (_Line.JUNK, _Line.SPACED_NAME):
                 body, ended = at, True
                 break
+            if kind is _Line.NO_HEADER:
+                strict = False  # to a client that skips this line, no line that follows is the body either
             if kind is _Line.BLANK:
                 if strict:
                     body, ended = min(at + (line.find("\n") + 1 or len(line) + 1), stop), True

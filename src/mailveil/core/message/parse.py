@@ -58,8 +58,8 @@ def parse_decoded(source: Source, part: Part, limits: Limits = _DEFAULT_LIMITS, 
     """Return what a multipart or message part holds whose body had to be decoded first. Total and linear.
 
     ``source`` is the decoded body of ``part``. RFC 2045 section 6.4 forbids to encode such parts, yet some
-    clients decode them. For a multipart the root of every reading repeats ``part``'s fields, but its spans
-    lie in ``source``, where its header span is empty.
+    clients decode them. For a multipart the root of every reading is ``part`` again, but without its fields,
+    which stand elsewhere.
     """
     if any(media_type in MESSAGE_TYPES for media_type in (part.media_type, *part.declared_types)):
         return parse_entity(source, part.section, limits, depth=depth)

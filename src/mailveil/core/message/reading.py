@@ -154,7 +154,11 @@ class Reader:
         limit = self.limits.max_header_bytes
         header = parse_header(self.data, start, end, strict=self.strict, max_bytes=limit)
         if header.disputed:
-            self.doubts |= Doubt.HEADER
+            if default_type in MESSAGE_TYPES and self.data.startswith((b"\r\n", b"\n"), start):
+                # What follows the empty line is the header of a message in a digest, to every client.
+                header = parse_header(self.data, start, end, max_bytes=limit)
+            else:
+                self.doubts |= Doubt.HEADER
         if header.bare_cr:
             self.doubts |= Doubt.BARE_CR
         if header.mixed:
@@ -163,11 +167,11 @@ class Reader:
         return self.finish(region, header, mime)
 
     def body_of(self, part: Part, region: Region) -> Part:
-        """Read a region as the body that ``part``'s header belongs to."""
+        """Read a region as the body that ``part``'s header belongs to, which stands elsewhere."""
         self.count += 1
         mime_fields = tuple(field for field in part.fields if field.name == "content-type")
         mime = self.read_mime(mime_fields, region.start, region.end, part.media_type)
-        return self.finish(region, Header(part.fields, (), region.start), mime)
+        return self.finish(region, Header((), (), region.start), mime)
 
     def read_mime(self, fields: tuple[Field, ...], body: int, end: int, default_type: str) -> _Mime:
         """Return what a header's MIME fields say about its body ``[body, end)``."""
@@ -208,6 +212,8 @@ class Reader:
         parameters = content_type.parameters
         candidates = list(dict.fromkeys(map(boundary_bytes, parameters.readings("boundary"))))
         self.work += (end - body) * (len(candidates) + 2)
+        if self.boundaries and any(boundary in self.boundaries for boundary in candidates):
+            self.doubts |= Doubt.INNER_FIRST
         present = [
             _Structure(name, parameters, boundary)
             for boundary in candidates
@@ -242,7 +248,7 @@ class Reader:
         media_type, parameters, boundary, structure_defects, others = structure
         defects = mime.defects
         defects.extend(structure_defects)
-        if not header.ended:
+        if not header.ended and not header.overlong:
             defects.append(Defect.HEADER_WITHOUT_BODY)
         place = region.place
         body = header.end
@@ -349,8 +355,6 @@ class Reader:
         """Return the parts of a multipart's body, which the region is."""
         start, end, place, depth = region
         default = "message/rfc822" if media_type == "multipart/digest" else "text/plain"
-        if boundary in self.boundaries:
-            self.doubts |= Doubt.INNER_FIRST
         self.boundaries.append(boundary)
         children: list[Part] = []
 
@@ -372,7 +376,7 @@ class Reader:
                 inner_end = self.end_of_inner(boundary, opened, line_start, end) if self.inner_first else -1
                 if inner_end >= 0:
                     add(opened, inner_end)
-                    opened = inner_end
+                    opened = -1
                     lines = self.delimiters(boundary, inner_end, end)
                     continue
                 add(opened, self.before_break(opened, line_start))

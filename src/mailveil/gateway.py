@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
-from email.utils import getaddresses, parseaddr
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -17,8 +17,8 @@ from mailveil.core.copyaddress import CopyAddresses, content_id
 from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.signed import SignedPart, find_signed
-from mailveil.core.message.transfer import place_in_message
-from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source
+from mailveil.core.message.transfer import place_all
+from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source, Span
 from mailveil.core.policy import (
     Action,
     Envelope,
@@ -59,6 +59,11 @@ from mailveil.ports import (
 log = logging.getLogger("mailveil.gateway")
 
 MAX_ROUNDS = 4
+# An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
+# reads the whole grammar took a tenth of the time that a message takes.
+ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
+ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
+MAX_ADDRESSEES = 50
 INERT_NOTICE = (
     "This part of the message could not be examined for hidden callbacks and is shown as plain text. "
     "Your mail administrator can release the original."
@@ -143,6 +148,7 @@ class Plan:
     def record(self, path: str) -> dict[str, Any]:
         """Return what ``scan --json`` prints for this message; ``path`` names where it was read from."""
         root = self.message.root
+        places = _places([decision.reference for decision in self.decisions])
         return {
             "path": path,
             "message_id": root.field("message-id"),
@@ -151,7 +157,10 @@ class Plan:
             "bytes": len(self.raw),
             "defects": [str(defect) for defect in self.defects],
             "risk": str(self.risk),
-            "references": [reference_record(decision) for decision in self.decisions],
+            "references": [
+                reference_record(decision, place)
+                for decision, place in zip(self.decisions, places, strict=True)
+            ],
         }
 
 
@@ -176,10 +185,14 @@ class Outcome:
         return bool(self.unsigned or self.inert_parts)
 
 
-def reference_record(decision: Decision) -> dict[str, Any]:
+def _places(references: Sequence[Reference]) -> list[Span]:
+    """Find all references in the raw message at once: one by one would take quadratic time."""
+    return place_all([(reference.source, reference.start, reference.end) for reference in references])
+
+
+def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
     """Return the JSON object of one reference; ``span`` are offsets into the raw message."""
     reference, verdict = decision.reference, decision.verdict
-    span = place_in_message(reference.source, reference.start, reference.end)
     operator = verdict.operator
     return {
         "url": reference.url,
@@ -262,11 +275,15 @@ def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
 
 def unrepeated(references: Sequence[Reference]) -> list[Reference]:
     """Return references without those that another reading found at the same place of the raw message."""
-    found: dict[tuple[int, int, str], Reference] = {}
-    for reference in references:
-        start, end = place_in_message(reference.source, reference.start, reference.end)
-        found.setdefault((start, end, reference.url), reference)
-    return list(found.values())
+    found: dict[tuple[Span, str], Reference] = {}
+    kept: list[Reference] = []
+    for reference, place in zip(references, _places(references), strict=True):
+        first = found.setdefault((place, reference.url), reference)
+        # All of a container is one place of the raw message, so within one source its own places count.
+        apart = first.end <= reference.start or reference.end <= first.start
+        if first is reference or (first.source is reference.source and apart):
+            kept.append(reference)
+    return kept
 
 
 def message_context(message: Message, envelope: Envelope, linked: set[str]) -> MessageContext:
@@ -277,7 +294,7 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
         fields.setdefault(candidate.name, candidate.value)
     return MessageContext(
         envelope_sender=envelope.sender,
-        header_from=parseaddr(root.field("from"))[1],
+        header_from=next(iter(ADDRESS.findall(root.field("from")[-1024:])[::-1]), ""),
         recipients=envelope.recipients or addressees(root),
         subject=decode_header_text(root.field("subject")),
         fields=fields,
@@ -288,9 +305,11 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
 
 def addressees(root: Part) -> tuple[str, ...]:
     """Return the addresses of the To, Cc and Delivered-To fields, at most 50, where there is no envelope."""
-    values = [field.value for field in root.fields if field.name in ("to", "cc", "delivered-to", "x-original-to")]
-    found = (address for _name, address in getaddresses(values[:10]))
-    return tuple(address for address in found if "@" in address)[:50]
+    found: list[str] = []
+    for candidate in root.fields:
+        if candidate.name in ADDRESSEE_FIELDS and len(found) < MAX_ADDRESSEES:
+            found += ADDRESS.findall(candidate.value[:4096])
+    return tuple(found[:MAX_ADDRESSEES])
 
 
 @lru_cache(maxsize=4)

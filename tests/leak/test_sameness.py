@@ -99,6 +99,8 @@ def _share(room: SealedRoom, case: Case, folder: Path) -> float:
     origins, copies = _served(plan)
     worst = 0.0
     originals, cleaned = documents(case.raw), documents(outcome.raw)
+    if "message-partial" in case.name:
+        return 0.0  # shown as a fragment of text on purpose
     assert len(originals) <= len(cleaned) or outcome.inert_parts or plan.ambiguous, case.name
     for number, (before, after) in enumerate(zip(originals, cleaned, strict=False)):
         first, second = folder / f"{case.name}-{number}-a.png", folder / f"{case.name}-{number}-b.png"

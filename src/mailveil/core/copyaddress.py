@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 
 _ID_BYTES = 16
@@ -39,12 +38,18 @@ class CopyAddresses:
     origin: str
     key: bytes
     previous_keys: tuple[bytes, ...] = ()
+    # Derived once: a message can have thousands of addresses.
+    _id_key: bytes = field(init=False, repr=False, compare=False)
+    _tag_keys: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_origin(self.origin)
         for key in (self.key, *self.previous_keys):
             if len(key) < _MIN_KEY_BYTES:
                 raise ValueError(f"a key for copies' addresses needs at least {_MIN_KEY_BYTES} bytes")
+        object.__setattr__(self, "_id_key", _subkey(self.key, b"id"))
+        tag_keys = tuple(_subkey(key, b"tag") for key in (self.key, *self.previous_keys))
+        object.__setattr__(self, "_tag_keys", tag_keys)
 
     def __repr__(self) -> str:
         """Name the origin and never a key: values end up in logs and tracebacks."""
@@ -53,12 +58,9 @@ class CopyAddresses:
     def derive(self, message_digest: bytes, url: str, media: str) -> str:
         """Return the token for the copy of ``url``, as that kind of media, in one message."""
         parts = (message_digest, url.encode("utf-8", "surrogatepass"), media.encode("utf-8", "surrogatepass"))
-        digest = hmac.new(_subkey(self.key, b"id"), digestmod=hashlib.sha256)
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-        name = digest.digest()[:_ID_BYTES]
-        return base64.urlsafe_b64encode(name + _tag(self.key, name)).decode("ascii")
+        told = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        name = hmac.digest(self._id_key, told, "sha256")[:_ID_BYTES]
+        return base64.urlsafe_b64encode(name + _tag(self._tag_keys[0], name)).decode("ascii")
 
     def address(self, token: str) -> str:
         """Return the URL that readers' clients fetch for a token."""
@@ -71,7 +73,7 @@ class CopyAddresses:
         decoded = base64.urlsafe_b64decode(token)
         name, tag = decoded[:_ID_BYTES], decoded[_ID_BYTES:]
         valid = False
-        for key in (self.key, *self.previous_keys):
+        for key in self._tag_keys:
             valid |= hmac.compare_digest(tag, _tag(key, name))
         return name if valid else None
 
@@ -109,7 +111,7 @@ def _subkey(key: bytes, label: bytes) -> bytes:
 
 
 def _tag(key: bytes, name: bytes) -> bytes:
-    return hmac.digest(_subkey(key, b"tag"), name, "sha256")[:_TAG_BYTES]
+    return hmac.digest(key, name, "sha256")[:_TAG_BYTES]
 
 
 def _check_origin(origin: str) -> None:

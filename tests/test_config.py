@@ -124,7 +124,7 @@ def test_environment_is_typed(name: str, text: str, value: object) -> None:
         ('[gateway]\nhostname = "a\\nb"', "must not contain control characters"),
         ('[copies]\npublic_url = "https://a.example/x"', "must be scheme and host only"),
         ('[copies]\npublic_url = "https://u@a.example"', "must be scheme and host only"),
-        ('[fetch]\nproxy = "socks5://127.0.0.1:9050"', 'must be "socks5h://host:port"'),
+        ('[fetch]\nproxy = "socks5h://127.0.0.1:9050"', 'must be "socks5://host:port"'),
         ("[gateway\n", "mailveil.toml: line 1, column 9:"),
         ("[a]\nx = 1\nx = 2\n", "mailveil.toml: line 3,"),
         ("[log]\nlevel = '''\nlisten = 3'''\nlevl = 1", "mailveil.toml:2: [log] level"),

@@ -6,12 +6,9 @@ one answer for each job to standard output. It keeps nothing from one message to
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import pickle
-import resource
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -19,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.policy import Envelope
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import EngineSettings, finish, inspect
 
-SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
 MAX_REQUEST_BYTES = 1 << 40  # our own parent is trusted
 COLLECT_EVERY_BYTES = 32 * 1024 * 1024
 
@@ -33,11 +30,11 @@ def main() -> None:
     """Serve jobs until the parent closes our standard input."""
     parent = int(sys.argv[1])
     max_bytes, timeout_s = int(sys.argv[2]), int(sys.argv[3])
-    _die_with(parent)
+    die_with(parent)
     # Whatever else might write to standard output must not end up between answers.
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _bound(max_bytes)
+    bound(max_bytes)
     first = _read(requests)
     if first is None:
         return
@@ -58,7 +55,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, settings: EngineSettings, time
         for job in batch:
             if job is None:
                 return
-            _bound_time(timeout_s)
+            bound_time(timeout_s)
             header, body = answer(job[0], job[1], settings)
             answers.write(encode_frame(header, body))
             answers.flush()
@@ -127,35 +124,6 @@ def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     header = parse_header(requests.read(header_bytes))
     body = requests.read(body_bytes)
     return (header, body) if len(body) == body_bytes else None
-
-
-def _die_with(parent: int) -> None:
-    """Ask to be ended when the parent ends, even if it is killed while we are deep in a message."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
-def _bound(max_bytes: int) -> None:
-    for kind, limit in (
-        (resource.RLIMIT_AS, max_bytes),
-        (resource.RLIMIT_CORE, 0),  # a core would be a copy of somebody's mail
-        (resource.RLIMIT_FSIZE, 0),  # nothing is ever written but answers
-    ):
-        hard = resource.getrlimit(kind)[1]
-        bound = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (bound, bound))
-
-
-def _bound_time(timeout_s: int) -> None:
-    """Bound the processor time of one message, should the parent be too busy to watch the clock."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime) + timeout_s + 2
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
-    )
 
 
 if __name__ == "__main__":

@@ -136,9 +136,7 @@ class WorkerProcess:
                 "path": job.path,
                 "envelope": None if job.envelope is None else asdict(job.envelope),
                 "deliver": job.deliver,
-                "copies": [
-                    [token, copy.content_id, copy.media_type, len(copy.data)] for token, copy in copies
-                ],
+                "copies": copies,
             }
             frames.append(
                 encode_frame(header, b"".join((job.raw, *(copy.data for copy in job.copies.values()))))

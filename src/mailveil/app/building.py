@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
-from mailveil.adapters.egress import EgressGuard, Exit, Resolver
+from mailveil.adapters.egress import EgressGuard, EgressLimits, Exit, Resolver
 from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
@@ -19,6 +19,7 @@ from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.ports import NextHop
 
 MAX_TRANSACTIONS_FOR_A_WORKER = 4
+HEADER_BYTES = 1 << 20  # what TLS and header fields may take besides a body of full size
 
 
 def build_next_hop(settings: Settings) -> NextHop:
@@ -53,6 +54,7 @@ def build_store(settings: Settings) -> SqliteCopyStore:
             directory=settings.directory / "copies",
             retention_days=settings.copies.retention_days,
             max_store_bytes=settings.copies.max_store_bytes,
+            max_delay_s=settings.fetch.delay_s,
         )
     )
 
@@ -82,7 +84,10 @@ def build_guard(settings: Settings) -> EgressGuard:
     """Return the guard of the way out, to be entered with ``async with``."""
     proxy = urlsplit(settings.fetch.proxy)
     way_out = Exit(proxy.hostname or "", proxy.port or 0) if settings.fetch.proxy else None
-    return EgressGuard(Resolver(), way_out=way_out)
+    limits = EgressLimits(
+        max_bytes=settings.fetch.max_bytes + HEADER_BYTES, total_timeout_s=settings.fetch.timeout_s
+    )
+    return EgressGuard(Resolver(), own_networks=settings.fetch.own_networks, limits=limits, way_out=way_out)
 
 
 def build_fetcher(settings: Settings, guard: EgressGuard) -> OriginFetcher:

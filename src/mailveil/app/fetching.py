@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from mailveil.adapters.fetcher import Fetched, FetchOutcome
 from mailveil.core.references.types import Media
@@ -18,6 +19,9 @@ IDLE_S = 0.5
 UNAVAILABLE_S = 5.0
 RETRY_AFTER_S = 60.0
 MAX_RETRIES = 3
+# How often the store is asked to take what was fetched, since it will not be fetched again.
+STORE_ATTEMPTS = 6
+STORE_AGAIN_S = 5.0
 
 
 class Fetches(Protocol):
@@ -49,12 +53,17 @@ class FetchLoop:
         self.sandbox = sandbox
         self.max_parallel = max_parallel
         self._retries: dict[int, int] = {}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Have ``run`` return once what is under way is done: a fetch that is cut off is never made again."""
+        self._stopping.set()
 
     async def run(self) -> None:
-        """Work until cancelled; what is under way then is a placeholder after the restart."""
+        """Work until stopped or cancelled; what is cancelled is a placeholder after the restart."""
         under_way: set[asyncio.Task[None]] = set()
         try:
-            while True:
+            while not self._stopping.is_set():
                 job = await self._claim() if len(under_way) < self.max_parallel else None
                 if job is not None:
                     task = asyncio.create_task(self._work(job))
@@ -63,7 +72,10 @@ class FetchLoop:
                 elif len(under_way) >= self.max_parallel:
                     await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 else:
-                    await asyncio.sleep(IDLE_S)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), IDLE_S)
+            if under_way:
+                await asyncio.wait(under_way)
         finally:
             for task in under_way:
                 task.cancel()
@@ -88,6 +100,8 @@ class FetchLoop:
                 await self.store.settle(job)
 
     async def _copy(self, job: FetchJob) -> SafeCopy | Fetched | str:
+        # The rest of a URL often tells who the reader is, so it stands in no log.
+        log.debug("fetching a %s from %s", job.media, host_of(job.url))
         fetched = await self.fetcher.fetch(job.url, job.media)
         if fetched.outcome is not FetchOutcome.FETCHED:
             return fetched
@@ -96,7 +110,7 @@ class FetchLoop:
     async def _settle(self, job: FetchJob, result: SafeCopy | Fetched | str) -> None:
         retries = self._retries.pop(job.identifier, 0)
         if isinstance(result, SafeCopy):
-            await self.store.put(job, result.body, result.media_type)
+            await self._put(job, result)
             return
         if isinstance(result, Fetched):
             nothing_was_sent = result.outcome is FetchOutcome.UNREACHABLE and not result.hops
@@ -107,3 +121,22 @@ class FetchLoop:
         reason = str(result.outcome) if isinstance(result, Fetched) else result
         log.info("no copy of a %s: %s", job.media, reason)
         await self.store.settle(job)
+
+    async def _put(self, job: FetchJob, copy: SafeCopy) -> None:
+        for attempt in range(1, STORE_ATTEMPTS + 1):
+            try:
+                if not await self.store.put(job, copy.body, copy.media_type):
+                    log.warning("no room for a safe copy: [copies] max_store_bytes is reached")
+                return
+            except UnavailableError:
+                if attempt == STORE_ATTEMPTS or self._stopping.is_set():
+                    raise
+                await asyncio.sleep(STORE_AGAIN_S)
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, all of it that is ever logged."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

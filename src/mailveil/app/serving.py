@@ -225,7 +225,13 @@ async def _start_fetcher(running: _Running) -> None:
     stack.push_async_callback(sandbox.close)
     fetcher = build_fetcher(running.settings, guard)
     loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel)
-    stack.push_async_callback(_end_task, asyncio.create_task(loop.run()))
+    stack.push_async_callback(_end_fetching, loop, asyncio.create_task(loop.run()))
+
+
+async def _end_fetching(loop: FetchLoop, task: asyncio.Task[None]) -> None:
+    loop.stop()
+    await asyncio.wait([task], timeout=SHUTDOWN_GRACE_S)
+    await _end_task(task)
 
 
 async def _end_task(task: asyncio.Task[None]) -> None:
@@ -330,12 +336,20 @@ def _warnings(running: _Running) -> list[str]:
             'Set [copies] public_url = "https://…".'
         )
     if settings.fetch.enabled and Role.FETCHER in running.roles and not settings.fetch.proxy:
-        found.append("Safe copies are fetched from this machine's own address; [fetch] proxy hides it.")
+        found.append('Fetches come from this machine\'s own address; [fetch] proxy = "socks5://…" hides it.')
     if Role.STATUS in running.roles and not settings.status.listen.is_loopback:
         found.append(
             f"The status page on {settings.status.listen} asks for no password; keep strangers away from it."
         )
     return found
+
+
+def _whence(settings: Settings) -> str:
+    if not settings.fetch.enabled:
+        return "off: no origin is contacted, copies are placeholders"
+    return (
+        f"safe copies, {f'through {settings.fetch.proxy}' if settings.fetch.proxy else 'from this machine'}"
+    )
 
 
 def _announcement(running: _Running) -> list[str]:
@@ -347,6 +361,8 @@ def _announcement(running: _Running) -> list[str]:
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
     if Role.GATEWAY in running.roles:
         lines.append(f"  next hop {build_next_hop(settings).name}")
+    if Role.FETCHER in running.roles:
+        lines.append(f"  fetcher  {_whence(settings)}")
     lines.append(f"  storage  {settings.directory}")
     lines += [f"  note: {warning}" for warning in _warnings(running)]
     if Role.GATEWAY in running.roles:

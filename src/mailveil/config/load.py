@@ -270,11 +270,11 @@ def _check_public_names(settings: Settings) -> None:
 def _check_proxy(settings: Settings) -> None:
     try:
         proxy = urlsplit(settings.fetch.proxy)
-        usable = proxy.scheme == "socks5h" and bool(proxy.hostname) and bool(proxy.port)
+        usable = proxy.scheme == "socks5" and bool(proxy.hostname) and bool(proxy.port) and not proxy.username
     except ValueError:
         usable = False
     if settings.fetch.proxy and not usable:
-        _refuse(settings, "fetch", "proxy", 'must be "socks5h://host:port"')
+        _refuse(settings, "fetch", "proxy", 'must be "socks5://host:port", without a user name')
 
 
 def _refuse(settings: Settings, area: str, name: str, reason: str) -> None:

@@ -89,7 +89,9 @@ class FetchSettings:
     max_bytes: int = whole(1)
     max_redirects: int = whole(0, 20)
     max_parallel: int = whole(1, 1000)
+    delay_s: int = whole(0, 86_400)
     proxy: str
+    own_networks: tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,11 @@ left = leave_network()
 die_with({os.getpid()})
 """
     return subprocess.run(
-        [sys.executable, "-c", whole + textwrap.dedent(code)], capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", whole + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 

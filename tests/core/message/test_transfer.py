@@ -128,7 +128,7 @@ def test_quoted_printable_reads_as_clients_do(raw: bytes) -> None:
     assert decode_quoted_printable(raw)[0] == plainly_decoded(raw)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.data())
 def test_quoted_printable_edits_come_back(data: st.DataObject) -> None:
     raw = data.draw(qp_bodies)
@@ -219,7 +219,7 @@ def test_locate_finds_what_decodes_to_the_span(data: st.DataObject) -> None:
             assert plainly_decoded(raw[:at] + b"|") == decoded[:offset] + b"|" or raw[at - 1 : at] in b" \t="
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(QP_PIECES, min_size=1, max_size=40).map(b"".join), st.lists(st.floats(0, 1), max_size=5))
 def test_places_in_large_bodies_are_those_of_small_ones(piece: bytes, wanted: list[float]) -> None:
     raw = (piece + b"=\r\n") * (20_000 // len(piece) + 1)
@@ -279,7 +279,7 @@ BASE64_PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_base64_edits_come_back(data: st.DataObject) -> None:
     body = data.draw(

@@ -1,0 +1,35 @@
+"""Places of references: many in one body are found at once, and equal ones in one container all count."""
+
+from __future__ import annotations
+
+import base64
+import quopri
+import time
+import zlib
+
+from mailveil.gateway import EngineSettings, finish, inspect
+
+
+def test_a_url_that_stands_twice_in_one_container_is_replaced_twice() -> None:
+    image = b'<image width="9" height="9" href="http://spy.example/p.gif"/>'
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg">' + image + b"<g/>" + image + b"</svg>"
+    compressor = zlib.compressobj(wbits=31)
+    packed = base64.encodebytes(compressor.compress(drawing) + compressor.flush())
+    head = b"Content-Type: image/svg+xml\nContent-Transfer-Encoding: base64\n"
+    plan = inspect(head + b"Content-Disposition: attachment; filename=a.svgz\n\n" + packed, EngineSettings())
+    assert [decision.reference.url for decision in plan.decisions] == ["http://spy.example/p.gif"] * 2
+    body = finish(plan).raw.partition(b"\n\n")[2]
+    assert b"spy.example" not in zlib.decompress(base64.b64decode(body), 31)
+
+
+def test_reporting_thousands_of_references_takes_linear_time() -> None:
+    body = b"".join(b"<p>%d<img src='http://spy.example/%d.gif'>\n" % (n, n) for n in range(5000))
+    head = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n"
+    started = time.process_time()
+    plan = inspect(head + quopri.encodestring(body), EngineSettings())
+    record = plan.record("message.eml")
+    assert time.process_time() - started < 3
+    assert len(record["references"]) == 5000
+    first, last = record["references"][0]["span"], record["references"][-1]["span"]
+    assert b"http://spy.example/0.gif" in plan.raw[slice(*first)].replace(b"=\n", b"")
+    assert b"http://spy.example/4999.gif" in plan.raw[slice(*last)].replace(b"=\n", b"")

@@ -94,7 +94,7 @@ class Field(tuple[str, str, int, int, int, int]):
         """Make a field; the parser makes its fields by ``tuple.__new__`` from the six items."""
         return tuple.__new__(cls, (name, value, *span, *value_span))
 
-    def __getnewargs__(self) -> tuple[str, str, Span, Span]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str, str, Span, Span]:
         return (self.name, self.value, self.span, self.value_span)
 
     def __repr__(self) -> str:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mailveil.core.message.doubts import DEFECT_OF, EXCLUSIVE, NO_DOUBT
 from mailveil.core.message.reading import (
-    DEFECT_OF,
-    EXCLUSIVE,
     MAX_PASSES,
     MESSAGE_TYPES,
-    NO_DOUBT,
     WHOLE_MESSAGE,
     Place,
     Reader,

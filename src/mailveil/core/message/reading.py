@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import Flag, auto
 from typing import NamedTuple
 
+from mailveil.core.message.doubts import CHOICES, NO_DOUBT, Doubt
 from mailveil.core.message.header import Header, decode_header_text, parse_header
 from mailveil.core.message.media_type import (
     CODED_ENCODINGS,
@@ -28,45 +28,6 @@ _GUESSED_DELIMITER = re.compile(rb"(?<![^\n])--([^\s-][^\r\n]{0,199}+|-[^\r\n]{1
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LF, _CR = 10, 13
-
-
-class Doubt(Flag):
-    """A point of the structure about which clients differ. Each value means: answered the less usual way."""
-
-    HEADER = auto()  # where a header ends whose lines are not all fields
-    BARE_CR = auto()  # a CR alone is a line break
-    BARE_LF = auto()  # an LF alone is no line break
-    PREFIX = auto()  # a delimiter line may go on after the boundary
-    PAST_END = auto()  # parts may follow the end delimiter
-    INNER_FIRST = auto()  # a boundary that two nested multiparts share belongs to the inner one
-    OUTSIDE = auto()  # preamble and epilogue are shown
-    ENCODED_MESSAGE = auto()  # an encoded message is read as if it were not encoded
-    SECOND_CHOICE = auto()  # of several media types and boundaries
-    THIRD_CHOICE = auto()
-    FOURTH_CHOICE = auto()
-
-
-NO_DOUBT = Doubt(0)
-_CHOICES = (Doubt.SECOND_CHOICE, Doubt.THIRD_CHOICE, Doubt.FOURTH_CHOICE)
-# Answers that exclude each other.
-EXCLUSIVE = (
-    Doubt.BARE_CR | Doubt.BARE_LF,
-    Doubt.SECOND_CHOICE | Doubt.THIRD_CHOICE,
-    Doubt.SECOND_CHOICE | Doubt.FOURTH_CHOICE,
-    Doubt.THIRD_CHOICE | Doubt.FOURTH_CHOICE,
-)
-DEFECT_OF = {
-    Doubt.HEADER: Defect.MALFORMED_FIELD,
-    Doubt.BARE_CR: Defect.BARE_CR,
-    Doubt.BARE_LF: Defect.BARE_LF,
-    Doubt.PREFIX: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.PAST_END: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.INNER_FIRST: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.SECOND_CHOICE: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.THIRD_CHOICE: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.FOURTH_CHOICE: Defect.AMBIGUOUS_BOUNDARY,
-    Doubt.ENCODED_MESSAGE: Defect.AMBIGUOUS_TRANSFER_ENCODING,
-}
 
 
 class Place(NamedTuple):
@@ -303,12 +264,12 @@ class Reader:
 
     def choose(self, structures: list[_Structure]) -> _Structure:
         """Return the structure that this reading's answers pick, and note that there were others."""
-        for doubt in _CHOICES[: len(structures) - 1]:
+        for doubt in CHOICES[: len(structures) - 1]:
             self.doubts |= doubt
-        if len(structures) > len(_CHOICES) + 1:
+        if len(structures) > len(CHOICES) + 1:
             self.undecided = True
         wanted = 0
-        for number, doubt in enumerate(_CHOICES, 1):
+        for number, doubt in enumerate(CHOICES, 1):
             if doubt in self.answers:
                 wanted = number
         return structures[min(wanted, len(structures) - 1)]

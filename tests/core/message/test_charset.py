@@ -220,6 +220,14 @@ def test_escapes_of_iso_2022_count_without_a_label():
     assert texts[1].text == "<img src=x>"
 
 
+@pytest.mark.parametrize("charset", ["iso-2022-jp", "iso-2022-kr"])
+def test_an_escape_sequence_without_an_end_is_survived(charset: str):
+    data = b"\x1b" + b"(" * 40 + URL.encode()
+    decoded = readings(data, charset)[1]
+    assert decoded.text.endswith(URL)
+    assert bytes_of(decoded, URL) == URL.encode()
+
+
 def test_an_edit_leaves_what_shifts_in_place():
     data = 'あ"https://x.example/a"あ'.encode("iso-2022-jp")
     decoded = readings(data, "iso-2022-jp")[1]

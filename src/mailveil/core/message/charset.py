@@ -222,7 +222,7 @@ def _decode_shifted(data: bytes, codec: str) -> tuple[str, Sequence[int], Sequen
             continue
         for at in range(first, last):
             byte = data[at]
-            characters = decoder.decode(data[at : at + 1])
+            characters = _next_characters(decoder, data[at : at + 1])
             if characters:
                 pieces.append(characters)
                 starts.extend([begin] * len(characters))
@@ -237,11 +237,20 @@ def _decode_shifted(data: bytes, codec: str) -> tuple[str, Sequence[int], Sequen
                 escaped = tilde = False
             else:
                 tilde = codec == "hz" and byte == 0x7E
-    rest = decoder.decode(b"", True)
+    rest = _next_characters(decoder, b"", final=True)
     pieces.append(rest)
     starts.extend([min(begin, len(data))] * len(rest))
     ends.extend([len(data)] * len(rest))
     return "".join(pieces), starts, ends
+
+
+def _next_characters(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool = False) -> str:
+    """Decode the next byte; the library's decoders give up on an escape sequence of more than eight bytes."""
+    try:
+        return decoder.decode(data, final)
+    except UnicodeError:
+        decoder.reset()
+        return "\ufffd"
 
 
 def _swallowed(text: Text, codec: str) -> list[Text]:

@@ -1,0 +1,108 @@
+"""The fetch loop: once on record, once made, and whatever goes wrong is a placeholder."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
+from mailveil.adapters.fetcher import Fetched, FetchOutcome, Hop
+from mailveil.app.fetching import FetchLoop
+from mailveil.core.references.types import Media
+from mailveil.core.safecopy import SafeCopy
+from mailveil.ports import WantedCopy
+
+COPY = SafeCopy("image/png", b"safe")
+
+
+class Origin:
+    """Stands for the fetcher; counts what it is asked for."""
+
+    def __init__(self, answer: Fetched | Exception) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+        self.at_once = self.most_at_once = 0
+
+    async def fetch(self, url: str, media: Media) -> Fetched:
+        self.asked.append(url)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.02)
+        self.at_once -= 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Decoder:
+    def __init__(self, answer: SafeCopy | str = COPY) -> None:
+        self.answer = answer
+
+    async def sanitise(self, body: bytes, media: Media) -> SafeCopy | str:
+        return self.answer
+
+
+def wanted(count: int) -> list[WantedCopy]:
+    return [WantedCopy(f"token-{n}", f"https://origin.example/{n}", Media.IMAGE) for n in range(count)]
+
+
+def work(
+    tmp_path: Path, origin: Origin, decoder: Decoder, count: int = 1, parallel: int = 4
+) -> dict[str, int]:
+    """Let the loop work on ``count`` fetches until nothing is to come, and return the counts."""
+    store = SqliteCopyStore(StoreSettings(tmp_path))
+
+    async def inside() -> dict[str, int]:
+        await store.recover()
+        await store.reserve(wanted(count))
+        await store.release(wanted(count))
+        loop = asyncio.create_task(FetchLoop(store, origin, decoder, parallel).run())
+        async with asyncio.timeout(10):
+            while len(origin.asked) < count or origin.at_once:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+        return await store.counts()
+
+    try:
+        return asyncio.run(inside())
+    finally:
+        store.close()
+
+
+def test_every_fetch_is_made_once_and_stored(tmp_path: Path) -> None:
+    origin = Origin(Fetched(FetchOutcome.FETCHED, b"raw"))
+    counts = work(tmp_path, origin, Decoder(), count=20, parallel=4)
+    assert sorted(origin.asked) == sorted(each.url for each in wanted(20))
+    assert origin.most_at_once == 4
+    assert counts["stored"] == 20
+
+
+@pytest.mark.parametrize(
+    ("answer", "decoded"),
+    [
+        (Fetched(FetchOutcome.HTTP_ERROR), COPY),
+        (Fetched(FetchOutcome.TOO_SLOW), COPY),
+        (Fetched(FetchOutcome.REFUSED_ADDRESS), COPY),
+        (Fetched(FetchOutcome.UNREACHABLE, hops=(Hop("https://a", 302),)), COPY),
+        (Fetched(FetchOutcome.FETCHED, b"x"), "unreadable"),
+        (RuntimeError("our own fault"), COPY),
+    ],
+)
+def test_what_brought_nothing_is_a_placeholder_for_good(
+    tmp_path: Path, answer: Fetched | Exception, decoded: SafeCopy | str
+) -> None:
+    origin = Origin(answer)
+    counts = work(tmp_path, origin, Decoder(decoded))
+    assert counts["placeholder"] == 1
+    assert len(origin.asked) == 1
+
+
+def test_an_origin_that_could_not_be_reached_is_tried_again_later(tmp_path: Path) -> None:
+    origin = Origin(Fetched(FetchOutcome.UNREACHABLE))
+    counts = work(tmp_path, origin, Decoder())
+    assert counts["released"] == 1
+    assert len(origin.asked) == 1, "but not at once"

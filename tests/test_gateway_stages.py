@@ -1,0 +1,127 @@
+"""The order of stages: what is promised to the sender holds whatever store, worker or journal does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from mailveil.core.policy import Envelope
+from mailveil.core.references.types import Media
+from mailveil.gateway import Gateway
+from mailveil.ports import FoundReference, Passage, Protected, Reply, UnavailableError, WantedCopy
+
+RAW = b"Subject: x\r\n\r\noriginal"
+WANTED = (WantedCopy("t", "https://o.example/x?who=anna@example.org", Media.IMAGE),)
+FOUND = (
+    FoundReference("https://o.example/x?who=anna@example.org", "img-src", "tracker", "pixel", 0.9, "copy"),
+)
+ENVELOPE = Envelope("News@Example.COM", ("anna@example.org",))
+
+
+@dataclass
+class World:
+    """Every port at once; keeps a list of what was done in which order."""
+
+    protected: Protected | Exception = field(
+        default_factory=lambda: Protected(b"protected", WANTED, FOUND, ("nul",))
+    )
+    reply: Reply = field(default_factory=lambda: Reply(250, "2.0.0", "queued for <anna@example.org> as 7"))
+    dead: tuple[str, ...] = ()
+    done: list[str] = field(default_factory=list)
+    noted: list[Passage] = field(default_factory=list)
+    delivered: list[bytes] = field(default_factory=list)
+
+    def _do(self, what: str) -> None:
+        self.done.append(what)
+        if what in self.dead:
+            raise UnavailableError(what)
+
+    def now(self) -> float:
+        return 5.0
+
+    async def protect(self, raw: bytes, envelope: Envelope) -> Protected:
+        self.done.append("protect")
+        if isinstance(self.protected, Exception):
+            raise self.protected
+        return self.protected
+
+    async def keep(self, raw: bytes, envelope: Envelope) -> str:
+        assert raw == RAW
+        self._do("keep")
+        return "name"
+
+    async def reserve(self, wanted: Sequence[WantedCopy]) -> None:
+        self._do("reserve")
+
+    async def release(self, wanted: Sequence[WantedCopy]) -> None:
+        self._do("release")
+
+    async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
+        self._do("abandon")
+
+    async def deliver(self, raw: bytes) -> Reply:
+        self._do("deliver")
+        self.delivered.append(raw)
+        return self.reply
+
+    def note(self, passage: Passage) -> None:
+        self.done.append("note")
+        self.noted.append(passage)
+
+    def accept(self) -> Reply:
+        gateway = Gateway(engine=self, originals=self, clock=self, store=self, queue=self, journal=self)
+        return asyncio.run(gateway.accept(ENVELOPE, RAW, self, "id"))
+
+
+def test_copies_are_reserved_before_and_released_after_delivery() -> None:
+    world = World()
+    assert world.accept() is world.reply
+    assert world.done == ["protect", "reserve", "deliver", "release", "note"]
+    assert world.delivered == [b"protected"]
+
+
+@pytest.mark.parametrize(("code", "then"), [(550, ["abandon"]), (451, [])])
+def test_a_refused_message_has_nothing_fetched(code: int, then: list[str]) -> None:
+    world = World(reply=Reply(code, "", "no"))
+    assert world.accept().code == code
+    assert world.done == ["protect", "reserve", "deliver", *then, "note"]
+
+
+@pytest.mark.parametrize("dead", ["reserve", "release"])
+def test_a_dead_store_stops_no_mail(dead: str) -> None:
+    world = World(dead=(dead,))
+    assert world.accept().code == 250
+    assert world.delivered == [b"protected"]
+    if dead == "reserve":
+        assert "release" not in world.done, "nothing is fetched that is on no record"
+
+
+def test_an_original_that_must_be_kept_is_kept_before_anything_else() -> None:
+    world = World(Protected(b"unsigned", keep_original=True))
+    assert world.accept().code == 250
+    assert world.done == ["protect", "keep", "deliver", "note"]
+    world = World(Protected(b"unsigned", keep_original=True), dead=("keep",))
+    assert world.accept().code == 451
+    assert world.delivered == []
+
+
+def test_a_message_that_breaks_the_engine_stays_with_its_sender() -> None:
+    world = World(RuntimeError("boom"))
+    reply = world.accept()
+    assert (reply.code, reply.status) == (451, "4.3.0")
+    assert world.delivered == []
+    assert "boom" not in str(reply)
+
+
+def test_the_journal_knows_hosts_and_no_persons() -> None:
+    world = World()
+    world.accept()
+    (passage,) = world.noted
+    assert passage.sender_domain == "example.com"
+    assert passage.found[0].url == "https://o.example"
+    assert passage.changed
+    assert "anna" not in repr(passage)
+    assert passage.reply == "250 2.0.0 queued for as 7"

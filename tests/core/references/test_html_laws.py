@@ -86,7 +86,7 @@ def test_what_is_cleaned_is_silent_and_stays_as_it_is(markup: str, attached: boo
 
 
 @settings(max_examples=300, deadline=None)
-@given(documents)
+@given(ordinary)
 def test_what_is_cleaned_is_silent_where_a_base_makes_everything_remote(markup: str) -> None:
     base = "http://b.example/c/"
     out = cleaned(markup, findings(markup, base=base))
@@ -182,7 +182,7 @@ class _Collector:
     def visit_tag(self, tag: Tag, agreed: bool) -> None:
         self.tags.append((tag.name, tag.start))
 
-    def visit_link(self, start: int, end: int) -> None:
+    def visit_link(self, start: int, end: int, agreed: bool) -> None:
         self.tags.append(("a", start))
 
     def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
@@ -252,8 +252,8 @@ def test_time_is_linear(piece: str) -> None:
         findings(markup)
         return process_time() - start
 
-    short = min(seconds(20_000) for _ in range(2))
-    assert seconds(80_000) < 8 * short + 0.05
+    short = min(seconds(8_000) for _ in range(2))
+    assert min(seconds(64_000) for _ in range(2)) < 24 * short + 0.1  # quadratic would be 64 times
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from mailveil.core.references.url import remote
 PREFETCH_OFF: Final = '<meta http-equiv="x-dns-prefetch-control" content="off"/>'
 # Stands as the first attribute of a script, where browsers then take the script for data.
 _INERT_TYPE: Final = " type=text/inert"
-_INERT_TYPE_NESTED: Final = "/type=text/inert"  # without a space, which would end an attribute without quotes
+_INERT_TYPE_NESTED: Final = "/type=text/inert"  # without a space, which would end a value for some parser
 
 _SCRIPT_TYPES: Final = frozenset(
     {
@@ -193,8 +193,8 @@ class _Document:
                 self.read_places.add(place)
             reader(reporter, tag, attribute)
 
-    def visit_link(self, start: int, end: int) -> None:
-        self.reporter.link_at(start, end)
+    def visit_link(self, start: int, end: int, agreed: bool) -> None:
+        self.reporter.link_at(start, end, is_plain=agreed)
 
     def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
         if self.read_places is not None or not agreed:
@@ -234,10 +234,7 @@ class _Document:
 
     def report_bases(self) -> None:
         """A base fetches nothing itself; it goes, unless ordinary links would break without it."""
-        if not self.bases:
-            return
-        reported = {r.start for r in self.scope.findings.references if r.source is self.text.source}
-        if any(self.text.span(at, at).start not in reported for at in self.reporter.relative_links):
+        if self.reporter.has_relative_links:
             return
         for tag, attribute, url, agreed in self.bases:
             self.reporter.agreed = agreed
@@ -276,7 +273,8 @@ class _Document:
             return
         at = tag.start + 1 + len(tag.name)
         if self.text.text[tag.start + 1 : at].lower() == tag.name:
-            inert = _INERT_TYPE_NESTED if self.scope.depth else _INERT_TYPE
+            plain = self.reporter.agreed and not tag.odd and not self.scope.depth
+            inert = _INERT_TYPE if plain else _INERT_TYPE_NESTED
             self.reporter.report_range(
                 tag, self.text, (at, at), "javascript:", Vector.SCRIPT_INLINE, inert=inert, whole=True
             )

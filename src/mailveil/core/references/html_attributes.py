@@ -113,7 +113,7 @@ def _read_href(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     local = _local(name)
     is_button = ":" in name and local in _VML_SHAPES and attribute.name == "href"
     if is_button or local in {"a", "area"} or name in _LINKING:
-        reporter.link(attribute)
+        reporter.link(tag, attribute)
     elif name in {"base", "link"}:
         return  # read with their other attributes
     elif local in _SVG_REFERENCES and (":" not in name or not name.startswith(("v:", "o:", "w:"))):
@@ -128,8 +128,8 @@ def _read_href(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
         reporter.address(tag, attribute, Vector.HTML_OTHER)
 
 
-def _read_link_address(reporter: Reporter, _tag: Tag, attribute: Attribute) -> None:
-    reporter.link(attribute)
+def _read_link_address(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    reporter.link(tag, attribute)
 
 
 def _read_poster(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:

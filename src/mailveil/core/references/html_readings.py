@@ -145,7 +145,7 @@ class Visitor(Protocol):
     def visit_tag(self, tag: Tag, agreed: bool) -> None:
         """A start tag; ``agreed`` tells that every reading sees it here."""
 
-    def visit_link(self, start: int, end: int) -> None:
+    def visit_link(self, start: int, end: int, agreed: bool) -> None:
         """An ordinary link's address; nothing else about the link is of interest."""
 
     def visit_image(self, start: int, end: int, value_start: int, value_end: int, agreed: bool) -> None:
@@ -203,7 +203,7 @@ class _Walker:
             if self.skip_dull and text.startswith(("<a ", "<img ", "<A ", "<IMG "), position):
                 match = LINK_TAG.match(text, position)
                 if match is not None:
-                    visitor.visit_link(match.start(1), match.end(1))
+                    visitor.visit_link(match.start(1), match.end(1), agreed)
                     position = match.end()
                     continue
                 match = IMAGE_TAG.match(text, position)

@@ -91,7 +91,7 @@ class Reporter:
         self.find_in_document = find_in_document
         self.agreed = True
         self.has_links = False  # to hosts whose names a client might look up beforehand
-        self.relative_links: list[int] = []  # where the values of relative links stand
+        self.has_relative_links = False  # which lead nowhere without the base
         self.links_seen: set[str] = set()
         self.words_tag: Tag | None = None
         self.words_found: dict[str, set[str]] = {}
@@ -257,6 +257,8 @@ class Reporter:
         if inert is None:
             inert = INERT.get(vector, BLANK_URL)
         start, end = place
+        if tag.odd and inert in {BLANK_URL, BLANK_CSS} and vector is not Vector.EVENT_HANDLER:
+            inert = BLANK_FRAME  # another parser may see a longer value: its rest must become no document
         if (tag.odd or not self.agreed) and not whole and _STRUCTURE.search(text.text, start, end):
             start, end = self.first_run(text.text, start, end, vector)
             url = remote(text.text[start:end], self.scope) or url
@@ -320,15 +322,18 @@ class Reporter:
 
     # Links, which nobody fetches
 
-    def link(self, attribute: Attribute) -> None:
+    def link(self, tag: Tag, attribute: Attribute) -> None:
         """Note an ordinary link."""
         if attribute.start >= 0:
-            self.link_at(attribute.start, attribute.end)
+            self.link_at(attribute.start, attribute.end, is_plain=self.agreed and not tag.odd)
 
-    def link_at(self, start: int, end: int) -> None:
-        """Note an ordinary link whose address is characters ``[start, end)``."""
+    def link_at(self, start: int, end: int, *, is_plain: bool) -> None:
+        """Note an ordinary link whose address is characters ``[start, end)``.
+
+        ``is_plain`` tells that every parser sees it, so that no replacement can make it another one.
+        """
         value = self.text.text[start:end]
-        if value in self.links_seen:
+        if value in self.links_seen and not self.scope.base:
             return
         self.links_seen.add(value)
         if "&" in value or not value.isascii():
@@ -339,8 +344,8 @@ class Reporter:
         self.scope.findings.linked.add(url)
         if url.startswith("http"):
             self.has_links = True
-        if self.scope.base and is_relative(value):
-            self.relative_links.append(start)
+        if is_plain and self.scope.base and not self.has_relative_links:
+            self.has_relative_links = is_relative(value)
 
     # Contents
 

@@ -17,15 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from messages import messages
-from peers import bare_parse, html_bodies, replace_with_email_and_soup
-
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
 from mailveil.core.references.html import find_in_html
 from mailveil.core.references.types import Findings, Scope
 from mailveil.gateway import CopyMode, EngineSettings, protect
+from messages import messages
+from peers import bare_parse, html_bodies, replace_with_email_and_soup
 
 SETTINGS = EngineSettings(mode=CopyMode.HOSTED, addresses=CopyAddresses("https://copies.example", b"k" * 32))
 
@@ -79,7 +78,17 @@ def all_cores_against_one(mail: list[bytes]) -> dict[str, float]:
             (folder / f"{number:05}.eml").write_bytes(mail[number % len(mail)])
         for label, jobs in (("one_core_s", "1"), ("all_cores_s", str(os.cpu_count() or 1))):
             target = Path(name) / label
-            command = [sys.executable, "-m", "mailveil", "clean", str(folder), "-o", str(target), "--jobs", jobs]
+            command = [
+                sys.executable,
+                "-m",
+                "mailveil",
+                "clean",
+                str(folder),
+                "-o",
+                str(target),
+                "--jobs",
+                jobs,
+            ]
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             result[label] = time.perf_counter() - start
@@ -152,7 +161,7 @@ def main() -> None:
             "cores": os.cpu_count(),
             "messages": len(mail),
             "mean_kB": round(sum(map(len, mail)) / len(mail) / 1000, 1),
-            "source": os.environ.get("BENCH_MAIL") and "real mail" or "made-up newsletters",
+            "source": "real mail" if os.environ.get("BENCH_MAIL") else "made-up newsletters",
         },
         "engine against email + BeautifulSoup": engine_against_soup(mail, rounds),
         "engine against lexbor's bare parse": engine_against_lexbor(mail, rounds),

@@ -80,7 +80,10 @@ def variant(raw: bytes, name: str) -> bytes:
     for part in _parts(message.root):
         if part.children or not part.media_type.startswith(ENCODABLE) or part.source is not message.source:
             continue
-        if part.transfer_encodings[0] not in ("7bit", "8bit", "binary") or part.header_span.end == part.span.start:
+        if (
+            part.transfer_encodings[0] not in ("7bit", "8bit", "binary")
+            or part.header_span.end == part.span.start
+        ):
             continue
         edits += _encoded(raw, part, name, message.newline)
     return splice(raw, edits)

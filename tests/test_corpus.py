@@ -10,8 +10,8 @@ import os
 from collections import defaultdict
 
 import pytest
-from corpus_cases import Case, cases, to_json, variant
 
+from corpus_cases import Case, cases, to_json, variant
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.transfer import decode_body, place_in_message
 from mailveil.core.message.types import Coding, Edit, Limits, Source
@@ -133,7 +133,8 @@ def _check_raw_bytes(before: bytes, after: bytes, plan: Plan) -> None:
         return  # a line that would pass 998 octets is written as quoted-printable as a whole
     spans = [tuple(entry["span"]) for entry in plan.record("")["references"]]
     spans += [
-        (place := place_in_message(insertion.source, insertion.at, insertion.at)) and (place.start, place.start)
+        (place := place_in_message(insertion.source, insertion.at, insertion.at))
+        and (place.start, place.start)
         for insertion in plan.insertions
     ]
     at, place = 0, 0

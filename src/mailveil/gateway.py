@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from mailveil.core.copyaddress import CopyAddresses, content_id
@@ -356,7 +356,7 @@ def _declared_pixels(value: str) -> int:
 
 
 def _has_work(plan: Plan) -> bool:
-    if plan.unexamined:
+    if plan.unexamined or plan.insertions:
         return True
     return any(not _is_left_alone(decision, plan) for decision in plan.decisions)
 
@@ -394,8 +394,7 @@ def _apply(
     if everything_inert:
         sections = {decision.reference.part for decision in decided}
         unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
-    for decision in decided:
-        replacements.append(_replacement(decision, plan, copies, embedded))
+    replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
     for signed in plan.signed:
         touched = any(
             _stands_in(decision.reference.source, decision.reference.start, signed.part)

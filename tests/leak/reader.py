@@ -29,7 +29,8 @@ class Document:
             "body": base64.b64encode(self.body).decode(),
             "media_type": self.media_type,
             "related": {
-                key: (media_type, base64.b64encode(data).decode()) for key, (media_type, data) in self.related.items()
+                key: (media_type, base64.b64encode(data).decode())
+                for key, (media_type, data) in self.related.items()
             },
             **options,
         }
@@ -58,7 +59,9 @@ def documents(raw: bytes) -> list[Document]:
 
 
 def _sniffed(data: bytes, media_type: str) -> bool:
-    return media_type == "text/plain" and data.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html", b"<body"))
+    return media_type == "text/plain" and data.lstrip()[:14].lower().startswith(
+        (b"<!doctype html", b"<html", b"<body")
+    )
 
 
 def as_outlook_reads(document: Document) -> Document:
@@ -66,5 +69,7 @@ def as_outlook_reads(document: Document) -> Document:
     text = document.body.decode("latin-1")
     text = re.sub(r"<!--\[if[^\]>]*\]>(?:<!-->|-->)?", "", text)
     text = re.sub(r"<!(?:--)?<?!?\[(?:if[^\]>]*|endif)\](?:--)?>", "", text)
-    text = re.sub(r"<(v:(?:imagedata|fill|image|background|rect))\b", r"<img data-vml=\1", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"<(v:(?:imagedata|fill|image|background|rect))\b", r"<img data-vml=\1", text, flags=re.IGNORECASE
+    )
     return Document(text.encode("latin-1"), document.media_type, document.related)

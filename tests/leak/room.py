@@ -2,6 +2,9 @@
 
 Run as ``unshare -n -m python room.py``; reads one JSON job a line and answers one JSON line each. Whatever the
 browser asks for, by name or by connection, is logged: that log, kept at the origin, is the proof of silence.
+
+The origins live on a public address (which in here leads nowhere else), so that a fetcher which rightly refuses
+private ones can be let into the room; the reader's own pages live on the loopback address.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
 
 READER = "reader.test"
+LOOPBACK = "127.0.0.1"
+PUBLIC = "8.8.8.8"
 OWN_HOSTS = frozenset({READER, "copies.test"})
 TRAPPED = (".example", ".test", ".invalid", ".example.com", ".example.org", ".example.net")
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -60,7 +65,7 @@ LOG = Log()
 
 
 class NameServer(socketserver.BaseRequestHandler):
-    """Answers every name with this room's only address."""
+    """Answers the reader's own names with the loopback address and every other with the origins'."""
 
     def handle(self) -> None:
         data, sock = self.request
@@ -70,7 +75,8 @@ class NameServer(socketserver.BaseRequestHandler):
             LOG.add("dns", name)
             answer = query.reply()
             if query.q.qtype == QTYPE.A:
-                answer.add_answer(RR(name, QTYPE.A, rdata=A("127.0.0.1"), ttl=1))
+                address = LOOPBACK if name.rstrip(".").lower() in OWN_HOSTS else PUBLIC
+                answer.add_answer(RR(name, QTYPE.A, rdata=A(address), ttl=1))
             sock.sendto(answer.pack(), self.client_address)
 
 
@@ -100,7 +106,7 @@ class Origin(BaseHTTPRequestHandler):
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(body)
 
-    do_POST = do_HEAD = do_OPTIONS = do_PUT = do_GET
+    do_POST = do_HEAD = do_OPTIONS = do_PUT = do_GET  # noqa: N815 - the library's names
 
     def log_message(self, *args: object) -> None:
         """Keep quiet: the log that counts is the room's."""
@@ -175,15 +181,16 @@ class PlainOrigin(ThreadingHTTPServer):
 
 
 def start_servers(folder: Path) -> None:
-    """Listen for DNS, HTTP and HTTPS on the room's loopback address, and make its resolver ask here."""
+    """Listen for DNS, HTTP and HTTPS on the room's addresses, and make its resolver ask here."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "address", "add", f"{PUBLIC}/32", "dev", "lo"], check=True)
     resolv = folder / "resolv.conf"
-    resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    resolv.write_text(f"nameserver {LOOPBACK}\noptions timeout:1 attempts:1\n")
     subprocess.run(["mount", "--bind", str(resolv), "/etc/resolv.conf"], check=True)
     servers: list[socketserver.BaseServer] = [
-        socketserver.ThreadingUDPServer(("127.0.0.1", 53), NameServer),
-        PlainOrigin(("127.0.0.1", 80), Origin),
-        TlsOrigin(("127.0.0.1", 443), folder),
+        socketserver.ThreadingUDPServer((LOOPBACK, 53), NameServer),
+        PlainOrigin(("", 80), Origin),
+        TlsOrigin(("", 443), folder),
     ]
     for server in servers:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -203,6 +210,14 @@ BROWSER_FLAGS = [
 ]
 
 
+def _arrange(job: dict) -> dict:
+    """Have the origins answer what a job says; return the contacts that there were since the last job."""
+    LOG.origins = {
+        place: (media_type, base64.b64decode(data)) for place, (media_type, data) in job.get("origins", {}).items()
+    }
+    return {"contacts": LOG.take()}
+
+
 def _open(context: object, job: dict, serial: int) -> dict:
     prefix = f"/m{serial}"
     body = base64.b64decode(job["body"])
@@ -212,7 +227,8 @@ def _open(context: object, job: dict, serial: int) -> dict:
         body = body.replace(b"cid:" + name.encode(), f"http://{READER}{address}".encode())
     LOG.pages[prefix + "/"] = (job.get("media_type", "text/html; charset=utf-8"), body)
     LOG.origins = {
-        place: (media_type, base64.b64decode(data)) for place, (media_type, data) in job.get("origins", {}).items()
+        place: (media_type, base64.b64decode(data))
+        for place, (media_type, data) in job.get("origins", {}).items()
     }
     for place, (media_type, data) in job.get("copies", {}).items():
         LOG.pages[place] = (media_type, base64.b64decode(data))
@@ -244,6 +260,10 @@ def _open(context: object, job: dict, serial: int) -> dict:
                 page.pdf()
                 page.emulate_media(media="screen")
         page.wait_for_timeout(job.get("wait_ms", 150))
+        if job.get("pictures"):
+            result["pictures"] = page.evaluate(
+                "[...document.images].map(i => ({source: i.currentSrc, width: i.naturalWidth, alt: i.alt}))"
+            )
         if job.get("screenshot"):
             with contextlib.suppress(BrowserError):
                 page.screenshot(path=job["screenshot"], full_page=True, timeout=8000)
@@ -269,7 +289,9 @@ def main() -> None:
             )
             print(json.dumps({"ready": True}), flush=True)
             for serial, line in enumerate(sys.stdin):
-                print(json.dumps(_open(context, json.loads(line), serial)), flush=True)
+                job = json.loads(line)
+                done = _open(context, job, serial) if "body" in job else _arrange(job)
+                print(json.dumps(done), flush=True)
             context.close()
 
 

@@ -44,11 +44,19 @@ class SealedRoom:
         return answer
 
     def show(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Show one document in the browser; return the contacts that it caused."""
+        """Show one document in the browser; return the contacts that it caused.
+
+        Without a document, arrange the origins; return the contacts since the last job.
+        """
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return self._answer()
+
+    def start(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
+        """Start a program inside: it sees this room's network and name server and nothing else."""
+        inside = ["nsenter", "--target", str(self.process.pid), "--net", "--mount", "--wd=" + str(Path.cwd())]
+        return subprocess.Popen([*inside, *command], text=True, **options)
 
     def __enter__(self) -> SealedRoom:
         return self

@@ -16,16 +16,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image, ImageChops
+
 from corpus_cases import Case, cases
 from leak.reader import Document, documents
 from leak.sealed_room import SealedRoom, what_is_missing
-from PIL import Image, ImageChops
-
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
 from mailveil.gateway import CopyMode, Plan, finish, inspect
 
-CASES = [case for case in cases() if documents(case.raw)]
+# A message that goes elsewhere by itself cannot be compared: its original is not there any more when one looks.
+CASES = [case for case in cases() if documents(case.raw) and "meta-refresh" not in case.name]
 MAX_SHARE = 0.005
 SAME_CASES = 0.99
 

@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from corpus_cases import Case, cases
 from leak.reader import Document, as_outlook_reads, documents
 from leak.sealed_room import SealedRoom, what_is_missing
-
 from mailveil.gateway import CopyMode, finish, inspect
 
 # A signed message with nothing but links keeps its signature, and so the look-up of its links' names.
@@ -41,7 +41,8 @@ def _contacts(room: SealedRoom, found: list[Document], case: Case, **options: ob
                 case.name, dark=dark, scripts=case.settings_table.get("scripts", True), wait_ms=120, **options
             )
             contacts += [
-                f"{contact['kind']} {contact['host']}{contact['path']}" for contact in room.show(job)["contacts"]
+                f"{contact['kind']} {contact['host']}{contact['path']}"
+                for contact in room.show(job)["contacts"]
             ]
     return contacts
 
@@ -52,7 +53,9 @@ def test_cleaned_message_contacts_nobody(room: SealedRoom, case: Case) -> None:
     original = documents(case.raw)
     assert _contacts(room, cleaned, case) == []
     outlook = [as_outlook_reads(document) for document in original]
-    if case.settings_table.get("outlook") or any(a.body != b.body for a, b in zip(outlook, original, strict=True)):
+    if case.settings_table.get("outlook") or any(
+        a.body != b.body for a, b in zip(outlook, original, strict=True)
+    ):
         assert _contacts(room, [as_outlook_reads(document) for document in cleaned], case, gestures=[]) == []
         if case.settings_table.get("outlook"):
             assert _contacts(room, outlook, case, gestures=[]), "the trap must catch the original"

@@ -63,7 +63,11 @@ class Text:
         if places is None:
             if self.starts is None or self.ends is None:
                 return Text(
-                    text, self.source, offset=self.offset + start, encoding=self.encoding, charset=self.charset
+                    text,
+                    self.source,
+                    offset=self.offset + start,
+                    encoding=self.encoding,
+                    charset=self.charset,
                 )
             stop = start + len(text)
             return Text(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from urllib.parse import unquote
 
 from mailveil.core.message.charset import read_texts
 from mailveil.core.message.cms import examine_cms
-from mailveil.core.message.parse import parse_entity
 from mailveil.core.message.openpgp import OpenPgpKind, examine_openpgp, open_openpgp
+from mailveil.core.message.parse import parse_decoded, parse_entity
 from mailveil.core.message.signed import is_ciphertext
 from mailveil.core.message.tnef import is_tnef, parse_tnef
-from mailveil.core.message.transfer import decode_body
+from mailveil.core.message.transfer import decode_body, decompress_gzip
 from mailveil.core.message.types import Coding, Defect, Limits, Message, Part, Source, Span
 from mailveil.core.references.calendar import find_in_calendar
 from mailveil.core.references.certificates import find_in_certificates
@@ -27,6 +28,8 @@ from mailveil.core.references.xml import find_in_xml
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 SNIFFED_BYTES = 256
+COMPOSITE = ("multipart/", "message/")
+CODED = frozenset({"base64", "quoted-printable", "x-uuencode", "x-uue", "uuencode"})
 
 
 class Grammar(Enum):
@@ -49,6 +52,10 @@ BY_TYPE: dict[str, Grammar] = {
     "text/x-amp-html": Grammar.HTML,
     "text/x-watch-html": Grammar.HTML,
     "text/webviewhtml": Grammar.HTML,
+    "text/x-html": Grammar.HTML,
+    "application/html": Grammar.HTML,
+    "application/x-html": Grammar.HTML,
+    "application/hta": Grammar.HTML,
     "text/x-server-parsed-html": Grammar.HTML,
     "application/xhtml+xml": Grammar.XML,
     "application/vnd.wap.xhtml+xml": Grammar.XML,
@@ -118,7 +125,8 @@ MARKUP_OPENINGS = (
     b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<style", b"<title",
     b"<table", b"<img", b"<svg", b"<meta", b"<link", b"<base", b"<!--[if", b"<xml", b"<v:", b"<plaintext",
 )  # fmt: skip
-FIRST_MARKUP = MARKUP_OPENINGS + (
+FIRST_MARKUP = (
+    *MARKUP_OPENINGS,
     b"<h1", b"<div", b"<font", b"<a ", b"<b>", b"<br", b"<p>", b"<p ", b"<!--", b"<span", b"<center", b"<?xml",
     b"<video", b"<audio", b"<object", b"<embed", b"<input", b"<bgsound", b"<picture", b"<frameset",
 )  # fmt: skip
@@ -133,6 +141,9 @@ SNIFFED_TYPES = (
 READABLE_OPENPGP = frozenset({OpenPgpKind.LITERAL, OpenPgpKind.COMPRESSED, OpenPgpKind.SIGNED})
 # What a container's reader says when it could not look at everything.
 UNOPENED = frozenset({Defect.TOO_LARGE, Defect.TOO_DEEP, Defect.TOO_MANY_PARTS})
+TOP_LEVEL_TYPES = frozenset(
+    {"text", "image", "audio", "video", "application", "multipart", "message", "font", "model", "chemical"}
+)
 UNTYPED = frozenset({
     "application/octet-stream", "application/unknown", "application/x-unknown", "application/binary",
     "application/x-download", "application/force-download", "application/x-octet-stream", "text/plain",
@@ -175,15 +186,32 @@ class _MessageSearch:
     def __init__(self, settings: SearchSettings) -> None:
         self.settings = settings
         self.result = Search()
-        self.seen: set[tuple[int, Span, str, tuple[str, ...]]] = set()
+        self.seen: set[tuple[int, Span, tuple[str, ...], tuple[str, ...], str]] = set()
         self.fields_seen: set[tuple[int, Span]] = set()
         self.entities = 0
+        self.related: list[tuple[Part, str, set[str]]] = []  # parts with addresses, which may be style sheets
 
     def run(self, message: Message) -> None:
         if len(message.readings) > 1 or message.defects:
             self.result.ambiguous = True
         for root in message.readings:
             self.search_part(root, (), 0)
+        self.search_sheets()
+
+    def search_sheets(self) -> None:
+        """Search as CSS whatever part a style sheet's address leads to: some clients do not ask for its type."""
+        left = self.related
+        while True:
+            sheets = {unquote(address).strip() for address in self.result.findings.sheets}
+            found = [item for item in left if sheets & item[2]]
+            if not found:
+                return
+            left = [item for item in left if not sheets & item[2]]
+            for part, base, _addresses in found:
+                self.result.ambiguous = True
+                sources, _defects = decode_body(part, self.settings.limits)
+                for source in sources:
+                    self.search_texts(source, part, base, {Grammar.CSS})
 
     def search_part(self, root: Part, ancestors: tuple[Part, ...], depth: int) -> None:
         stack: list[tuple[Part, tuple[Part, ...]]] = [(root, ancestors)]
@@ -199,7 +227,8 @@ class _MessageSearch:
                 find_in_fields(part, self.scope(part, ""))
             if part.children:
                 stack.extend((child, chain) for child in reversed(part.children))
-                if part.media_type.startswith(("multipart/", "message/")):
+                # RFC 2045 section 6.4 forbids to encode these, yet some clients decode them.
+                if part.media_type.startswith(COMPOSITE) and CODED.isdisjoint(part.transfer_encodings):
                     continue
             stops = self.result.findings.defects.count(Defect.TOO_MANY_REFERENCES)
             self.search_leaf(part, chain, depth)
@@ -215,7 +244,9 @@ class _MessageSearch:
         counts: dict[str, int] = {}
         for reference in self.result.findings.references:
             counts[reference.part] = counts.get(reference.part, 0) + 1
-        sections = {section for section, count in counts.items() if count > self.settings.limits.max_references // 4}
+        sections = {
+            section for section, count in counts.items() if count > self.settings.limits.max_references // 4
+        }
         stack = [root]
         while stack:
             part = stack.pop()
@@ -234,11 +265,16 @@ class _MessageSearch:
         )
 
     def search_leaf(self, part: Part, chain: tuple[Part, ...], depth: int) -> None:
-        key = (id(part.source), part.body_span, part.media_type, part.transfer_encodings)
+        charset = part.parameters.get("charset", "")
+        types = (part.media_type, *part.declared_types)
+        key = (id(part.source), part.body_span, types, part.transfer_encodings, charset)
         if key in self.seen:
             return
         self.seen.add(key)
         grammars = declared_grammars(part)
+        if (part.content_id or part.content_location) and Grammar.CSS not in (grammars or ()):
+            addresses = {f"cid:{part.content_id}", part.content_location} - {"cid:", ""}
+            self.related.append((part, document_base(chain), addresses))
         if grammars is None:
             return
         sources, defects = decode_body(part, self.settings.limits)
@@ -255,10 +291,14 @@ class _MessageSearch:
     def search_source(
         self, source: Source, part: Part, chain: tuple[Part, ...], depth: int, grammars: set[Grammar]
     ) -> None:
-        if not source.data:
+        if not source.data or (part.children and source.coding is Coding.IDENTITY):
             return
+        types = (part.media_type, *part.declared_types)
+        if source.coding is not Coding.IDENTITY and any(each.startswith("multipart/") for each in types):
+            self.search_decoded(source, part, chain, depth)
         if source.data.startswith(GZIP_MAGIC) and Grammar.XML in grammars:
-            unpacked = _gunzip(source, self.settings.limits.max_part_bytes)
+            unpacked, defects = decompress_gzip(source, self.settings.limits)
+            self.result.findings.defects.extend(defects)
             if unpacked is None:
                 self.result.unexamined.append(part)
                 return
@@ -356,6 +396,19 @@ class _MessageSearch:
             else:
                 self.search_content(child, media_type, part, chain, depth)
 
+    def search_decoded(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
+        """Search a multipart that some client finds only once it has decoded the body."""
+        if depth >= self.settings.limits.max_nesting:
+            self.note_container([Defect.TOO_DEEP], part)
+            return
+        self.result.ambiguous = True
+        message = parse_decoded(source, part, self.settings.limits, depth=depth)
+        for root in message.readings:
+            if not root.examined:
+                self.result.unexamined.append(part)
+            for child in root.children:
+                self.search_part(child, chain, depth + 1)
+
     def search_entity(self, source: Source, part: Part, chain: tuple[Part, ...], depth: int) -> None:
         self.entities += 1
         if depth >= self.settings.limits.max_nesting or self.entities > self.settings.limits.max_parts:
@@ -380,7 +433,8 @@ def declared_grammars(part: Part) -> set[Grammar] | None:
             found.add(grammar)
         elif media_type.endswith("+xml"):
             found.add(Grammar.XML)
-    extension = part.filename.rpartition(".")[2].strip().lower() if "." in part.filename else ""
+    filename = part.filename.rstrip(" .\t\0")  # Windows drops what stands behind
+    extension = filename.rpartition(".")[2].strip().lower() if "." in filename else ""
     by_name = BY_EXTENSION.get(extension)
     if by_name is not None:
         found.add(by_name)
@@ -395,11 +449,17 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
     found: set[Grammar] = set()
     if is_tnef(data):
         found.add(Grammar.TNEF)
-    if not (part.media_type in UNTYPED or part.media_type.startswith(SNIFFED_TYPES)):
+    foreign = (
+        part.media_type.partition("/")[0] not in TOP_LEVEL_TYPES
+    )  # RFC 2045 section 5.2: as octet-stream
+    foreign = foreign or "\0" in part.media_type  # who passes over NUL reads another type
+    if not (foreign or part.media_type in UNTYPED or part.media_type.startswith(SNIFFED_TYPES)):
         return found
-    opening = data[:SNIFFED_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\xfe\xff \t\r\n\f").lower()
+    opening = (
+        data[:SNIFFED_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\xfe\xff \t\r\n\f").lower()
+    )
     attachment = part.disposition == "attachment"
-    untyped = part.media_type in UNTYPED or part.media_type.startswith("message/")
+    untyped = foreign or part.media_type in UNTYPED or part.media_type.startswith("message/")
     anywhere = not attachment and untyped and b"<" in opening
     if opening.startswith(FIRST_MARKUP) or (anywhere and any(tag in opening for tag in MARKUP_OPENINGS)):
         found.add(Grammar.HTML)
@@ -417,7 +477,11 @@ def sniff(data: bytes, part: Part) -> set[Grammar]:
         and examine_openpgp(data) in READABLE_OPENPGP
     ):
         found.add(Grammar.OPENPGP)
-    if attachment and part.media_type in UNTYPED and data.startswith((b"0\x80", b"0\x82", b"0\x83", b"0\x84")):
+    if (
+        attachment
+        and part.media_type in UNTYPED
+        and data.startswith((b"0\x80", b"0\x82", b"0\x83", b"0\x84"))
+    ):
         found.add(Grammar.CMS)
     return found
 
@@ -426,17 +490,6 @@ def _is_attached(part: Part) -> bool:
     """Tell whether a browser would open this part on its own, scripts and all."""
     if part.disposition == "attachment":
         return True
-    return part.media_type not in ("text/html", "text/plain", "text/x-amp-html") and part.disposition != "inline"
-
-
-def _gunzip(source: Source, max_bytes: int) -> Source | None:
-    import zlib
-
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        data = unpacker.decompress(source.data, max_bytes + 1)
-    except zlib.error:
-        return None
-    if len(data) > max_bytes:
-        return None
-    return Source(data, source, Span(0, len(source.data)), Coding.GZIP)
+    return (
+        part.media_type not in ("text/html", "text/plain", "text/x-amp-html") and part.disposition != "inline"
+    )

@@ -181,6 +181,8 @@ class Findings:
     defects: list[Defect] = field(default_factory=list)
     # Every URL that stands in an ordinary link or a List-* field: a copy must never be fetched from one.
     linked: set[str] = field(default_factory=set)
+    # Addresses of style sheets that the message itself may hold: cid: ones and relative ones.
+    sheets: set[str] = field(default_factory=set)
 
 
 def nothing_is_ours(url: str) -> bool:

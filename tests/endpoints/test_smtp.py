@@ -9,7 +9,9 @@ from ipaddress import ip_network
 import pytest
 
 from mailveil.core.message.transparency import stuff_dots
-from mailveil.endpoints.smtp import OpenRelayError, SmtpSettings, check_not_open, count_hops, encode_reply
+from mailveil.endpoints.smtp import OpenRelayError, SmtpSettings, check_not_open
+from mailveil.endpoints.smtp_replies import encode_reply
+from mailveil.endpoints.smtp_trace import count_hops
 from mailveil.ports import Reply
 from smtp_room import smtp_room, without_trace
 
@@ -113,6 +115,36 @@ def test_a_bare_line_break_ends_no_command() -> None:
         async with smtp_room() as room, room.client() as client:
             reply = await client.say(b"MAIL FROM:<a@example.com>\rRCPT TO:<b@example.org>")
             assert reply.startswith("501")
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    ("message", "is_traced_before"),
+    [
+        (MESSAGE, False),
+        (b"Subject: x\r\n\r\n", False),
+        (b"", True),
+        (b"\r\nno header\r\n", True),
+        (b"From a@example.com Mon 12:00\r\nSubject: x\r\n\r\n", True),
+        (b" Continued: x\r\n\r\n", True),
+        (b"<html>: x\r\n", False),
+        (b"no colon at all\r\n", True),
+        (b"x" * 5000 + b": y\r\n", True),
+    ],
+)
+def test_the_engine_sees_a_retried_message_as_it_was(message: bytes, is_traced_before: bool) -> None:
+    seen = []
+
+    async def look(envelope, raw, transaction, identifier) -> Reply:
+        seen.append(raw)
+        return await transaction.deliver(raw)
+
+    async def check() -> None:
+        async with smtp_room(accept=look) as room, room.client() as client:
+            assert (await client.send(stuff_dots(message)[:-3])).startswith("250")
+            assert (without_trace(seen[0]) if is_traced_before else seen[0]) == message
+            assert without_trace(room.hop.wires[0].replace(b"\r\n.", b"\r\n")) == message
 
     run(check())
 

@@ -78,7 +78,10 @@ def test_mail_from_outside_goes_through_us_and_local_mail_does_not() -> None:
                 assert (await post(postfix, MESSAGE, source="127.0.0.2")).startswith("250")
                 await until(lambda: sink.wires)
                 envelope, raw = seen[0]
-                assert (envelope.sender, envelope.recipients) == ("a@example.com", ("reader@example.org",))
+                assert (envelope.sender, envelope.recipients) == (
+                    "sender@example.com",
+                    ("reader@example.org",),
+                )
                 assert (envelope.client_address, envelope.helo) == ("127.0.0.2", "outside.example")
                 assert not envelope.local_origin
                 # What Postfix stored, we had and the next server got: all but trace fields is the same.

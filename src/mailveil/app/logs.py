@@ -9,7 +9,7 @@ import time
 
 from mailveil.config.settings import LogFormat, LogSettings
 
-QUIET = ("asyncio", "uvicorn", "uvicorn.error", "aiosmtplib")
+QUIET = ("asyncio", "uvicorn", "uvicorn.error", "curl_cffi")
 
 
 class TextFormatter(logging.Formatter):

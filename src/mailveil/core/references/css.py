@@ -54,7 +54,7 @@ _TEXT_FUNCTIONS: Final = frozenset(
 )  # fmt: skip
 _BEHAVIOR_PROPERTIES: Final = frozenset({"behavior", "-ms-behavior", "-moz-binding"})
 _STRING_PROPERTIES: Final = ("--", "initial-value")
-_SHEET_TRIGGERS: Final = ("url", "src", "import", "image", "expression", "namespace", "\\", "\0")
+_SHEET_TRIGGERS: Final = ("url", "src", "@import", "image", "expression", "@namespace", "\\", "\0")
 _STYLE_TRIGGERS: Final = ("url", "src", "image", "expression", "\\", "\0", "/*", '"', "'")
 # Beyond this, the rest of an address without quotes is left standing behind its replacement.
 _MAX_BARE_IMPORT: Final = 1_024

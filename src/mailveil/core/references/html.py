@@ -140,6 +140,7 @@ class _Document:
         if text.text.startswith("\xef\xbb\xbf"):
             self.insert_at = 3
         self.head_seen = False
+        self.foreign: bool | None = None
         self.prefetch_off: bool | None = None  # what the first prefetch control says
 
     def read(self) -> None:
@@ -257,9 +258,16 @@ class _Document:
         sheet = self.text.sub(start, end)
         find_in_css(sheet, self.scope, attributes=attributes)
         content = sheet.text
-        if "&" in content or "<" in content.replace("<!--", ""):
+        if ("&" in content or "<" in content.replace("<!--", "")) and self.may_be_foreign():
             # Within SVG the content is markup: references and tags are no part of the sheet.
             find_in_css(_markup_to_text(self.text, start, end), self.scope, attributes=attributes)
+
+    def may_be_foreign(self) -> bool:
+        """Tell whether some style element might be one of SVG, MathML or XHTML."""
+        if self.foreign is None:
+            lowered = self.text.text.lower()
+            self.foreign = any(sign in lowered for sign in ("svg", "<math", "xmlns"))
+        return self.foreign
 
     def read_script(self, tag: Tag, start: int, end: int) -> None:
         declared = tag.find("type") or tag.find("language")

@@ -81,9 +81,12 @@ _DULL_NAMES: Final = (
     + _any_of("border bordercolor bgcolor height hspace size scope start summary span lang link dir")
     + r")(?![a-zA-Z0-9_\-:.])|data-[a-zA-Z0-9_\-]*+)"
 )
+# Declarations without functions (but for colours), escapes, at-rules and custom properties.
+_DULL_TURN: Final = r"(?:-(?!-)|(?<=[rR][gG][bB])\([\d., %]*+\)|(?<=rgba)\([\d., %]*+\)|&(?:quot|apos|\#39);)"
 _DULL_STYLE: Final = (
     _either_case("style")
-    + r"""=(?:"[^"<(&\\@\-\x00]*+(?:-[^"<(&\\@\-\x00]++)*+"|'[^'<(&\\@\-\x00]*+(?:-[^'<(&\\@\-\x00]++)*+')"""
+    + rf"""=(?:"[^"<(&\\@\-\x00]*+(?:{_DULL_TURN}[^"<(&\\@\-\x00]*+)*+\""""
+    + rf"""|'[^'<(&\\@\-\x00]*+(?:{_DULL_TURN}[^'<(&\\@\-\x00]*+)*+')"""
 )
 _SPACE: Final = r"[ \t\n\r\f]"
 _DULL_ATTRIBUTE: Final = (

@@ -361,7 +361,9 @@ class _Lane:
             raise UnavailableError("copy store is closed") from error
         future.add_done_callback(self._done)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._settings.timeout_s)
+            # Not wait_for: until Python 3.12 that may swallow a cancellation, and a loop then never ends.
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await asyncio.wrap_future(future)
         except (sqlite3.Error, OSError, TimeoutError) as error:
             raise UnavailableError(f"copy store: {str(error) or 'timed out'}") from error
 

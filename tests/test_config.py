@@ -112,10 +112,10 @@ def test_environment_is_typed(name: str, text: str, value: object) -> None:
         ('[fetch]\nmax_bytes = "5 MB"', 'mailveil.toml:2: [fetch] max_bytes = "5 MB": must be a whole number without quotes or unit'),  # noqa: E501
         ("[fetch]\nmax_bytes = 5.5", "mailveil.toml:2: [fetch] max_bytes = \"5.5\": must be a whole number"),
         ("[fetch]\nmax_redirects = 21", "mailveil.toml:2: [fetch] max_redirects = 21: must be from 0 to 20"),
-        ("[fetch]\nmax_redirects = true", "mailveil.toml:2: [fetch] max_redirects = true: must be a whole number"),  # noqa: E501
+        ("[fetch]\nmax_redirects = true", "mailveil.toml:2: [fetch] max_redirects = true: must be a whole number"),
         ('[copies]\nmode = "embeded"', 'mailveil.toml:2: [copies] mode = "embeded": must be one of "hosted", "embedded", "none"; did you mean embedded?'),  # noqa: E501
         ("[gateway]\nlisten = 25", "mailveil.toml:2: [gateway] listen = 25: must be text in quotes"),
-        ('[gateway]\nlisten = "localhost"', 'mailveil.toml:2: [gateway] listen = "localhost": must be "host:port"'),  # noqa: E501
+        ('[gateway]\nlisten = "localhost"', 'mailveil.toml:2: [gateway] listen = "localhost": must be "host:port"'),
         ('[gateway]\nnext_hop = "relay.example.org"', 'must be "smtp://host:port"'),
         ('[gateway]\nnext_hop = "lmtp://x:24"', 'must be "smtp://host:port"'),
         ('[gateway]\nclients = ["10.0.0.0/33"]', '"10.0.0.0/33" is no IP address or network'),

@@ -196,6 +196,8 @@ class WorkerPool:
             failure = error.failure
         except OSError as error:
             failure = Failure(FailureReason.CRASHED, f"worker cannot be started or reached: {error.strerror}")
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            failure = Failure(FailureReason.CRASHED, f"{type(error).__name__} in the pool")
         else:
             return process, [], None
         if process is not None:

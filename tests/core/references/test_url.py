@@ -98,7 +98,7 @@ def test_a_value_that_reaches_nobody_is_local(value: str) -> None:
         "https:x.example": "https://x.example/",
         "\\\\other.example\\x": "file://other.example/x",
         "/x\ud800": "http://base.example/x%EF%BF%BD",
-        "#x": None,
+        "#x": "http://base.example/dir/page#x",
         "cid:x": None,
         "C:\\x": None,
         "data:,": None,

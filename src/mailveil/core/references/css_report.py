@@ -115,11 +115,15 @@ class CssReporter:
     def report(self, start: int, end: int, vector: Vector) -> None:
         """Report the value ``[start, end)`` where it is remote; look into it where it is a ``data:`` URL."""
         raw = self.text[start:end]
+        if vector is Vector.CSS_BEHAVIOR and raw.lstrip().startswith("#"):
+            return  # a behaviour of the browser's own, such as #default#VML
         url = self.url(raw)
+        if vector is Vector.CSS_IMPORT and (url is None or self.scope.base):
+            self.scope.findings.sheets.add(unescape(raw).strip())
         if url is None:
             value = unescape(raw).lstrip()
             if value[:5].lower() == "data:":
-                self.look_into_data_url(start, end)
+                self.look_into_data_url(start, end, sheet=vector is Vector.CSS_IMPORT)
             return
         if vector is Vector.CSS_NAMESPACE and url.startswith(_KNOWN_NAMESPACES):
             return
@@ -134,21 +138,21 @@ class CssReporter:
         url = remote(real_characters(unescape(raw), charset), self.scope)
         return url or remote(real_characters(raw, charset), self.scope)
 
-    def look_into_data_url(self, start: int, end: int) -> None:
-        """Search the ``data:`` URL ``[start, end)``, once."""
+    def look_into_data_url(self, start: int, end: int, *, sheet: bool) -> None:
+        """Search the ``data:`` URL ``[start, end)``, once; ``sheet`` where it is imported."""
         if self.is_covered(start, end):
             return
         raw = self.text[start:end]
         if self.origins is None and "\\" not in raw:
             self.cover(start, end)
             start += len(raw) - len(raw.lstrip())
-            find_in_data_url(self.place, start, end, self.scope)
+            find_in_data_url(self.place, start, end, self.scope, sheet=sheet)
             return
         value, origins = unescape_with_origins(raw)
         origins = origins.within(self.origins, start)
         self.cover(start, end)
         data_url = _derive(self.place, value, origins)
-        find_in_data_url(data_url, len(value) - len(value.lstrip()), len(value), self.scope)
+        find_in_data_url(data_url, len(value) - len(value.lstrip()), len(value), self.scope, sheet=sheet)
 
     def append(self, url: str, vector: Vector, start: int, end: int, *, broken: bool = False) -> None:
         """Add a reference; a ``broken`` value gets no copy, since what follows it would spoil the address."""

@@ -32,9 +32,11 @@ _TAG: Final = re.compile(r"<[A-Za-z!?/]")
 Finder = Callable[[Text, Scope], None]
 
 
-def find_in_data_url(text: Text, start: int, end: int, scope: Scope) -> None:
+def find_in_data_url(text: Text, start: int, end: int, scope: Scope, *, sheet: bool = False) -> None:
     """Append what the document in the ``data:`` URL at characters ``[start, end)`` would fetch.
 
+    ``sheet`` tells that it stands where a style sheet does: browsers then take any type for one, outside of their
+    strict mode.
     A document nested too deeply, or one whose bytes cannot be edited where they stand, is reported as a whole
     where it may fetch. Total; linear in the length of the URL.
     """
@@ -45,6 +47,7 @@ def find_in_data_url(text: Text, start: int, end: int, scope: Scope) -> None:
     header = _percent_decoded(text, start + 5, comma).text
     header = "".join(header.split()).lower()
     media_type, *parameters = header.split(";")
+    media_type = "text/css" if sheet else media_type
     payload = comma + 1
     encoded = "base64" in parameters
     if encoded:
@@ -181,8 +184,9 @@ def _percent_decoded(text: Text, start: int, end: int) -> Text:
             starts.extend(range(offset + at, offset + first))
             ends.extend(range(offset + at + 1, offset + first + 1))
         else:
-            starts.extend(text.starts[start + at : start + first])
-            ends.extend(text.ends[start + at : start + first])
+            # One by one, since those may be an array of another kind.
+            starts.extend(iter(text.starts[start + at : start + first]))
+            ends.extend(iter(text.ends[start + at : start + first]))
         if match is not None and match[1]:
             span = text.span(start + first, start + last)
             pieces.append(chr(int(match[1], 16)))

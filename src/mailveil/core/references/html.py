@@ -51,7 +51,7 @@ def find_in_html(text: Text, scope: Scope) -> None:
     insertion turns off the prefetching of their host names. Beyond the limit of references the search ends
     with a defect, and the text must not reach a reader as it is. Total; linear in the length of ``text``.
     """
-    found = Findings(references=[], linked=scope.findings.linked)
+    found = Findings(linked=scope.findings.linked, sheets=scope.findings.sheets)
     try:
         _search(text, replace(scope, findings=found), found)
         if "\0" in text.text:
@@ -240,6 +240,21 @@ class _Document:
         for tag, attribute, url, agreed in self.bases:
             self.reporter.agreed = agreed
             self.reporter.report(tag, attribute, url, Vector.BASE_HREF)
+        if self.base or self.scope.depth == 0:
+            self.forget_fragments(self.scope.base)
+
+    def forget_fragments(self, base: str) -> None:
+        """Take back references to a mere fragment, which without the base mean the document itself."""
+        if not base:
+            return
+        references = self.scope.findings.references
+        here = base.partition("#")[0] + "#"
+        references[:] = [
+            reference
+            for reference in references
+            if not reference.url.startswith(here)
+            or not reference.source.data[reference.start : reference.start + 64].lstrip().startswith(b"#")
+        ]
 
     # What is not a tag
 

@@ -384,6 +384,8 @@ READERS: Final[Mapping[str, AttributeReader]] = {
     "data": _address_as(Vector.OBJECT_DATA, "object", "embed", "applet"),
     "codebase": _address_as(Vector.OBJECT_DATA, "object", "embed", "applet"),
     "code": _address_as(Vector.APPLET_CODE, "object", "embed", "applet"),
+    "movie": _address_as(Vector.OBJECT_DATA, "object", "embed"),
+    "object": _address_as(Vector.APPLET_CODE, "applet"),
     "classid": _read_class_id,
     "archive": _read_archive,
     "value": _read_parameter,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
-from mailveil.core.references.html_report import EMBEDDED_URL, Reporter
+from mailveil.core.references.html_report import EMBEDDED_URL, MAX_DEPTH, Reporter
 from mailveil.core.references.html_tokens import Attribute, Tag
-from mailveil.core.references.types import BLANK_URL, Vector
+from mailveil.core.references.types import BLANK_FRAME, BLANK_URL, Vector
 from mailveil.core.references.url import remote
 
 _REFRESH: Final = re.compile(r"\s*+[+\-]?+[\d.]*+[\s;,]*+(?:url\s*+=)?+\s*+([\"'`]?)", re.IGNORECASE)
@@ -18,6 +19,14 @@ _PREVIEW: Final = re.compile(
     r"|thumbnail|thumbnailurl|image|image_src|msapplication-(?:tileimage|config|task|badge|notification"
     r"|(?:square|wide)\d+x\d+logo))\Z"
 )
+_POLICIES: Final = frozenset(
+    {
+        "content-security-policy", "content-security-policy-report-only", "x-content-security-policy",
+        "x-webkit-csp", "report-to", "reporting-endpoints", "nel", "expect-ct", "public-key-pins",
+    }
+)  # fmt: skip
+_REPORT_URI: Final = re.compile(r"report-uri(?=[\s=])[\s=]*+([^;]*+)", re.IGNORECASE)
+_WORD: Final = re.compile(r"[^\s\"',{}\[\]()]++")
 _MICRODATA: Final = frozenset(
     {"image", "logo", "thumbnail", "thumbnailurl", "contenturl", "photo", "screenshot", "primaryimageofpage"}
 )
@@ -39,6 +48,10 @@ def read_meta(reporter: Reporter, tag: Tag) -> None:
             reporter.address(tag, content, Vector.BASE_HREF)
         if "x-dns-prefetch-control" in equivalents:
             _read_prefetch_control(reporter, tag, content)
+        if equivalents & _POLICIES:
+            _read_policy(reporter, tag, content)
+        if names and "<" in reporter.value(content):
+            _read_reading_view(reporter, content)
         if any(_PREVIEW.match(name) for name in names):
             _read_preview(reporter, tag, content)
         elif reporter.words(tag, "itemprop") & _MICRODATA:
@@ -68,6 +81,28 @@ def _look_into_part(reporter: Reporter, attribute: Attribute, part: str) -> None
     start = text.text.find(part)
     if start >= 0:
         reporter.look_into_data_url(text, start, start + len(part))
+
+
+def _read_policy(reporter: Reporter, tag: Tag, content: Attribute) -> None:
+    """Where a policy has its breaches reported; the origins that it allows are fetched by nobody."""
+    text = reporter.decoded(content)
+    if any("policy" in name or name == "x-webkit-csp" for name in reporter.words(tag, "http-equiv")):
+        places = [match.span(1) for match in _REPORT_URI.finditer(text.text)]
+    else:
+        places = [(0, len(text.text))]
+    for start, end in places:
+        for match in _WORD.finditer(text.text, start, end):
+            url = remote(match[0], reporter.scope) if "/" in match[0] else None
+            if url is not None:
+                reporter.report_range(tag, text, match.span(), url, Vector.HTML_OTHER, inert=BLANK_FRAME)
+
+
+def _read_reading_view(reporter: Reporter, content: Attribute) -> None:
+    """Markup in a document's description, which a reading view once took for markup."""
+    scope = reporter.scope
+    if scope.depth < MAX_DEPTH:
+        reporter.may_read(content.start, content.end)
+        reporter.find_in_document(reporter.decoded(content), replace(scope, depth=scope.depth + 1))
 
 
 def _read_header_link(reporter: Reporter, tag: Tag, content: Attribute) -> None:

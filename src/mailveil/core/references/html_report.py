@@ -67,6 +67,8 @@ NORMAL_URL: Final = re.compile(
     r"(?:[A-Za-z0-9_~!$&()*+,;=:@%\-?]++|(?<=[A-Za-z0-9_])\.|/(?![.%]))*+\Z"
 )
 _IGNORED: Final = dict.fromkeys(range(0x21))
+# What a script's result becomes a document in, markup and all.
+_FRAMES: Final = frozenset({"iframe", "frame", "object", "embed"})
 _SCRIPT_SCHEMES: Final = ("javascript:", "vbscript:", "livescript:")
 
 
@@ -210,16 +212,19 @@ class Reporter:
         head = value[:256].translate(_IGNORED).lower()
         if head.startswith("data:"):
             text = self.decoded(attribute)
-            self.look_into_data_url(text, 0, len(text.text))
-        elif self.scope.attached and head.startswith(_SCRIPT_SCHEMES):
+            sheet = tag.name == "link" and any("stylesheet" in word for word in self.words(tag, "rel"))
+            self.look_into_data_url(text, 0, len(text.text), sheet=sheet and attribute.name == "href")
+        elif tag.name == "link" and attribute.name == "href":
+            self.scope.findings.sheets.add(value.strip())
+        elif (self.scope.attached or tag.name in _FRAMES) and head.startswith(_SCRIPT_SCHEMES):
             self.report(tag, attribute, "javascript:", Vector.EVENT_HANDLER)
 
-    def look_into_data_url(self, text: Text, start: int, end: int) -> None:
+    def look_into_data_url(self, text: Text, start: int, end: int, *, sheet: bool = False) -> None:
         """Search the ``data:`` URL in characters ``[start, end)`` of ``text``, after any white space."""
         known = len(self.scope.findings.linked)
         while start < end and text.text[start] <= " ":
             start += 1
-        find_in_data_url(text, start, end, self.scope)
+        find_in_data_url(text, start, end, self.scope, sheet=sheet)
         self.has_links = self.has_links or len(self.scope.findings.linked) > known
 
     def report(
@@ -258,7 +263,9 @@ class Reporter:
             inert = INERT.get(vector, BLANK_URL)
         start, end = place
         if tag.odd and inert in {BLANK_URL, BLANK_CSS} and vector is not Vector.EVENT_HANDLER:
-            inert = BLANK_FRAME  # another parser may see a longer value: its rest must become no document
+            inert = (
+                BLANK_FRAME  # where another parser sees a longer value, the rest must not become a document
+            )
         if (tag.odd or not self.agreed) and not whole and _STRUCTURE.search(text.text, start, end):
             start, end = self.first_run(text.text, start, end, vector)
             url = remote(text.text[start:end], self.scope) or url

@@ -8,6 +8,7 @@ quotes. No pattern backtracks over more than one name, so everything takes time 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
 from html.entities import html5
 from typing import Final, NamedTuple
@@ -43,8 +44,8 @@ LOADING_NAMES: Final = frozenset({
     "action", "altimg", "archive", "artwork", "attributename", "background", "by", "classid", "clip-path",
     "codebase", "code", "config", "content", "cursor", "data", "dynsrc", "fill", "filter", "from", "href",
     "http-equiv", "icon", "imagesrcset", "implementation", "itemprop", "lowsrc", "manifest", "marker-end",
-    "marker-mid", "marker-start", "marker", "mask", "name", "ping", "poster", "property", "rel", "srcdoc",
-    "srcset", "src", "stroke", "style", "to", "type", "values", "value", "xml:base",
+    "marker-mid", "marker-start", "marker", "mask", "movie", "name", "object", "ping", "poster", "property", "rel",
+    "srcdoc", "srcset", "src", "stroke", "style", "to", "type", "values", "value", "xml:base",
 })  # fmt: skip
 _LOOSE_ATTRIBUTE: Final = re.compile(
     r"(?<![a-zA-Z0-9_\-.])([a-zA-Z\-]++(?::[a-zA-Z\-]++)?+)[\s\x00-\x20]*+="
@@ -231,8 +232,9 @@ class TextBuilder:
         self.text = text
         self.start = start
         self.pieces: list[str] = []
-        self.starts: list[int] = []
-        self.ends: list[int] = []
+        # Four bytes a character: a text of many megabytes must not become gigabytes of integers.
+        self.starts = array("I")
+        self.ends = array("I")
 
     def copy(self, first: int, last: int) -> None:
         """Take over characters ``[first, last)``, counted from where this builder starts."""
@@ -244,8 +246,9 @@ class TextBuilder:
             self.starts.extend(range(text.offset + a, text.offset + b))
             self.ends.extend(range(text.offset + a + 1, text.offset + b + 1))
         else:
-            self.starts.extend(text.starts[a:b])
-            self.ends.extend(text.ends[a:b])
+            # One by one, since those may be an array of another kind.
+            self.starts.extend(iter(text.starts[a:b]))
+            self.ends.extend(iter(text.ends[a:b]))
 
     def put(self, characters: str, first: int, last: int) -> None:
         """Add characters that stand for characters ``[first, last)`` of the original."""

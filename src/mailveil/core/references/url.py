@@ -125,8 +125,8 @@ def _resolve(value: str, base: str, *, lenient: bool) -> str | None:
         return _protocol_relative(cleaned, base)
     if cleaned[:4].lower() == "www.":
         return _special("http", cleaned, "")  # as Word completes it
-    if base and not cleaned.startswith("#"):
-        return _relative(cleaned, base)
+    if base:
+        return _relative(cleaned, base)  # a mere fragment, too: browsers fetch the base for it
     if lenient:
         return _leniently(cleaned, base)
     return None
@@ -147,7 +147,8 @@ def _special(scheme: str, rest: str, base: str) -> str | None:
 
 def _protocol_relative(cleaned: str, base: str) -> str | None:
     scheme = base.partition(":")[0].lower()
-    if scheme == "file":
+    # Windows takes either slash for a device path: //?/UNC/host/share is \\?\UNC\host\share.
+    if scheme == "file" or cleaned[2:3] in {"?", "."}:
         return _share(cleaned, max_local_slashes=1, base="")
     return _special(scheme if scheme in _SPECIAL else "https", cleaned, "")
 

@@ -44,7 +44,7 @@ def find_in_xml(text: Text, scope: Scope) -> None:
 
     Names of namespaces and the locations of schemas are left alone: no client fetches them.
     """
-    found = Findings(linked=scope.findings.linked)
+    found = Findings(linked=scope.findings.linked, sheets=scope.findings.sheets)
     inner = replace(scope, findings=found)
     entities, content = find_in_doctype(text, inner)
     lowered = text.text.lower()

@@ -111,6 +111,10 @@ def _readable_edits(part: Part, notice: str, newline: bytes) -> list[Edit]:
         # The header could not be read: what a client makes of it is unknown, so it becomes text as well.
         at = part.header_span.start
         return [Edit(at, at, b"Content-Type: " + content_type + newline + newline + lead)]
+    if not part.fields and part.header_span.start == part.header_span.end and part.examined:
+        # Preamble or epilogue, which has no header and gets none: there a field would be text.
+        at = part.body_span.start
+        return [] if data.startswith(lead, at) else [Edit(at, at, lead)]
     edits = set_field(part, "Content-Type", content_type, newline)
     if _ACTIVE_NAME.search(part.filename):
         shown = b"inline" + _parameter("filename", _inert_name(part), newline)

@@ -48,7 +48,7 @@ class World:
             raise self.protected
         return self.protected
 
-    async def keep(self, raw: bytes, envelope: Envelope) -> str:
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
         assert raw == RAW
         self._do("keep")
         return "name"

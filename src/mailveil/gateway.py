@@ -490,7 +490,8 @@ class Gateway:
         try:
             protected = await self.engine.protect(raw, envelope)
             if protected.keep_original:
-                name = await self.originals.keep(raw, envelope)
+                reason = "; ".join(protected.reasons)
+                name = await self.originals.keep(raw, envelope, reason)
                 log.info("message %s: original kept as %s", identifier, name)
             reserved = await self._reserve(protected, identifier)
             reply = await transaction.deliver(protected.raw)

@@ -142,7 +142,8 @@ class Protected:
     """What the engine made of a message.
 
     ``raw`` is to be delivered (the very same object where nothing was to do). ``keep_original`` is true where
-    the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text).
+    the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text);
+    ``reasons`` say so in words, with the signer and whether the signature was valid.
     """
 
     raw: bytes
@@ -150,6 +151,7 @@ class Protected:
     found: tuple[FoundReference, ...] = ()
     defects: tuple[str, ...] = ()
     keep_original: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -311,7 +313,7 @@ class Mailbox(Protocol):
 class OriginalStore(Protocol):
     """Originals of messages whose signature or parts were taken off, encrypted at rest."""
 
-    async def keep(self, raw: bytes, envelope: Envelope) -> str:
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
         """Keep a message for the configured days; return the name that ``mailveil release`` takes."""
         ...
 

@@ -281,9 +281,10 @@ class OriginalKeeper:
         self._store = store
         self._reason = reason
 
-    async def keep(self, raw: bytes, envelope: Envelope) -> str:
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
         """Store a message durably in a thread of its own; raises OriginalError where that fails."""
-        return await asyncio.to_thread(self._store.keep, raw, facts_of(raw, envelope, self._reason))
+        facts = facts_of(raw, envelope, reason or self._reason)
+        return await asyncio.to_thread(self._store.keep, raw, facts)
 
 
 def facts_of(raw: bytes, envelope: Envelope, reason: str = "") -> OriginalFacts:

@@ -178,6 +178,20 @@ def verify_signed(
         )
 
 
+def describe_signature(report: SignatureReport) -> str:
+    """Return in one line, fit for a list, whose signature it was and whether it held."""
+    who = " ".join(part for part in (report.name, f"<{report.address}>" if report.address else "") if part)
+    claimed = "by" if report.outcome is SignatureOutcome.VALID else "claimed to be by"
+    said = f"signature {report.outcome} ({report.kind})"
+    if who:
+        said += f", {claimed} {who}"
+    if report.issuer:
+        said += f", issued by {report.issuer}"
+    if report.fingerprint:
+        said += f", key {report.fingerprint[:40]}"
+    return " ".join(said.split())[:600]
+
+
 # --- S/MIME (RFC 5652, RFC 8551) -------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.policy import Envelope
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.gateway import EngineSettings, finish, inspect
+from mailveil.gateway import EngineSettings, Outcome, finish, inspect
 
 MAX_REQUEST_BYTES = 1 << 40  # our own parent is trusted
 COLLECT_EVERY_BYTES = 32 * 1024 * 1024
@@ -95,6 +95,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "wanted": [asdict(each) for each in plan.wanted],
         "keep_original": False,
         "unsigned": [],
+        "reasons": [],
         "inert_parts": [],
     }
     if not job["deliver"]:
@@ -104,7 +105,22 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     header["keep_original"] = outcome.keep_original
     header["unsigned"] = [signed.part.section for signed in outcome.unsigned]
     header["inert_parts"] = list(outcome.inert_parts)
+    header["reasons"] = why_original_is_kept(outcome, settings)
     return header, outcome.raw if outcome.changed else b""
+
+
+def why_original_is_kept(outcome: Outcome, settings: EngineSettings) -> list[str]:
+    """Return in words what was taken from the message, and whose signature that ended and whether it was valid."""
+    if not outcome.keep_original:
+        return []
+    reasons = [f"part {section} became inert text" for section in dict.fromkeys(outcome.inert_parts)]
+    if outcome.unsigned:
+        # Imported here: most messages are not signed, and the certificates take a while to load.
+        from mailveil.adapters.signatures import TrustStore, describe_signature, verify_signed
+
+        trust = TrustStore.of(settings.authorities)
+        reasons += [describe_signature(verify_signed(signed, trust)) for signed in outcome.unsigned[:10]]
+    return reasons
 
 
 def _describe(error: Exception) -> str:

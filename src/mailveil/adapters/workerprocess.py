@@ -63,6 +63,7 @@ class Answer:
     keep_original: bool
     unsigned: tuple[str, ...]
     inert_parts: tuple[str, ...]
+    reasons: tuple[str, ...] = ()  # why the original is to be kept, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +226,5 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         keep_original=bool(header["keep_original"]),
         unsigned=tuple(header["unsigned"]),
         inert_parts=tuple(header["inert_parts"]),
+        reasons=tuple(str(reason) for reason in header["reasons"]),
     )

@@ -127,6 +127,7 @@ class WorkerPool:
             found=tuple(_found(each) for each in result.record["references"]),
             defects=tuple(result.record["defects"]),
             keep_original=result.keep_original,
+            reasons=result.reasons,
         )
 
     def close(self, *, at_once: bool = False) -> None:

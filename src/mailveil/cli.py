@@ -128,7 +128,7 @@ def widen(fail_on: Sequence[str]) -> frozenset[str]:
 
 @program.command()
 @click.argument("source", default="-", metavar="[IN]")
-@click.option("-o", "--output", default="", metavar="OUT", help="Where the cleaned mail goes [default: -].")
+@click.option("-o", "--output", default="", metavar="OUT", help=OUTPUT)
 @click.option("--copies", type=click.Choice(MODES), default=None, help="How safe copies reach the reader.")
 @click.option("--copies-url", default="", metavar="URL", help="The copies server as readers reach it.")
 @click.option("--fetch/--no-fetch", default=False, help="Make the safe copies now [default: placeholders].")
@@ -327,4 +327,10 @@ def run(work: Callable[[], Any]) -> NoReturn:
         # Python would complain once more when it flushes what nobody takes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        # Such as a full disk under standard output. Not 1, which would mean that --fail-on matched.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        named = f"{error.filename}: " if error.filename else ""
+        click.echo(f"mailveil: {named}{error.strerror or error}", err=True)
+        raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)

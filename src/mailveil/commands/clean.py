@@ -36,7 +36,7 @@ from mailveil.commands.sources import (
     read_sources,
     total_bytes,
 )
-from mailveil.commands.terminal import complain, note, progress
+from mailveil.commands.terminal import complain, count, note, progress
 from mailveil.config import Settings, SettingsError, engine_settings
 from mailveil.config.load import why_no_origin
 from mailveil.config.values import origin_of, public_host
@@ -60,6 +60,8 @@ class Tally:
     failed: int = 0
     references: int = 0
     trackers: int = 0
+    unsigned: int = 0
+    inert: int = 0
     copied: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -78,17 +80,23 @@ class Tally:
         self.changed += answer.changed
         self.references += len(references)
         self.trackers += trackers
+        self.unsigned += bool(answer.unsigned)
+        self.inert += bool(answer.inert_parts)
         if self.as_json:
             print(json.dumps(what_was_done(answer, path, output)))
 
     def print(self) -> None:
         """Say on standard error what was done."""
-        replaced = f"{self.references:,} remote references made silent, {self.trackers:,} of them trackers"
-        note(f"{self.messages:,} messages, {self.changed:,} changed; {replaced}")
+        replaced = f"{count(self.references, 'remote reference')} made silent, {count(self.trackers, 'tracker')} among them"
+        note(f"{count(self.messages, 'message')}, {self.changed:,} changed; {replaced}")
+        if self.unsigned:
+            note(f"{self.unsigned:,} lost a signature that covered remote references; the input still has it")
+        if self.inert:
+            note(f"{self.inert:,} have a part that could not be examined and became plain text")
         if self.copied:
-            note(f"{self.copied:,} files that hold no mail copied as they are")
-        for reason, count in self.left_out.most_common():
-            note(f"{count:,} files left out: {reason}")
+            note(f"{count(self.copied, 'file')} without mail copied as they are")
+        for reason, number in self.left_out.most_common():
+            note(f"{count(number, 'file')} left out: {reason}")
         if self.failed:
             note(f"{self.failed:,} could not be cleaned and are left out (named above)")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailveil.adapters.mailboxes import Stored
+from mailveil.adapters.originals import OriginalError
 from mailveil.adapters.workerprocess import Failure, Job
 from mailveil.adapters.workers import WorkerPool
 from mailveil.commands.copies import copies_key
@@ -38,7 +39,12 @@ def scan(request: ScanRequest, settings: Settings) -> int:
     began = time.monotonic()
     total = total_bytes(request.paths) if sys.stderr.isatty() else None
     names = _open_names() if request.online else None
-    engine = engine_settings(settings, copies_key(settings, create=False), mode=CopyMode.NONE)
+    try:
+        key = copies_key(settings, create=False)
+    except OriginalError as error:
+        complain(str(error))
+        return 2
+    engine = engine_settings(settings, key, mode=CopyMode.NONE)
     matched = False
     with (
         progress(total) as bar,

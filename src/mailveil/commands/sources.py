@@ -94,8 +94,10 @@ def read_standard_input(max_bytes: int) -> Iterator[Stored | Unreadable]:
         first = file.readline(max_bytes + 1)
         if first.startswith(b"From "):
             yield from read_mbox(itertools.chain((first,), lines_of(file)), STANDARD_INPUT, max_bytes)
-        else:
+        elif first:
             yield read_one_message(max_bytes, first)
+        else:  # the command before us in the pipe has failed, most likely
+            yield Unreadable(STANDARD_INPUT, "empty")
     except OSError as error:
         yield Unreadable(STANDARD_INPUT, error.strerror or "cannot be read")
 

@@ -38,6 +38,11 @@ def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with what is counted: ``1 message``, ``2,000 messages``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def console() -> Console:
     """Return the console for results: as wide as the terminal, or wide enough for a file or pipe."""
     from rich.console import Console

@@ -298,3 +298,18 @@ def test_too_many_references_end_the_search_with_a_defect() -> None:
 def test_the_end_of_an_escape_belongs_to_the_value() -> None:
     style = "-ms-filter:\"progid:DXImageTransform.Microsoft.AlphaImageLoader(src='http://a.example/\\78 ')\""
     assert silence(find_in_style, style) == style.replace("http://a.example/\\78 ", BLANK_URL).encode()
+
+
+def test_the_judge_learns_under_which_condition_something_is_loaded() -> None:
+    sheet = (
+        "@media print { p { background: url(http://t.example/print) } }"
+        " a:hover { background: url(http://t.example/hover) }"
+        " b { background: url(http://t.example/plain) }"
+    )
+    source = Source(sheet.encode())
+    findings = Findings()
+    find_in_css(Text(sheet, source), Scope(part="1", findings=findings), attributes={"type": "text/css"})
+    told = {found.url.rpartition("/")[2]: dict(found.attributes) for found in findings.references}
+    assert told["print"] == {"type": "text/css", "media": "print", "selector": "p"}
+    assert told["hover"] == {"type": "text/css", "selector": "a:hover"}
+    assert told["plain"] == {"type": "text/css", "selector": "b"}

@@ -57,6 +57,8 @@ _STRING_PROPERTIES: Final = ("--", "initial-value")
 _SHEET_TRIGGERS: Final = ("url", "src", "@import", "image", "expression", "@namespace", "\\", "\0")
 _STYLE_TRIGGERS: Final = ("url", "src", "image", "expression", "\\", "\0", "/*", '"', "'")
 # Beyond this, the rest of an address without quotes is left standing behind its replacement.
+_MAX_DESCRIBED_BLOCKS: Final = 8
+_MAX_PRELUDE: Final = 400
 _MAX_BARE_IMPORT: Final = 1_024
 # Words of the scripts that once stood in for max-width; a script of these alone can reach nobody.
 _HARMLESS_WORDS: Final = frozenset(
@@ -151,7 +153,8 @@ class _Scanner(CssReporter):
     """
 
     __slots__ = (
-        "at_rule", "blocks", "doubting", "joined", "openings", "pending", "region_end", "unclosed_expression",
+        "at_rule", "blocks", "doubting", "joined", "openings", "pending", "preludes", "region_end",
+        "unclosed_expression",
     )  # fmt: skip
 
     def __init__(
@@ -167,6 +170,7 @@ class _Scanner(CssReporter):
         self.joined = False  # a comment stands where some reader may join its neighbours
         self.openings: list[str] = []  # what strings mean in each open bracket
         self.blocks: list[tuple[str, int]] = []  # at-rule of each open block, brackets open before it
+        self.preludes: list[tuple[int, int]] = []  # what stands before each open block: selector or condition
         self.at_rule = ""
         self.pending = False  # an import or namespace whose address is still to come
         self.region_end = 0  # unquoted filter parameters have been searched up to here
@@ -210,15 +214,36 @@ class _Scanner(CssReporter):
             if len(self.openings) > floor:
                 self.openings.pop()
             return
-        self.declaration = at + 1
         if character == "{":
             self.blocks.append((self.at_rule, len(self.openings)))
+            self.preludes.append((self.declaration, at))
         elif character == "}":
             if self.blocks:
                 self.blocks.pop()
+                self.preludes.pop()
             del self.openings[floor:]
+        self.declaration = at + 1
         self.at_rule = ""
         self.pending = False
+
+    def described(self) -> Mapping[str, str]:
+        """Add under which media query and selector something is loaded: that tells print from screen."""
+        if not self.preludes:
+            return self.attributes
+        media: list[str] = []
+        selector = ""
+        for start, end in self.preludes[-_MAX_DESCRIBED_BLOCKS:]:
+            prelude = self.text[start : min(end, start + _MAX_PRELUDE)].strip(WHITE_SPACE)
+            if prelude[:6].lower() == "@media":
+                media.append(prelude[6:].strip(WHITE_SPACE))
+            elif not prelude.startswith("@"):
+                selector = f"{selector} {prelude}".strip()
+        described = dict(self.attributes)
+        if media:
+            described["media"] = " and ".join((*media, described.get("media", ""))).removesuffix(" and ")
+        if selector:
+            described["selector"] = selector[:_MAX_PRELUDE]
+        return described
 
     def skip_comment(self, at: int) -> int:
         text = self.text

@@ -178,9 +178,13 @@ class CssReporter:
                 encoding=self.place.encoding,
                 media=media,
                 element=self.element,
-                attributes=self.attributes,
+                attributes=self.described(),
             )
         )
+
+    def described(self) -> Mapping[str, str]:
+        """Return what the judge is told of the place, beside the element's own attributes."""
+        return self.attributes
 
     def cover(self, start: int, end: int) -> tuple[int, int]:
         """Mark a value as reported and return its range in ``place``."""

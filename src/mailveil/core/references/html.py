@@ -176,6 +176,8 @@ class _Document:
             self.read_base(tag)
         elif agreed and name in {"html", "head"}:
             self.note_opening(tag)
+        elif name in {"template", "select"}:
+            self.head_seen = True  # what follows may be within, where an insertion would mean nothing
         attached = self.scope.attached
         for attribute in tag.attributes:
             attribute_name = attribute.name

@@ -219,6 +219,11 @@ def _read_ping(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     _read_items(reporter, tag, attribute, Vector.A_PING, _WORD)
 
 
+def _read_attribution(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
+    """Whom a browser tells that an advertisement was seen (Attribution Reporting section 5), on any element."""
+    _read_items(reporter, tag, attribute, Vector.HTML_OTHER, _WORD)
+
+
 def _read_archive(reporter: Reporter, tag: Tag, attribute: Attribute) -> None:
     if tag.name in {"object", "applet", "embed"}:
         vector = Vector.OBJECT_DATA if tag.name == "object" else Vector.APPLET_CODE
@@ -395,6 +400,7 @@ READERS: Final[Mapping[str, AttributeReader]] = {
     "altimg": _address_as(Vector.MATHML_HREF, *_MATHML),
     "xml:base": _address_as(Vector.XML_BASE),
     "ping": _read_ping,
+    "attributionsrc": _read_attribution,
     "style": _read_style,
     "srcdoc": _read_srcdoc,
     "action": _read_link_address,

@@ -41,8 +41,8 @@ _TAG_STOP: Final = re.compile(r"[<>]")
 
 #: Attributes that load, or steer loading, on some element. A loose reading looks for these names only.
 LOADING_NAMES: Final = frozenset({
-    "action", "altimg", "archive", "artwork", "attributename", "background", "by", "classid", "clip-path",
-    "codebase", "code", "config", "content", "cursor", "data", "dynsrc", "fill", "filter", "from", "href",
+    "action", "altimg", "archive", "artwork", "attributename", "attributionsrc", "background", "by", "classid",
+    "clip-path", "codebase", "code", "config", "content", "cursor", "data", "dynsrc", "fill", "filter", "from", "href",
     "http-equiv", "icon", "imagesrcset", "implementation", "itemprop", "lowsrc", "manifest", "marker-end",
     "marker-mid", "marker-start", "marker", "mask", "movie", "name", "object", "ping", "poster", "property", "rel",
     "srcdoc", "srcset", "src", "stroke", "style", "to", "type", "values", "value", "xml:base",

@@ -225,6 +225,37 @@ def test_scan_contacts_nobody(box: Path) -> None:
     assert URL.encode() in ended.stdout
 
 
+def test_scan_of_an_empty_pipe_is_no_success(mailveil: Mailveil) -> None:
+    ended = mailveil("scan", "--fail-on", "tracker", "-")
+    assert ended.code == 2
+    assert "mailveil: -: empty" in ended.err
+
+
+def test_scan_into_a_full_disk_says_so_and_does_not_look_like_a_match(box: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*MAILVEIL, "scan", box / "sub/a.eml"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "mailveil: No space left on device\n"
+
+
+def test_scan_with_an_unsafe_key_says_so_and_does_not_look_like_a_match(
+    mailveil: Mailveil, box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILVEIL_STORAGE__DIRECTORY", str(tmp_path))
+    (tmp_path / "copies.key").write_bytes(bytes(32))
+    (tmp_path / "copies.key").chmod(0o644)
+    ended = mailveil("scan", box / "sub/a.eml")
+    assert ended.code == 2
+    assert "can be read by others" in ended.err
+    assert not ended.out
+
+
 # --- clean -----------------------------------------------------------------------------------------------
 
 
@@ -258,7 +289,7 @@ def test_clean_folder_keeps_names_and_other_files(mailveil: Mailveil, box: Path,
     assert all(b"http" not in (output / name).read_bytes() for name in names)
     with contextlib.closing(mailbox.mbox(output / "archive.mbox")) as archive:
         assert len(archive) == 2
-    assert "1 files that hold no mail copied as they are" in ended.err
+    assert "1 file without mail copied unchanged" in ended.err
     assert {record["changed"] for record in ended.records} == {True, False}
     assert {"path", "output", "changed", "bytes", "output_bytes", "references", "trackers"} <= set(
         ended.records[0]

@@ -128,7 +128,13 @@ def widen(fail_on: Sequence[str]) -> frozenset[str]:
 
 @program.command()
 @click.argument("source", default="-", metavar="[IN]")
-@click.option("-o", "--output", default="", metavar="OUT", help=OUTPUT)
+@click.option(
+    "-o",
+    "--output",
+    default="",
+    metavar="OUT",
+    help="Where the cleaned mail goes [default: standard output, for standard input alone].",
+)
 @click.option("--copies", type=click.Choice(MODES), default=None, help="How safe copies reach the reader.")
 @click.option("--copies-url", default="", metavar="URL", help="The copies server as readers reach it.")
 @click.option("--fetch/--no-fetch", default=False, help="Make the safe copies now [default: placeholders].")
@@ -332,5 +338,5 @@ def run(work: Callable[[], Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         named = f"{error.filename}: " if error.filename else ""
         click.echo(f"mailveil: {named}{error.strerror or error}", err=True)
-        raise SystemExit(2) from None
+        raise SystemExit(UNUSABLE) from None
     raise SystemExit(code if isinstance(code, int) else 0)

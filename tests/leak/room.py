@@ -213,7 +213,8 @@ BROWSER_FLAGS = [
 def _arrange(job: dict) -> dict:
     """Have the origins answer what a job says; return the contacts that there were since the last job."""
     LOG.origins = {
-        place: (media_type, base64.b64decode(data)) for place, (media_type, data) in job.get("origins", {}).items()
+        place: (media_type, base64.b64decode(data))
+        for place, (media_type, data) in job.get("origins", {}).items()
     }
     return {"contacts": LOG.take()}
 

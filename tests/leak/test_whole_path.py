@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from leak.reader import documents
 from leak.sealed_room import SealedRoom, what_is_missing
-
 from mailveil import __file__ as package
 
 PROJECT = Path(package).parents[2]
@@ -63,7 +63,10 @@ def _png(width: int, colour: bytes) -> bytes:
 
 def _origins() -> dict[str, tuple[str, str]]:
     return {
-        f"img.newsletter.example{path}": ("image/png", base64.b64encode(_png(width, b"\x30\x60\x90")).decode())
+        f"img.newsletter.example{path}": (
+            "image/png",
+            base64.b64encode(_png(width, b"\x30\x60\x90")).decode(),
+        )
         for path, width in PICTURES.items()
     }
 
@@ -85,7 +88,15 @@ def room() -> Iterator[SealedRoom]:
 def _product(room: SealedRoom, folder: Path) -> Iterator[Path]:
     """Run the product as ``make run`` does, once it is set up; give the folder where it keeps its files."""
     state = folder / "state"
-    command = ["make", "--no-print-directory", "-C", str(PROJECT), "--assume-old=setup", f"VENV={sys.prefix}", "run"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "-C",
+        str(PROJECT),
+        "--assume-old=setup",
+        f"VENV={sys.prefix}",
+        "run",
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     with (folder / "said").open("w+") as said:
         process = room.start(
@@ -118,8 +129,9 @@ def _until(happened: Callable[[], object], seconds: float = 30) -> None:
 def _swaks(room: SealedRoom, folder: Path) -> None:
     data = folder / "message.eml"
     data.write_bytes(MESSAGE.encode())
-    command = "swaks --server 127.0.0.1:2525 --from bounce@newsletter.example --to reader@example.org".split()
-    process = room.start([*command, "--data", f"@{data}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = ["swaks", "--server", "127.0.0.1:2525", "--from", "bounce@newsletter.example"]
+    command += ["--to", "reader@example.org", "--data", f"@{data}"]
+    process = room.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, _nothing = process.communicate(timeout=60)
     assert process.returncode == 0, said
 

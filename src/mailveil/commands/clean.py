@@ -94,7 +94,7 @@ class Tally:
         if self.inert:
             note(f"{self.inert:,} have a part that could not be examined and became plain text")
         if self.copied:
-            note(f"{count(self.copied, 'file')} without mail copied as they are")
+            note(f"{count(self.copied, 'file')} without mail copied unchanged")
         for reason, number in self.left_out.most_common():
             note(f"{count(number, 'file')} left out: {reason}")
         if self.failed:

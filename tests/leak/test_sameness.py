@@ -10,17 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from PIL import Image, ImageChops
 
 from corpus_cases import Case, cases
 from leak.reader import Document, documents
-from leak.sealed_room import SealedRoom, what_is_missing
+from leak.sealed_room import SealedRoom
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
 from mailveil.gateway import CopyMode, Plan, finish, inspect
@@ -77,17 +74,6 @@ def _difference(before: Path, after: Path) -> float:
         canvases.append(canvas)
     differing = ImageChops.difference(*canvases).convert("L").point(lambda value: 255 if value > 8 else 0)
     return differing.histogram()[255] / (width * height)
-
-
-@pytest.fixture(scope="module")
-def room() -> Iterator[SealedRoom]:
-    missing = what_is_missing()
-    if missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the sealed room needs {missing}")
-        pytest.skip(f"the sealed room needs {missing}")
-    with SealedRoom() as opened:
-        yield opened
 
 
 def _shown(room: SealedRoom, document: Document, name: str, path: Path, **more: object) -> None:

@@ -8,29 +8,15 @@ and dark. The cleaned message goes first, so that no name is cached when its tur
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
 from corpus_cases import Case, cases
 from leak.reader import Document, as_outlook_reads, documents
-from leak.sealed_room import SealedRoom, what_is_missing
+from leak.sealed_room import SealedRoom
 from mailveil.gateway import CopyMode, finish, inspect
 
 # A signed message with nothing but links keeps its signature, and so the look-up of its links' names.
 CASES = [case for case in cases() if documents(case.raw) and not case.settings_table.get("link_names_stay")]
-
-
-@pytest.fixture(scope="module")
-def room() -> Iterator[SealedRoom]:
-    missing = what_is_missing()
-    if missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the sealed room needs {missing}")
-        pytest.skip(f"the sealed room needs {missing}")
-    with SealedRoom() as opened:
-        yield opened
 
 
 def _contacts(room: SealedRoom, found: list[Document], case: Case, **options: object) -> list[str]:

@@ -24,7 +24,10 @@ def _encoded(body: bytes) -> bytes:
 
 @pytest.mark.parametrize("body", [PART, NESTED], ids=["plain inside", "base64 inside"])
 def test_a_base64_multipart_is_searched(body: bytes) -> None:
-    raw = b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + _encoded(body)
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + _encoded(body)
+    )
     outcome = protect(raw, EngineSettings())
     assert [decision.reference.url for decision in outcome.plan.decisions] == ["http://t.example/x.gif"]
     assert not inspect(outcome.raw, EngineSettings()).decisions
@@ -44,7 +47,10 @@ def test_a_message_with_two_encodings_is_searched_in_both(first: bytes) -> None:
 
 
 def test_a_multipart_that_is_only_labelled_quoted_printable_is_found_once() -> None:
-    raw = b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + PART
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        + PART
+    )
     outcome = protect(raw, EngineSettings())
     assert {decision.reference.url for decision in outcome.plan.decisions} == {"http://t.example/x.gif"}
     assert not inspect(outcome.raw, EngineSettings()).decisions

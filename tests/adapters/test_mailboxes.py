@@ -67,6 +67,8 @@ def test_mbox_quoting_stays_as_it_is_stored() -> None:
         pytest.param(FROM + MESSAGE + b"From here on: prose\nSubject: x\n", 1, id="prose-without-empty-line"),
         pytest.param(FROM + MESSAGE + FROM + MESSAGE, 2, id="no-empty-line-but-a-date"),
         pytest.param(FROM + MESSAGE + b"\n" + b"From a\n" + MESSAGE, 2, id="no-date-but-an-empty-line"),
+        pytest.param(FROM + MESSAGE + b"\n" + FROM + b"  folded\n" + MESSAGE, 2, id="first-line-is-no-field"),
+        pytest.param(FROM + MESSAGE + FROM + b"prose\n", 1, id="a-date-in-prose"),
         pytest.param(b"junk\n\n" + FROM + MESSAGE, 2, id="junk-before-the-first"),
         pytest.param(FROM + b">From inside\n" + MESSAGE, 1, id="quoted-first-line"),
         pytest.param(FROM + MESSAGE + b"\n" + FROM, 1, id="from-line-at-the-end"),

@@ -192,15 +192,18 @@ def read_mbox(lines: Iterable[bytes], path: str, max_bytes: int) -> Iterator[Sto
 
     ``lines`` are those of ``lines_of``. A message begins at a line ``From `` that a header field follows and
     that stands at the beginning, after an empty line, or elsewhere if it has a time and a year (some writers
-    forget the empty line). Time is linear in the length, memory bounded by ``max_bytes``. ``before``, ``raw``
-    and ``after`` of all that is yielded make up the file. Raises OSError.
+    forget the empty line). One after an empty line that has a time and a year begins a message whatever
+    follows, since most readers take it so, and a message's first line may be no field. Time is linear in the
+    length, memory bounded by ``max_bytes``. ``before``, ``raw`` and ``after`` of all that is yielded make up
+    the file. Raises OSError.
     """
     entry = _Entry(path, 0, max_bytes)
     candidate = b""
     after_empty = at_line_start = True
+    is_certain = False
     for line in lines:
         if candidate:
-            if FIELD_START.match(line) or line.startswith(b">From "):
+            if is_certain or FIELD_START.match(line) or line.startswith(b">From "):
                 if entry.number or entry.size:
                     yield entry.finish()
                 entry = _Entry(path, entry.number + 1, max_bytes, candidate)
@@ -210,6 +213,7 @@ def read_mbox(lines: Iterable[bytes], path: str, max_bytes: int) -> Iterator[Sto
             after_empty = False
         if at_line_start and line.startswith(b"From ") and (after_empty or _is_dated(line)):
             candidate = line
+            is_certain = after_empty and _is_dated(line)
         else:
             entry.add(line)
         after_empty = at_line_start and line in (b"\n", b"\r\n")

@@ -87,8 +87,9 @@ class Tally:
 
     def print(self) -> None:
         """Say on standard error what was done."""
-        replaced = f"{count(self.references, 'remote reference')} made silent, {count(self.trackers, 'tracker')} among them"
-        note(f"{count(self.messages, 'message')}, {self.changed:,} changed; {replaced}")
+        replaced = f"{count(self.references, 'remote reference')} made silent"
+        trackers = f"{count(self.trackers, 'tracker')} among them"
+        note(f"{count(self.messages, 'message')}, {self.changed:,} changed; {replaced}, {trackers}")
         if self.unsigned:
             note(f"{self.unsigned:,} lost a signature that covered remote references; the input still has it")
         if self.inert:

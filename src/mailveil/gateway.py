@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mailveil.core.copyaddress import CopyAddresses, content_id
@@ -62,6 +62,7 @@ MAX_ROUNDS = 4
 # An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
 # reads the whole grammar took a tenth of the time that a message takes.
 ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
+LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "feedback-id", "precedence"})
 ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 MAX_ADDRESSEES = 50
 INERT_NOTICE = (
@@ -110,8 +111,7 @@ class Wanted:
     height: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One reference with its verdict, what is done about it, and the copy that it wants, if any."""
 
     reference: Reference
@@ -224,16 +224,12 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
         references = unrepeated(references)
     context = message_context(message, envelope, search.findings.linked)
     verdicts = judge(references, context)
-    digest = hashlib.sha256(raw).digest()
-    decisions = tuple(
-        _decision(reference, verdict, digest, settings, search.findings.linked)
-        for reference, verdict in zip(references, verdicts, strict=True)
-    )
+    decisions = _Decisions(raw, settings, search.findings.linked)
     return Plan(
         raw=raw,
         settings=settings,
         message=message,
-        decisions=decisions,
+        decisions=tuple(map(decisions.decide, references, verdicts)),
         insertions=tuple(search.findings.insertions),
         unexamined=tuple(search.unexamined),
         signed=tuple(find_signed(message)),
@@ -291,7 +287,8 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
     root = message.root
     fields: dict[str, str] = {}
     for candidate in root.fields:
-        fields.setdefault(candidate.name, candidate.value)
+        if candidate[0] in LIST_FIELDS:
+            fields.setdefault(candidate.name, candidate.value)
     return MessageContext(
         envelope_sender=envelope.sender,
         header_from=next(iter(ADDRESS.findall(root.field("from")[-1024:])[::-1]), ""),
@@ -307,7 +304,7 @@ def addressees(root: Part) -> tuple[str, ...]:
     """Return the addresses of the To, Cc and Delivered-To fields, at most 50, where there is no envelope."""
     found: list[str] = []
     for candidate in root.fields:
-        if candidate.name in ADDRESSEE_FIELDS and len(found) < MAX_ADDRESSEES:
+        if candidate[0] in ADDRESSEE_FIELDS and len(found) < MAX_ADDRESSEES:
             found += ADDRESS.findall(candidate.value[:4096])
     return tuple(found[:MAX_ADDRESSEES])
 
@@ -325,32 +322,56 @@ def known_issuers(authorities: tuple[bytes, ...]) -> Callable[[bytes], bool]:
     return known_issuer
 
 
-def _decision(
-    reference: Reference, verdict: Verdict, digest: bytes, settings: EngineSettings, linked: set[str]
-) -> Decision:
-    action = decide(reference, verdict, settings.policy)
-    addresses = settings.addresses
-    if (
-        action is not Action.COPY
-        or reference.media is None
-        or addresses is None
-        or settings.mode is CopyMode.NONE
-    ):
-        return Decision(reference, verdict, action)
-    if settings.mode is CopyMode.EMBEDDED and reference.media is not Media.IMAGE:
-        return Decision(reference, verdict, action)
-    wanted = Wanted(
-        token=addresses.derive(digest, reference.url, str(reference.media)),
-        url=reference.url,
-        media=reference.media,
-        may_fetch=reference.url.startswith(UNFETCHABLE_SCHEMES) and reference.url not in linked,
-        width=_declared_pixels(reference.attributes.get("width", "")),
-        height=_declared_pixels(reference.attributes.get("height", "")),
-    )
-    return Decision(reference, verdict, action, wanted)
+class _Decisions:
+    """What is worked out once a message, and once a copy that several of its references share."""
+
+    def __init__(self, raw: bytes, settings: EngineSettings, linked: set[str]) -> None:
+        self.raw = raw
+        self.settings = settings
+        self.linked = linked
+        self.digest = b""
+        self.wanted: dict[tuple[str, Media, str, str], Wanted] = {}
+        self.tokens: dict[tuple[str, Media], str] = {}
+
+    def decide(self, reference: Reference, verdict: Verdict) -> Decision:
+        """Decide about one reference."""
+        settings, media = self.settings, reference.media
+        action = decide(reference, verdict, settings.policy)
+        if (
+            action is not Action.COPY
+            or media is None
+            or settings.addresses is None
+            or settings.mode is CopyMode.NONE
+            or (settings.mode is CopyMode.EMBEDDED and media is not Media.IMAGE)
+        ):
+            return Decision(reference, verdict, action)
+        attributes = reference.attributes
+        width, height = attributes.get("width", ""), attributes.get("height", "")
+        key = (reference.url, media, width, height)
+        wanted = self.wanted.get(key)
+        if wanted is None:
+            wanted = self.wanted[key] = Wanted(
+                token=self.token(settings.addresses, reference.url, media),
+                url=reference.url,
+                media=media,
+                may_fetch=reference.url.startswith(UNFETCHABLE_SCHEMES) and reference.url not in self.linked,
+                width=_declared_pixels(width),
+                height=_declared_pixels(height),
+            )
+        return Decision(reference, verdict, action, wanted)
+
+    def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
+        """Return the token of a copy in this message."""
+        token = self.tokens.get((url, media))
+        if token is None:
+            self.digest = self.digest or hashlib.sha256(self.raw).digest()
+            token = self.tokens[url, media] = addresses.derive(self.digest, url, media.value)
+        return token
 
 
 def _declared_pixels(value: str) -> int:
+    if not value:
+        return 0
     digits = value.strip().removesuffix("px")
     return min(int(digits), 4096) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import re
 from dataclasses import replace
 
@@ -184,3 +186,18 @@ def test_content_ids_need_no_escaping() -> None:
     for token, domain in [("a b", "x"), ("a", "x>"), ("", "x"), ("a", ""), ("a\r\n", "x"), ("a", "x\n")]:
         with pytest.raises(ValueError, match="content id"):
             content_id(token, domain)
+
+
+def test_a_token_is_made_with_the_hmac_of_the_library() -> None:
+    addresses = CopyAddresses("https://copies.example", b"k" * 32)
+
+    def subkey(label: bytes) -> bytes:
+        return hmac.digest(b"k" * 32, b"mailveil copy address v1 " + label + b"\x01", "sha256")
+
+    told = b"".join(
+        len(part).to_bytes(8, "big") + part for part in (b"d" * 32, b"https://a.example/", b"image")
+    )
+    name = hmac.digest(subkey(b"id"), told, "sha256")[:16]
+    tag = hmac.digest(subkey(b"tag"), name, "sha256")[:14]
+    token = addresses.derive(b"d" * 32, "https://a.example/", "image")
+    assert base64.urlsafe_b64decode(token) == name + tag

@@ -92,7 +92,7 @@ def decide(reference: Reference, verdict: Verdict, settings: PolicySettings) -> 
     Whatever the verdict, the reference stops reaching its origin from the reader's client; the verdict only
     chooses between a copy and a placeholder.
     """
-    if reference.vector in (Vector.SCRIPT_INLINE, Vector.EVENT_HANDLER):
+    if reference.vector is Vector.SCRIPT_INLINE or reference.vector is Vector.EVENT_HANDLER:
         return Action.REMOVE if settings.disable_attached_scripts else Action.KEEP
     if reference.media is None:
         return Action.REMOVE

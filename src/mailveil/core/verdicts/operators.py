@@ -145,7 +145,7 @@ def _by_host() -> Mapping[str, tuple[Shape, ...]]:
 
 
 _BY_HOST: Final = _by_host()
-_BY_PATH: Final = tuple(shape for shape in SHAPES if not shape.host)
+_BY_PATH: Final = tuple((shape.path, shape) for shape in SHAPES if not shape.host)
 
 
 def find_operator(host: str, target: str) -> Shape | None:
@@ -160,8 +160,8 @@ def find_operator(host: str, target: str) -> Shape | None:
             if target.startswith(shape.path) and shape.also in target:
                 return shape
         name = name.partition(".")[2]
-    for shape in _BY_PATH:
-        if shape.path in target and shape.also in target:
+    for path, shape in _BY_PATH:
+        if path in target and shape.also in target:
             return shape
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Finding(StrEnum):
@@ -138,9 +139,11 @@ class Operator:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one reference is. ``kinds`` is empty for content; the first is the weightiest."""
+class Verdict(NamedTuple):
+    """What one reference is. ``kinds`` is empty for content; the first is the weightiest.
+
+    A tuple, because a message has as many as references.
+    """
 
     kind_of_reference: Finding
     score: float

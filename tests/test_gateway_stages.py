@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mailveil.core.message.types import Defect
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
-from mailveil.gateway import Gateway
+from mailveil.gateway import EngineSettings, Gateway, inspect
 from mailveil.ports import FoundReference, Passage, Protected, Reply, UnavailableError, WantedCopy
 
 RAW = b"Subject: x\r\n\r\noriginal"
@@ -125,3 +126,11 @@ def test_the_journal_knows_hosts_and_no_persons() -> None:
     assert passage.changed
     assert "anna" not in repr(passage)
     assert passage.reply == "250 2.0.0 queued for as 7"
+
+
+def test_an_overlong_line_leaves_nothing_open_and_a_second_reading_does() -> None:
+    overlong = b"Content-Type: text/html\r\n\r\n<p>" + b"x" * 2000 + b"</p>\r\n"
+    assert Defect.OVERLONG_LINE in inspect(overlong, EngineSettings()).defects
+    assert not inspect(overlong, EngineSettings()).ambiguous
+    twice = b"Content-Transfer-Encoding: x-strange\r\n" + overlong
+    assert inspect(twice, EngineSettings()).ambiguous

@@ -61,6 +61,9 @@ def _decode_run(raw: bytes) -> bytes:
 
 def read_base64(raw: bytes) -> tuple[list[bytes], bool, bool]:
     """Return a body's readings, the likeliest first, whether it is malformed, and whether it has junk."""
+    flawless = _decode_flawless(raw)
+    if flawless is not None:
+        return [flawless], False, False
     readings = [decode_base64(raw)]
     letters = len(raw.translate(None, _OTHER))
     padding = raw.count(b"=")
@@ -73,6 +76,17 @@ def read_base64(raw: bytes) -> tuple[list[bytes], bool, bool]:
         readings.append(decode_base64(raw, Base64Reading.URL_SAFE))
     unique = [data for index, data in enumerate(readings) if data not in readings[:index]]
     return unique, junk or continued or (letters + padding) % 4 != 0, junk
+
+
+def _decode_flawless(raw: bytes) -> bytes | None:
+    """Decode what is base64 by the letter, ``None`` for anything else."""
+    letters = raw.translate(None, b" \t\r\n")
+    if len(letters) % 4:
+        return None
+    try:
+        return binascii.a2b_base64(letters, strict_mode=True)
+    except binascii.Error:
+        return None
 
 
 def resembles_base64(raw: bytes) -> bool:

@@ -46,13 +46,20 @@ def decode_body(part: Part, limits: Limits) -> tuple[list[Source], list[Defect]]
     reading is larger than ``limits.max_part_bytes``, no source is returned, and ``TOO_LARGE``.
     """
     raw = part.source.data[part.body_span.start : part.body_span.end]
-    found: dict[tuple[Coding, bytes], None] = {}
+    encodings = part.transfer_encodings or ("7bit",)
+    if len(encodings) == 1 and encodings[0] in IDENTITY_TOKENS:
+        if len(raw) > limits.max_part_bytes:
+            return [], [Defect.TOO_LARGE]
+        return [Source(raw, part.source, part.body_span)], []
+    found: list[tuple[Coding, bytes]] = []
     defects: dict[Defect, None] = {}
-    for encoding in part.transfer_encodings or ("7bit",):
+    for encoding in encodings:
         for coding, data in _read(encoding, raw, defects):
             if len(data) > limits.max_part_bytes:
                 return [], [*defects, Defect.TOO_LARGE]
-            found[coding, data] = None
+            found.append((coding, data))
+    if len(found) == 1:
+        return [Source(data, part.source, part.body_span, coding) for coding, data in found], list(defects)
     sources: list[Source] = []
     seen: set[bytes] = set()
     encoded = {data for coding, data in found if coding is not Coding.IDENTITY}

@@ -141,6 +141,8 @@ SNIFFED_TYPES = (
 READABLE_OPENPGP = frozenset({OpenPgpKind.LITERAL, OpenPgpKind.COMPRESSED, OpenPgpKind.SIGNED})
 # What a container's reader says when it could not look at everything.
 UNOPENED = frozenset({Defect.TOO_LARGE, Defect.TOO_DEEP, Defect.TOO_MANY_PARTS})
+# What is against the rules, yet leaves nothing open about what stands where.
+READ_ALIKE = frozenset({Defect.OVERLONG_LINE})
 TOP_LEVEL_TYPES = frozenset(
     {"text", "image", "audio", "video", "application", "multipart", "message", "font", "model", "chemical"}
 )
@@ -192,7 +194,7 @@ class _MessageSearch:
         self.related: list[tuple[Part, str, set[str]]] = []  # parts with addresses, which may be style sheets
 
     def run(self, message: Message) -> None:
-        if len(message.readings) > 1 or message.defects:
+        if _is_ambiguous(message):
             self.result.ambiguous = True
         for root in message.readings:
             self.search_part(root, (), 0)
@@ -417,10 +419,15 @@ class _MessageSearch:
             return
         message = parse_entity(source, part.section, self.settings.limits)
         self.result.findings.defects.extend(message.defects)
-        if len(message.readings) > 1 or message.defects:
+        if _is_ambiguous(message):
             self.result.ambiguous = True
         for root in message.readings:
             self.search_part(root, chain, depth + 1)
+
+
+def _is_ambiguous(message: Message) -> bool:
+    """Tell whether clients may differ about a message's structure, or something is wrong with it that matters."""
+    return len(message.readings) > 1 or not READ_ALIKE.issuperset(message.defects)
 
 
 def declared_grammars(part: Part) -> set[Grammar] | None:

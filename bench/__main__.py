@@ -18,10 +18,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.message.parse import parse_message
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
 from mailveil.core.references.html import find_in_html
+from mailveil.core.references.search import find_references
 from mailveil.core.references.types import Findings, Scope
+from mailveil.core.rewrite import Replacement, rewrite
 from mailveil.gateway import CopyMode, EngineSettings, protect
 from messages import messages
 from peers import bare_parse, html_bodies, replace_with_email_and_soup
@@ -39,17 +42,46 @@ def seconds_of(work: Callable[[], object], rounds: int = 5) -> float:
     return statistics.median(taken)
 
 
+ADDRESS = "https://copies.example/c/" + "A" * 40
+
+
+def parse_find_rewrite(raw: bytes) -> bytes:
+    """Make a message silent without judging its references: the job that the peers do, too."""
+    message = parse_message(raw)
+    findings = find_references(message).findings
+    replacements = [
+        Replacement(
+            found.source,
+            found.start,
+            found.end,
+            (found.inert if found.media is None else ADDRESS).encode(found.encoding),
+        )
+        for found in findings.references
+    ]
+    replacements += [
+        Replacement(each.source, each.at, each.at, each.text.encode(each.encoding))
+        for each in findings.insertions
+    ]
+    return rewrite(message, replacements)
+
+
 def engine_against_soup(mail: list[bytes], rounds: int) -> dict[str, float]:
     """Parse, find, rewrite: the engine against ``email`` and BeautifulSoup doing the same job."""
-    sample = mail[: max(20, len(mail) // 10)]
-    ours = seconds_of(lambda: [protect(raw, SETTINGS) for raw in mail], rounds) / len(mail)
-    theirs = seconds_of(lambda: [replace_with_email_and_soup(raw) for raw in sample], 1) / len(sample)
-    same = seconds_of(lambda: [protect(raw, SETTINGS) for raw in sample], rounds) / len(sample)
-    return {"ours_us": ours * 1e6, "theirs_us": theirs * 1e6, "times_faster": theirs / same}
+    sample = mail[:: max(1, len(mail) // 60)]
+    theirs = seconds_of(lambda: [replace_with_email_and_soup(raw) for raw in sample], max(1, rounds // 2))
+    ours = seconds_of(lambda: [parse_find_rewrite(raw) for raw in sample], rounds)
+    whole = seconds_of(lambda: [protect(raw, SETTINGS) for raw in sample], rounds)
+    return {
+        "ours_us": ours / len(sample) * 1e6,
+        "with_verdicts_us": whole / len(sample) * 1e6,
+        "theirs_us": theirs / len(sample) * 1e6,
+        "times_faster": theirs / ours,
+        "times_faster_with_verdicts": theirs / whole,
+    }
 
 
 def engine_against_lexbor(mail: list[bytes], rounds: int) -> dict[str, float]:
-    """Find all references in the HTML against lexbor's bare parse of the same HTML."""
+    """Find all references in the HTML, against lexbor's bare parse of the same HTML."""
     pages = html_bodies(mail)
     texts = [Text(page.decode("latin-1"), Source(page)) for page in pages]
 
@@ -58,14 +90,8 @@ def engine_against_lexbor(mail: list[bytes], rounds: int) -> dict[str, float]:
             find_in_html(text, Scope(part="1", findings=Findings()))
 
     ours = seconds_of(find, rounds) / len(pages)
-    whole = seconds_of(lambda: [protect(raw, SETTINGS) for raw in mail], rounds) / len(mail)
     theirs = seconds_of(lambda: [bare_parse(page) for page in pages], rounds) / len(pages)
-    return {
-        "ours_us": ours * 1e6,
-        "lexbor_us": theirs * 1e6,
-        "share_of_its_speed": theirs / ours,
-        "whole_engine_share": theirs / whole,
-    }
+    return {"ours_us": ours * 1e6, "lexbor_us": theirs * 1e6, "share_of_its_speed": theirs / ours}
 
 
 def all_cores_against_one(mail: list[bytes]) -> dict[str, float]:

@@ -330,6 +330,16 @@ def test_clean_pipe_with_nothing_to_do_is_byte_identical(mailveil: Mailveil) -> 
     assert mailveil("clean", stdin=b"").raw == b""
 
 
+def test_clean_pipe_names_the_file_that_is_in_the_way(
+    mailveil: Mailveil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / ("x" * 300)  # longer than a name may be
+    monkeypatch.setenv("MAILVEIL_STORAGE__DIRECTORY", str(directory))
+    ended = mailveil("clean", stdin=REMOTE)
+    assert (ended.code, ended.out) == (75, "")
+    assert ended.err.startswith(f"mailveil: {directory}")
+
+
 def test_clean_pipe_is_silent_for_readers_of_mbox_too(mailveil: Mailveil) -> None:
     hidden = b"Content-Type: text/plain\n\ntext\n\nFrom x\n" + REMOTE.replace(b"\r\n", b"\n")
     ended = mailveil("clean", stdin=hidden)

@@ -252,7 +252,8 @@ def clean(request: CleanRequest, settings: Settings) -> int:
         complain("stopped, since there is no room")
         return 1
     except OSError as error:
-        complain(f"{request.output}: {error.strerror}")
+        named = error.filename if isinstance(error.filename, str) else request.output
+        complain(f"{named}: {error.strerror}")
         return TEMPORARY_FAILURE if is_pipe else 1
 
 

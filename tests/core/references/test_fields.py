@@ -41,6 +41,8 @@ def entity(raw: bytes, media_type: str = "text/plain", children: tuple[Part, ...
         fields=tuple(fields),
         media_type=media_type,
         parameters={},
+        content_location=next((field.value for field in fields if field.name == "content-location"), ""),
+        content_base=next((field.value for field in fields if field.name == "content-base"), ""),
         children=children,
     )
 

@@ -18,6 +18,7 @@ _NEXT_FIELD = re.compile(r"\n(?![ \t]++[^ \t\r\n])")
 _EMPTY_LINE = re.compile(rb"\n(\r*+)\n")
 _STRICTLY_EMPTY_LINE = re.compile(rb"\n(\r?+)\n")
 _LEADING_EMPTY_LINE = re.compile(rb"\r*+\n")
+_UNBROKEN = bytes(set(range(256)) - set(b"\r\n"))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FROM_LINES = ("From ", ">From ")  # of an mbox
 
@@ -129,10 +130,13 @@ def parse_header(
     add, new = fields.append, tuple.__new__
     crlf = lf = continued = 0
     after = top
-    for line in _NEXT_FIELD.split(data[top:header_end].decode("latin-1")):
+    block = data[top:header_end]
+    ending = _line_ending(block)
+    spelt = _FIELD_NAMES.get
+    for line in _NEXT_FIELD.split(block.decode("latin-1")):
         at, after = after, after + len(line) + 1
         head, colon, value = line.partition(":")
-        name = _FIELD_NAMES.get(head) if colon else None
+        name = spelt(head) if colon else None
         if name is None and colon and _NAME.fullmatch(head):
             name = head.lower()
         if name is None:
@@ -155,6 +159,13 @@ def parse_header(
         if continued:
             _continue(data, fields, mime, continued)
             continued = 0
+        if ending is not None:
+            # Nothing can be odd about the line breaks in it, so whoever looks at the value may unfold it.
+            field = new(Field, (name, value, at, after, at + len(head) + 1, after - ending))
+            add(field)
+            if name in MIME_FIELDS:
+                mime.append(field)
+            continue
         value_end = after - 1
         if line[-1:] == "\r":
             value_end -= 1
@@ -173,6 +184,8 @@ def parse_header(
         add(field)
         if name in MIME_FIELDS:
             mime.append(field)
+    if ending is not None and fields:
+        crlf, lf = (1, 0) if ending == 2 else (0, 1)
     if empty is not None and body == empty.end():
         disputed = disputed or len(empty[1]) > 1
         bare_cr = bare_cr or len(empty[1]) > 1
@@ -189,6 +202,17 @@ def parse_header(
         empty = _EMPTY_LINE.search(data, max(top, stop - 2), end)
         body = empty.end() if empty else end
     return Header(tuple(fields), tuple(mime), body, disputed, bare_cr, crlf > 0 and lf > 0, ended, overlong)
+
+
+def _line_ending(block: bytes) -> int | None:
+    """Return how many bytes end every line of a header, None where they differ or a CR stands alone.
+
+    ``block`` goes up to the LF of the last line.
+    """
+    if b"\r" not in block:
+        return 1
+    breaks = block.translate(None, _UNBROKEN)
+    return 2 if breaks == b"\r\n" * (len(breaks) // 2) + b"\r" else None
 
 
 def _line_kind(line: str, first: bool, field_follows: bool) -> _Line:

@@ -85,7 +85,8 @@ class Field(tuple[str, str, int, int, int, int]):
     ``value_span`` the raw value after the colon, without the final line break.
 
     A tuple of its parts rather than a dataclass: a message has some fifty fields, and making them took more
-    time than everything else that parsing does.
+    time than everything else that parsing does. The value in it may still be folded (``written``), since
+    hardly anybody looks at more than a few of them.
     """
 
     __slots__ = ()
@@ -101,7 +102,15 @@ class Field(tuple[str, str, int, int, int, int]):
         return f"Field({self.name!r}, {self.value!r}, {self.span!r}, {self.value_span!r})"
 
     name = cast("str", property(itemgetter(0)))
-    value = cast("str", property(itemgetter(1)))
+    written = cast("str", property(itemgetter(1)))
+
+    @property
+    def value(self) -> str:
+        """The unfolded text."""
+        value = self[1]
+        if "\n" in value:
+            value = value.replace("\r\n", "").replace("\n", "")
+        return value.strip(" \t\r")
 
     @property
     def span(self) -> Span:
@@ -163,7 +172,7 @@ class Part:
     def field(self, name: str) -> str:
         """Return the value of the first field called ``name`` (lower-case), or ``""``."""
         for candidate in self.fields:
-            if candidate.name == name:
+            if candidate[0] == name:
                 return candidate.value
         return ""
 

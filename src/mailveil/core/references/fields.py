@@ -78,10 +78,9 @@ def find_in_fields(part: Part, scope: Scope) -> None:
     count. Total and linear; sources are named beside the lists of fields.
     """
     for field in part.fields:
-        name = field.name.strip()
-        if name in _ACTING_FIELDS:
-            _find_in_field(name, field, part, scope)
-        elif "://" in field.value:
+        if field[0] in _ACTING_FIELDS:
+            _find_in_field(field.name, field, part, scope)
+        elif "://" in field[1]:
             note_links(field.value, scope)
 
 
@@ -109,10 +108,10 @@ def content_locations(root: Part) -> dict[str, Part]:
         part, base = stack.pop()
         around = _base_at(part, base)
         stack.extend((child, around) for child in reversed(part.children))
-        location = _location(part.field("content-location"))
+        location = _location(part.content_location)
         if part.children or not location or part.body_span.start >= part.body_span.end:
             continue
-        url = resolve(location, resolve(_location(part.field("content-base")), base) or base)
+        url = resolve(location, resolve(_location(part.content_base), base) or base)
         if url is not None and not _is_own_scheme(url):
             found.setdefault(url, part)
     return found
@@ -120,8 +119,10 @@ def content_locations(root: Part) -> dict[str, Part]:
 
 def _base_at(part: Part, base: str) -> str:
     """Return the base within ``part``, given the one around it."""
-    for name in ("content-base", "content-location"):
-        value = _location(part.field(name))
+    if not part.content_base and not part.content_location:
+        return base
+    for written in (part.content_base, part.content_location):
+        value = _location(written)
         if value and not _is_own_scheme(value):
             url = resolve(value, base)
             if url is not None and not _is_own_scheme(url):

@@ -185,3 +185,16 @@ def test_encoded_words_become_text(value: str, text: str):
 @given(st.text(alphabet=st.sampled_from("=?utf8bqBQ-=_ AF1\xe9"), max_size=60))
 def test_any_field_has_a_text(value: str):
     assert isinstance(decode_header_text(value), str)
+
+
+def test_a_lone_carriage_return_in_the_only_line_is_noticed() -> None:
+    header = parse_header(b"Content-Type: x/y\rjunk", 0, 22)
+    assert header.bare_cr
+    assert header.fields[0].value_span == Span(13, 22)
+
+
+def test_a_lone_carriage_return_is_noticed_though_a_lone_line_feed_follows() -> None:
+    raw = b"Content-Type: x/y\r b\n c\r\n\r\n"
+    header = parse_header(raw, 0, len(raw))
+    assert header.bare_cr
+    assert header.mixed

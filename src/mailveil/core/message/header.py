@@ -211,8 +211,9 @@ def _line_ending(block: bytes) -> int | None:
     """
     if b"\r" not in block:
         return 1
-    breaks = block.translate(None, _UNBROKEN)
-    return 2 if breaks == b"\r\n" * (len(breaks) // 2) + b"\r" else None
+    pairs = block.count(b"\r\n")
+    alike = block.endswith(b"\r") and len(block.translate(None, _UNBROKEN)) == 2 * pairs + 1
+    return 2 if alike else None
 
 
 def _line_kind(line: str, first: bool, field_follows: bool) -> _Line:

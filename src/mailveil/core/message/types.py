@@ -43,7 +43,7 @@ class Source:
 
     data: bytes
     within: Source | None = None
-    span: Span = Span(0, 0)
+    span: Span = Span(0, 0)  # noqa: RUF009 - immutable
     coding: Coding = Coding.IDENTITY
 
 

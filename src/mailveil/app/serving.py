@@ -164,12 +164,14 @@ async def _start_gateway(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
     engine = build_engine(settings)
+    hosted = settings.copies.mode is CopyMode.HOSTED
     gateway = Gateway(
         engine=engine,
         originals=OriginalKeeper(running.originals),
         clock=SystemClock(),
-        store=running.store,
-        queue=running.store if settings.fetch.enabled else None,
+        # Only hosted copies are ever asked for: nothing is reserved or fetched for messages that carry their own.
+        store=running.store if hosted else None,
+        queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
     )
     door = SmtpDoor(smtp_settings(settings), next_hop, gateway.accept)

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from mailveil.core.message.types import Limits
 from mailveil.gateway import EngineSettings, inspect, protect
 
 IMAGE = b'<img src="http://t.example/x.gif">'
@@ -55,3 +56,13 @@ def test_a_multipart_that_is_only_labelled_quoted_printable_is_found_once() -> N
     assert {decision.reference.url for decision in outcome.plan.decisions} == {"http://t.example/x.gif"}
     assert not inspect(outcome.raw, EngineSettings()).decisions
     assert outcome.raw.count(b"data:image/gif") == 1
+
+
+def test_plain_text_beyond_the_limit_passes_and_markup_does_not() -> None:
+    settings = EngineSettings(limits=Limits(max_part_bytes=4096))
+    plain = b"Content-Type: text/plain\r\n\r\n" + b"Nothing to see in this line.\r\n" * 1000
+    assert protect(plain, settings).raw is plain
+    markup = b"Content-Type: text/plain\r\n\r\n<html>" + IMAGE + b"Nothing to see in this line.\r\n" * 1000
+    outcome = protect(markup, settings)
+    assert outcome.inert_parts == ("1",)
+    assert not inspect(outcome.raw, settings).unexamined

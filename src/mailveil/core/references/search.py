@@ -279,7 +279,11 @@ class _MessageSearch:
             self.related.append((part, document_base(chain), addresses))
         if grammars is None:
             return
-        sources, defects = decode_body(part, self.settings.limits)
+        limits = self.settings.limits
+        if not grammars and part.media_type.startswith("text/"):
+            # Plain text of any size is read as far as a sniffer looks; it is searched only if that finds markup.
+            limits = replace(limits, max_part_bytes=max(limits.max_part_bytes, len(part.source.data)))
+        sources, defects = decode_body(part, limits)
         self.result.findings.defects.extend(defects)
         if Defect.TOO_LARGE in defects and not sources:
             if grammars or part.media_type.startswith("text/"):
@@ -310,6 +314,9 @@ class _MessageSearch:
         if sniffed - grammars and part.media_type != "application/octet-stream":
             self.result.findings.defects.append(Defect.SNIFFED_TYPE)
         grammars |= sniffed
+        if grammars and len(source.data) > self.settings.limits.max_part_bytes:
+            self.note_container([Defect.TOO_LARGE], part)
+            return
         if not grammars or is_ciphertext(part, source):
             return
         base = document_base(chain)

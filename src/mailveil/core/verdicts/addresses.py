@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
@@ -114,8 +113,9 @@ class AddressForms:
         """Return whether ``url`` holds a recipient's address, and whether anybody's but the sender's."""
         url = url[:_MAX_CHARACTERS]
         written = (unquote(url, "latin-1") if "%" in url else url).lower()
-        if self._plain and any(one in written or one.replace("@", "=") in written for one in self._plain):
-            return True, True
+        for one in self._plain:
+            if one in written or one.replace("@", "=") in written:
+                return True, True
         stranger = "@" in written and self._strangers(written.partition("://")[2])
         for match in _DIGEST.finditer(written):
             if len(match[0]) in _DIGEST_LENGTHS and match[0] in self.digests():
@@ -161,7 +161,8 @@ def _decoded(url: str) -> Iterable[bytes]:
     for number, match in enumerate(_BASE64.finditer(target)):
         if number == _MAX_TOKENS:
             return
-        for token in {match[0], *match[0].split("/")}:
+        whole = match[0]
+        for token in {whole, *whole.split("/")} if "/" in whole else (whole,):
             if len(token) < 12:
                 continue
             if _HEX.fullmatch(token) and len(token) % 2 == 0:
@@ -169,6 +170,6 @@ def _decoded(url: str) -> Iterable[bytes]:
                 continue
             try:
                 padded = token.replace("-", "+").replace("_", "/")
-                yield base64.b64decode(padded[: len(padded) // 4 * 4], validate=False)
+                yield binascii.a2b_base64(padded[: len(padded) // 4 * 4])
             except (binascii.Error, ValueError):
                 continue

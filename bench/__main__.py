@@ -21,11 +21,11 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
+from mailveil.core.protection import CopyMode, EngineSettings, protect
 from mailveil.core.references.html import find_in_html
 from mailveil.core.references.search import find_references
 from mailveil.core.references.types import Findings, Scope
 from mailveil.core.rewrite import Replacement, rewrite
-from mailveil.gateway import CopyMode, EngineSettings, protect
 from messages import messages
 from peers import bare_parse, html_bodies, replace_with_email_and_soup
 
@@ -127,7 +127,7 @@ def memory_of_a_large_message() -> dict[str, float]:
     """Peak memory while a 50 MB message is made silent, as a multiple of its size."""
     script = (
         "import resource,sys\n"
-        "from mailveil.gateway import EngineSettings, protect\n"
+        "from mailveil.core.protection import EngineSettings, protect\n"
         "import base64\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "head = b'Content-Type: multipart/mixed; boundary=b\\r\\n\\r\\n--b\\r\\nContent-Type: text/html\\r\\n\\r\\n'\n"

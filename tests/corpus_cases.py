@@ -17,8 +17,8 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.types import Edit, Part
 from mailveil.core.policy import Envelope
+from mailveil.core.protection import CopyMode, EngineSettings
 from mailveil.core.rewrite import splice
-from mailveil.gateway import CopyMode, EngineSettings
 
 CORPUS = Path(__file__).parent / "corpus"
 KEY = b"a key that only the corpus knows"

@@ -24,7 +24,7 @@ from mailveil.config.settings import AREAS, LimitSettings
 from mailveil.config.values import public_host, read_endpoint, read_next_hop
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import PolicySettings
-from mailveil.gateway import CopyMode
+from mailveil.core.protection import CopyMode
 
 
 def loaded(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Settings:

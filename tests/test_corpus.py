@@ -15,9 +15,9 @@ from corpus_cases import Case, cases, to_json, variant
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.transfer import decode_body, place_in_message
 from mailveil.core.message.types import Coding, Edit, Limits, Source
+from mailveil.core.protection import CopyMode, Outcome, Plan, finish, inspect, protect
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.rewrite import splice
-from mailveil.gateway import CopyMode, Outcome, Plan, finish, inspect, protect
 
 CASES = list(cases())
 VARIANTS = [(case, name) for case in CASES for name in case.variants]

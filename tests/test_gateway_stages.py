@@ -10,8 +10,9 @@ import pytest
 
 from mailveil.core.message.types import Defect
 from mailveil.core.policy import Envelope
+from mailveil.core.protection import EngineSettings, inspect
 from mailveil.core.references.types import Media
-from mailveil.gateway import EngineSettings, Gateway, inspect
+from mailveil.gateway import Gateway
 from mailveil.ports import FoundReference, Passage, Protected, Reply, UnavailableError, WantedCopy
 
 RAW = b"Subject: x\r\n\r\noriginal"

@@ -166,7 +166,7 @@ def clean(
     the message and tries again.
     """
     from mailveil.commands.clean import CleanRequest, clean
-    from mailveil.gateway import CopyMode
+    from mailveil.core.protection import CopyMode
 
     if not output and source != "-":
         raise click.UsageError("name the output with -o OUT")

@@ -12,7 +12,7 @@ import pytest
 from mailveil.adapters.originals import OriginalKeeper, OriginalStore, load_key
 from mailveil.adapters.workers import WorkerPool
 from mailveil.core.policy import Envelope
-from mailveil.gateway import EngineSettings
+from mailveil.core.protection import EngineSettings
 
 
 @pytest.fixture(scope="module")

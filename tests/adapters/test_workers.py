@@ -17,7 +17,7 @@ from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_he
 from mailveil.adapters.workerprocess import Answer, Failure, FailureReason, Job
 from mailveil.adapters.workers import WorkerError, WorkerPool
 from mailveil.core.policy import Envelope
-from mailveil.gateway import EngineSettings
+from mailveil.core.protection import EngineSettings
 
 PIXEL = b"http://tracker.example/open?id=1"
 HTML = b'From: a@b.example\nContent-Type: text/html\n\n<img src="%s" width=1 height=1>\n'
@@ -218,7 +218,7 @@ def test_close_at_once_waits_for_nothing() -> None:
 
 def test_workers_die_with_their_parent() -> None:
     script = (
-        "import time; from mailveil.gateway import EngineSettings;"
+        "import time; from mailveil.core.protection import EngineSettings;"
         "from mailveil.adapters.workers import WorkerPool; from mailveil.adapters.workerprocess import Job;"
         f"pool = WorkerPool(EngineSettings(), command={FAULTY!r});"
         "pool.submit(Job(b'Subject: a\\n\\n', None)).result();"

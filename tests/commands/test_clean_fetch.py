@@ -19,8 +19,8 @@ from mailveil.commands.clean import CleanRequest, clean
 from mailveil.commands.copies import WantedCopies, ask_consent
 from mailveil.commands.outputs import UnusableError
 from mailveil.config import Settings, load
+from mailveil.core.protection import CopyMode
 from mailveil.core.references.types import Media
-from mailveil.gateway import CopyMode
 from mailveil.ports import WantedCopy
 
 MESSAGE = (

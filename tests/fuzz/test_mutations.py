@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from corpus_cases import cases
-from mailveil.gateway import EngineSettings, inspect, protect
+from mailveil.core.protection import EngineSettings, inspect, protect
 
 SEED = int(os.environ.get("MAILVEIL_FUZZ_SEED", "7"))
 MESSAGES = int(os.environ.get("MAILVEIL_FUZZ_MESSAGES", "6000"))

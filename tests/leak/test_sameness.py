@@ -18,9 +18,9 @@ from PIL import Image, ImageChops
 from corpus_cases import Case, cases
 from leak.reader import Document, documents
 from leak.sealed_room import SealedRoom
+from mailveil.core.protection import CopyMode, Plan, finish, inspect
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
-from mailveil.gateway import CopyMode, Plan, finish, inspect
 
 # A message that goes elsewhere by itself cannot be compared: its original is not there any more when one looks.
 CASES = [case for case in cases() if documents(case.raw) and "meta-refresh" not in case.name]

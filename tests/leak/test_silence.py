@@ -13,7 +13,7 @@ import pytest
 from corpus_cases import Case, cases
 from leak.reader import Document, as_outlook_reads, documents
 from leak.sealed_room import SealedRoom
-from mailveil.gateway import CopyMode, finish, inspect
+from mailveil.core.protection import CopyMode, finish, inspect
 
 # A signed message with nothing but links keeps its signature, and so the look-up of its links' names.
 CASES = [case for case in cases() if documents(case.raw) and not case.settings_table.get("link_names_stay")]

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.policy import Envelope
+from mailveil.core.protection import EngineSettings, Outcome, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.gateway import EngineSettings, Outcome, finish, inspect
 
 MAX_REQUEST_BYTES = 1 << 40  # our own parent is trusted
 COLLECT_EVERY_BYTES = 32 * 1024 * 1024

@@ -24,7 +24,7 @@ from mailveil.adapters.workerprocess import (
     WorkerProcess,
 )
 from mailveil.core.policy import Envelope
-from mailveil.gateway import EngineSettings
+from mailveil.core.protection import EngineSettings
 from mailveil.ports import FoundReference, Protected
 
 ATTEMPTS = 2

@@ -13,8 +13,8 @@ from mailveil.app.building import build_next_hop, smtp_settings
 from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
+from mailveil.core.protection import CopyMode
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
-from mailveil.gateway import CopyMode
 
 ANSWER_TIMEOUT_S = 5.0
 

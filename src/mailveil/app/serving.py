@@ -34,11 +34,12 @@ from mailveil.app.fetching import FetchLoop
 from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint, public_host
+from mailveil.core.protection import CopyMode
 from mailveil.endpoints.smtp import OpenRelayError, SmtpDoor
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.status import Listening, StatusFacts, StatusPage
-from mailveil.gateway import CopyMode, Gateway
+from mailveil.gateway import Gateway
 from mailveil.ports import UnavailableError
 
 log = logging.getLogger("mailveil.app")

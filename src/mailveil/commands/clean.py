@@ -40,7 +40,7 @@ from mailveil.commands.terminal import complain, count, note, progress
 from mailveil.config import Settings, SettingsError, engine_settings
 from mailveil.config.load import why_no_origin
 from mailveil.config.values import origin_of, public_host
-from mailveil.gateway import CopyMode
+from mailveil.core.protection import CopyMode
 
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the message and tries again
 NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))

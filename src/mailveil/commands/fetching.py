@@ -21,10 +21,10 @@ from mailveil.commands.outputs import UnusableError
 from mailveil.commands.terminal import note
 from mailveil.config import Settings
 from mailveil.core.copyaddress import content_id
+from mailveil.core.protection import EngineSettings
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy import SafeCopy
-from mailveil.gateway import EngineSettings
 from mailveil.ports import UnavailableError, WantedCopy
 
 CONTENT_ID_DOMAIN = EngineSettings().content_id_domain

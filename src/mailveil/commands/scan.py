@@ -18,7 +18,7 @@ from mailveil.commands.report import ScanReport, host_of
 from mailveil.commands.sources import Skipped, read_sources, total_bytes
 from mailveil.commands.terminal import complain, console, progress
 from mailveil.config import Settings, engine_settings
-from mailveil.gateway import CopyMode
+from mailveil.core.protection import CopyMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from mailveil.config.values import (
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import Action, PolicySettings
-from mailveil.gateway import CopyMode, EngineSettings
+from mailveil.core.protection import CopyMode, EngineSettings
 
 SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
 PREFIX = "MAILVEIL_"

@@ -14,7 +14,7 @@ from typing import Any
 
 from mailveil.config.values import Endpoint, NextHop, origin_of
 from mailveil.core.policy import SignedMail
-from mailveil.gateway import CopyMode
+from mailveil.core.protection import CopyMode
 
 
 class Substitute(StrEnum):

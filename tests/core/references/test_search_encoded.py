@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from mailveil.core.message.types import Limits
-from mailveil.gateway import EngineSettings, inspect, protect
+from mailveil.core.protection import EngineSettings, inspect, protect
 
 IMAGE = b'<img src="http://t.example/x.gif">'
 PART = b"--b\r\nContent-Type: text/html\r\n\r\n" + IMAGE + b"\r\n--b--\r\n"

@@ -7,7 +7,7 @@ import quopri
 import time
 import zlib
 
-from mailveil.gateway import EngineSettings, finish, inspect
+from mailveil.core.protection import EngineSettings, finish, inspect
 
 
 def test_a_url_that_stands_twice_in_one_container_is_replaced_twice() -> None:

@@ -20,7 +20,7 @@ from containers import (
     variable,
 )
 from mailveil.core.message.rtf import encode_compressed_rtf
-from mailveil.gateway import EngineSettings, inspect, protect
+from mailveil.core.protection import EngineSettings, inspect, protect
 
 TRACKER = b"http://tracker.example/x.gif"
 ENTITY = b'Content-Type: text/html\r\n\r\n<p>hello</p><img src="%b">\r\n' % TRACKER

@@ -1,0 +1,161 @@
+"""Finishing: a plan's decisions written into the message, until nothing is left that anyone would fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mailveil.core.copyaddress import content_id
+from mailveil.core.message.signed import SignedPart
+from mailveil.core.message.types import Coding, Part, Source
+from mailveil.core.policy import Action, Envelope, SignedMail
+from mailveil.core.protection.inspecting import inspect
+from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Outcome, Plan
+from mailveil.core.rewrite import (
+    EmbeddedCopy,
+    Replacement,
+    embed_copies,
+    inert_part_edits,
+    rewrite,
+    unsign_edits,
+)
+
+MAX_ROUNDS = 4
+INERT_NOTICE = (
+    "This part of the message could not be examined for hidden callbacks and is shown as plain text. "
+    "Your mail administrator can release the original."
+)
+PLACEHOLDER_GIF = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c000000000100010000020144003b"
+)
+
+
+def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outcome:
+    """Write a plan's decisions into the message.
+
+    ``copies`` are the safe copies by token in embedded mode; a missing one is a placeholder. Where clients could
+    read the message in more than one way the result is searched again, until nothing is left that anyone would
+    fetch; a part that resists becomes inert text. Total and pure.
+    """
+    if not plan.protected:
+        return Outcome(plan.raw, changed=False, plan=plan)
+    raw, unsigned, inert = _apply(plan, copies or {})
+    if raw is plan.raw or not plan.ambiguous:
+        return Outcome(raw, raw is not plan.raw, plan, unsigned, inert)
+    for round_number in range(1, MAX_ROUNDS + 1):
+        again = inspect(raw, plan.settings)
+        if not _has_work(again):
+            break
+        after, more_unsigned, more_inert = _apply(again, {}, everything_inert=round_number == MAX_ROUNDS)
+        unsigned, inert = (*unsigned, *more_unsigned), (*inert, *more_inert)
+        if after == raw:
+            break
+        raw = after
+    return Outcome(raw, changed=True, plan=plan, unsigned=unsigned, inert_parts=inert)
+
+
+def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Outcome:
+    """Inspect and finish in one go, with placeholders or hosted addresses: what needs no copy at hand."""
+    return finish(inspect(raw, settings, envelope))
+
+
+def _has_work(plan: Plan) -> bool:
+    if plan.unexamined or plan.insertions:
+        return True
+    return any(not _is_left_alone(decision, plan) for decision in plan.decisions)
+
+
+def _is_left_alone(decision: Decision, plan: Plan) -> bool:
+    if decision.action is Action.KEEP:
+        return True
+    if plan.settings.policy.signed_mail is SignedMail.LEAVE:
+        return any(
+            _stands_in(decision.reference.source, decision.reference.start, signed.part)
+            for signed in plan.signed
+        )
+    return False
+
+
+def _stands_in(source: Source, at: int, part: Part) -> bool:
+    """Tell whether byte ``at`` of a source, or what it is encoded in, lies inside a part."""
+    current: Source | None = source
+    while current is not None:
+        if current is part.source:
+            return part.span.start <= at < max(part.span.end, part.span.start + 1)
+        at = current.span.start
+        current = current.within
+    return False
+
+
+def _apply(
+    plan: Plan, copies: Mapping[str, EmbeddedCopy], *, everything_inert: bool = False
+) -> tuple[bytes, tuple[SignedPart, ...], tuple[str, ...]]:
+    replacements: list[Replacement] = []
+    embedded: dict[int, dict[str, EmbeddedCopy]] = {}
+    broken_signatures: list[SignedPart] = []
+    decided = [decision for decision in plan.decisions if not _is_left_alone(decision, plan)]
+    unexamined = list(plan.unexamined)
+    if everything_inert:
+        sections = {decision.reference.part for decision in decided}
+        unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
+    replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
+    for signed in plan.signed:
+        touched = any(
+            _stands_in(decision.reference.source, decision.reference.start, signed.part)
+            for decision in decided
+        ) or any(_stands_in(part.source, part.span.start, signed.part) for part in unexamined)
+        if touched and plan.settings.policy.signed_mail is SignedMail.PROTECT:
+            broken_signatures.append(signed)
+            if signed.part.children:
+                replacements += unsign_edits(signed.part)
+    untouched = [signed for signed in plan.signed if signed not in broken_signatures]
+    for insertion in plan.insertions:
+        if not any(_stands_in(insertion.source, insertion.at, signed.part) for signed in untouched):
+            text = insertion.text.encode(insertion.encoding)
+            replacements.append(Replacement(insertion.source, insertion.at, insertion.at, text))
+    inert: list[str] = []
+    for part in unexamined:
+        replacements += inert_part_edits(part, INERT_NOTICE)
+        inert.append(part.section)
+    if plan.settings.mode is CopyMode.EMBEDDED and embedded:
+        replacements += _embed(plan, embedded)
+    return rewrite(plan.message, replacements), tuple(broken_signatures), tuple(inert)
+
+
+def _replacement(
+    decision: Decision,
+    plan: Plan,
+    copies: Mapping[str, EmbeddedCopy],
+    embedded: dict[int, dict[str, EmbeddedCopy]],
+) -> Replacement:
+    reference, wanted, settings = decision.reference, decision.wanted, plan.settings
+    text = reference.inert
+    if wanted is not None and settings.addresses is not None:
+        if settings.mode is CopyMode.HOSTED:
+            text = settings.addresses.address(wanted.token)
+        elif settings.mode is CopyMode.EMBEDDED and _embeddable(reference.source):
+            copy = copies.get(wanted.token)
+            if copy is None:
+                name = content_id("placeholder", settings.content_id_domain)
+                copy = EmbeddedCopy(name, "image/gif", PLACEHOLDER_GIF)
+            embedded.setdefault(id(reference.source), {})[copy.content_id] = copy
+            text = "cid:" + copy.content_id
+    return Replacement(reference.source, reference.start, reference.end, text.encode(reference.encoding))
+
+
+def _embeddable(source: Source) -> bool:
+    """Tell whether a source is the body of a part of the message itself, which can have related parts."""
+    return source.within is not None and source.within.within is None and source.coding in (
+        Coding.IDENTITY, Coding.QUOTED_PRINTABLE, Coding.BASE64,
+    )  # fmt: skip
+
+
+def _embed(plan: Plan, embedded: Mapping[int, Mapping[str, EmbeddedCopy]]) -> list[Replacement]:
+    sources = {id(decision.reference.source): decision.reference.source for decision in plan.decisions}
+    replacements: list[Replacement] = []
+    for identity, copies in embedded.items():
+        source = sources[identity]
+        for part in plan.message.walk():
+            if not part.children and part.source is source.within and part.body_span == source.span:
+                replacements += embed_copies(plan.message, part, tuple(copies.values()))
+                break
+    return replacements

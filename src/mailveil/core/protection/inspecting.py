@@ -1,0 +1,168 @@
+"""Inspecting: raw bytes to a plan. Finds, judges and decides; pure, total, contacts nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.message.header import decode_header_text
+from mailveil.core.message.parse import parse_message
+from mailveil.core.message.signed import find_signed
+from mailveil.core.message.types import Message, Part, Span
+from mailveil.core.policy import Action, Envelope, decide, direction_of, is_protected
+from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
+from mailveil.core.references.certificates import known_issuer_among
+from mailveil.core.references.search import SearchSettings, find_references
+from mailveil.core.references.types import Media, Reference, nothing_is_ours
+from mailveil.core.verdicts.rules import judge, risk_of
+from mailveil.core.verdicts.types import MessageContext, Verdict
+
+# An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
+# reads the whole grammar took a tenth of the time that a message takes.
+ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
+LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "feedback-id", "precedence"})
+ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
+MAX_ADDRESSEES = 50
+FETCHABLE_SCHEMES = ("http://", "https://")
+
+
+def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Plan:
+    """Find, judge and decide about every remote reference of a message.
+
+    Total: any bytes give a plan. Pure: contacts nobody.
+    """
+    envelope = envelope or Envelope()
+    message = parse_message(raw, settings.limits)
+    addresses = settings.addresses
+    ours = nothing_is_ours if addresses is None else addresses.is_ours
+    issuers = known_issuers(settings.authorities)
+    search = find_references(message, SearchSettings(settings.limits, ours, issuers))
+    references = search.findings.references
+    if search.ambiguous:
+        references = unrepeated(references)
+    context = message_context(message, envelope, search.findings.linked)
+    verdicts = judge(references, context)
+    decisions = _Decisions(raw, settings, search.findings.linked)
+    return Plan(
+        raw=raw,
+        settings=settings,
+        message=message,
+        decisions=tuple(map(decisions.decide, references, verdicts)),
+        insertions=tuple(search.findings.insertions),
+        unexamined=tuple(search.unexamined),
+        signed=tuple(find_signed(message)),
+        defects=tuple(dict.fromkeys((*message.defects, *search.findings.defects))),
+        risk=risk_of(verdicts, context),
+        ambiguous=search.ambiguous,
+        protected=is_protected(direction_of(envelope), settings.policy),
+    )
+
+
+def unrepeated(references: Sequence[Reference]) -> list[Reference]:
+    """Return references without those that another reading found at the same place of the raw message."""
+    found: dict[tuple[Span, str], Reference] = {}
+    kept: list[Reference] = []
+    for reference, place in zip(references, places_of(references), strict=True):
+        first = found.setdefault((place, reference.url), reference)
+        # All of a container is one place of the raw message, so within one source its own places count.
+        apart = first.end <= reference.start or reference.end <= first.start
+        if first is reference or (first.source is reference.source and apart):
+            kept.append(reference)
+    return kept
+
+
+def message_context(message: Message, envelope: Envelope, linked: set[str]) -> MessageContext:
+    """Return what the judge has to know about the message around its references."""
+    root = message.root
+    fields: dict[str, str] = {}
+    for candidate in root.fields:
+        if candidate[0] in LIST_FIELDS:
+            fields.setdefault(candidate.name, candidate.value)
+    return MessageContext(
+        envelope_sender=envelope.sender,
+        header_from=next(iter(ADDRESS.findall(root.field("from")[-1024:])[::-1]), ""),
+        recipients=envelope.recipients or addressees(root),
+        subject=decode_header_text(root.field("subject")),
+        fields=fields,
+        linked=frozenset(linked),
+        size=len(message.source.data),
+    )
+
+
+def addressees(root: Part) -> tuple[str, ...]:
+    """Return the addresses of the To, Cc and Delivered-To fields, at most 50, where there is no envelope."""
+    found: list[str] = []
+    for candidate in root.fields:
+        if candidate[0] in ADDRESSEE_FIELDS and len(found) < MAX_ADDRESSEES:
+            found += ADDRESS.findall(candidate.value[:4096])
+    return tuple(found[:MAX_ADDRESSEES])
+
+
+@lru_cache(maxsize=4)
+def known_issuers(authorities: tuple[bytes, ...]) -> Callable[[bytes], bool]:
+    """Return what tells of a certificate whether one of ``authorities`` issued it; loads them when first asked."""
+    loaded: list[Callable[[bytes], bool]] = []
+
+    def known_issuer(certificate: bytes) -> bool:
+        if not loaded:
+            loaded.append(known_issuer_among(authorities))
+        return loaded[0](certificate)
+
+    return known_issuer
+
+
+class _Decisions:
+    """What is worked out once a message, and once a copy that several of its references share."""
+
+    def __init__(self, raw: bytes, settings: EngineSettings, linked: set[str]) -> None:
+        self.raw = raw
+        self.settings = settings
+        self.linked = linked
+        self.digest = b""
+        self.wanted: dict[tuple[str, Media, str, str], Wanted] = {}
+        self.tokens: dict[tuple[str, Media], str] = {}
+
+    def decide(self, reference: Reference, verdict: Verdict) -> Decision:
+        """Decide about one reference."""
+        settings, media = self.settings, reference.media
+        action = decide(reference, verdict, settings.policy)
+        if (
+            action is not Action.COPY
+            or media is None
+            or settings.addresses is None
+            or settings.mode is CopyMode.NONE
+            or (settings.mode is CopyMode.EMBEDDED and media is not Media.IMAGE)
+        ):
+            return Decision(reference, verdict, action)
+        attributes = reference.attributes
+        width, height = attributes.get("width", ""), attributes.get("height", "")
+        key = (reference.url, media, width, height)
+        wanted = self.wanted.get(key)
+        if wanted is None:
+            wanted = self.wanted[key] = Wanted(
+                token=self.token(settings.addresses, reference.url, media),
+                url=reference.url,
+                media=media,
+                may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and reference.url not in self.linked,
+                width=_declared_pixels(width),
+                height=_declared_pixels(height),
+            )
+        return Decision(reference, verdict, action, wanted)
+
+    def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
+        """Return the token of a copy in this message."""
+        token = self.tokens.get((url, media))
+        if token is None:
+            self.digest = self.digest or hashlib.sha256(self.raw).digest()
+            token = self.tokens[url, media] = addresses.derive(self.digest, url, media.value)
+        return token
+
+
+def _declared_pixels(value: str) -> int:
+    if not value:
+        return 0
+    digits = value.strip().removesuffix("px")
+    return min(int(digits), 4096) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0

@@ -1,0 +1,150 @@
+"""The plan of a message: what it contains, what is done about it, and what came of it. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.message.header import decode_header_text
+from mailveil.core.message.signed import SignedPart
+from mailveil.core.message.transfer import place_all
+from mailveil.core.message.types import Defect, Limits, Message, Part, Span
+from mailveil.core.policy import Action, PolicySettings
+from mailveil.core.references.types import Insertion, Media, Reference
+from mailveil.core.verdicts.types import Risk, Verdict
+
+
+class CopyMode(StrEnum):
+    """How safe copies reach the reader."""
+
+    HOSTED = "hosted"  # from the organisation's copies server
+    EMBEDDED = "embedded"  # inside the message, as cid: parts
+    NONE = "none"  # not at all: placeholders only
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Everything that the engine depends on besides the message; holds keys, so it is never logged."""
+
+    limits: Limits = field(default_factory=Limits)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    mode: CopyMode = CopyMode.NONE
+    addresses: CopyAddresses | None = None
+    content_id_domain: str = "mailveil.invalid"
+    authorities: tuple[bytes, ...] = ()  # certificates (DER) of issuers that clients know without asking
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A safe copy that the message wants: fetched after delivery (hosted) or before it (embedded).
+
+    ``may_fetch`` is False where a contact could do more than load content: the URL also stands in a link or a
+    List-* field, or has no http scheme. Its copy is a placeholder.
+    """
+
+    token: str
+    url: str
+    media: Media
+    may_fetch: bool
+    width: int = 0
+    height: int = 0
+
+
+class Decision(NamedTuple):
+    """One reference with its verdict, what is done about it, and the copy that it wants, if any."""
+
+    reference: Reference
+    verdict: Verdict
+    action: Action
+    wanted: Wanted | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a message contains and what will be done about it. Pure data; nobody was contacted to make it."""
+
+    raw: bytes
+    settings: EngineSettings
+    message: Message
+    decisions: tuple[Decision, ...]
+    insertions: tuple[Insertion, ...]
+    unexamined: tuple[Part, ...]
+    signed: tuple[SignedPart, ...]
+    defects: tuple[Defect, ...]
+    risk: Risk
+    ambiguous: bool
+    protected: bool  # False where policy lets the message's direction pass
+
+    @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """Return the safe copies that the message wants, each token once."""
+        found: dict[str, Wanted] = {}
+        for decision in self.decisions:
+            if decision.wanted is not None:
+                found.setdefault(decision.wanted.token, decision.wanted)
+        return tuple(found.values())
+
+    def record(self, path: str) -> dict[str, Any]:
+        """Return what ``scan --json`` prints for this message; ``path`` names where it was read from."""
+        root = self.message.root
+        places = places_of([decision.reference for decision in self.decisions])
+        return {
+            "path": path,
+            "message_id": root.field("message-id"),
+            "from": decode_header_text(root.field("from")),
+            "subject": decode_header_text(root.field("subject")),
+            "bytes": len(self.raw),
+            "defects": [str(defect) for defect in self.defects],
+            "risk": str(self.risk),
+            "references": [
+                reference_record(decision, place)
+                for decision, place in zip(self.decisions, places, strict=True)
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A message as it is to be delivered.
+
+    ``raw`` is the very same object as the input where nothing had to change. ``unsigned`` are the signed parts
+    whose signature could not stay, ``inert_parts`` the section numbers of parts that became inert text;
+    where there are any of either the original has to be kept before the message may be delivered.
+    """
+
+    raw: bytes
+    changed: bool
+    plan: Plan
+    unsigned: tuple[SignedPart, ...] = ()
+    inert_parts: tuple[str, ...] = ()
+
+    @property
+    def keep_original(self) -> bool:
+        """Tell whether something was taken from the reader that only the original can give back."""
+        return bool(self.unsigned or self.inert_parts)
+
+
+def places_of(references: Sequence[Reference]) -> list[Span]:
+    """Find all references in the raw message at once: one by one would take quadratic time."""
+    return place_all([(reference.source, reference.start, reference.end) for reference in references])
+
+
+def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
+    """Return the JSON object of one reference; ``span`` are offsets into the raw message."""
+    reference, verdict = decision.reference, decision.verdict
+    operator = verdict.operator
+    return {
+        "url": reference.url,
+        "vector": str(reference.vector),
+        "part": reference.part,
+        "span": [span.start, span.end],
+        "verdict": str(verdict.kind_of_reference),
+        "kind": None if verdict.kind is None else str(verdict.kind),
+        "score": round(verdict.score, 3),
+        "signals": [str(signal) for signal in verdict.signals],
+        "operator": None if operator is None else {"name": operator.name, "confidence": operator.confidence},
+        "action": str(decision.action),
+    }

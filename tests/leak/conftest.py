@@ -10,7 +10,7 @@ import pytest
 from leak.sealed_room import SealedRoom, what_is_missing
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # a fresh profile for each module: browsers keep icons and names
 def room() -> Iterator[SealedRoom]:
     missing = what_is_missing()
     if missing:

@@ -23,7 +23,14 @@ from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
 
 # A message that goes elsewhere by itself cannot be compared: its original is not there any more when one looks.
-CASES = [case for case in cases() if documents(case.raw) and "meta-refresh" not in case.name]
+# Neither can encoded markup that the browser shows as letters (UTF-7, mislabelled base64): no reader reads it.
+CASES = [
+    case
+    for case in cases()
+    if documents(case.raw)
+    and "meta-refresh" not in case.name
+    and not case.settings_table.get("unreadable_in_browser")
+]
 MAX_SHARE = 0.005
 SAME_CASES = 0.99
 

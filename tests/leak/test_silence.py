@@ -33,20 +33,35 @@ def _contacts(room: SealedRoom, found: list[Document], case: Case, **options: ob
     return contacts
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_cleaned_message_contacts_nobody(room: SealedRoom, case: Case) -> None:
+def _what_is_wrong(room: SealedRoom, case: Case) -> str:
+    """Carry out the proof for one case; return what failed, or ``""``."""
     cleaned = documents(finish(inspect(case.raw, case.settings(), case.envelope)).raw)
     original = documents(case.raw)
-    assert _contacts(room, cleaned, case) == []
+    if contacts := _contacts(room, cleaned, case):
+        return f"the cleaned message contacts {contacts}"
     outlook = [as_outlook_reads(document) for document in original]
-    if case.settings_table.get("outlook") or any(
-        a.body != b.body for a, b in zip(outlook, original, strict=True)
-    ):
-        assert _contacts(room, [as_outlook_reads(document) for document in cleaned], case, gestures=[]) == []
-        if case.settings_table.get("outlook"):
-            assert _contacts(room, outlook, case, gestures=[]), "the trap must catch the original"
-    if not case.silent_already:
-        assert _contacts(room, original, case), "the trap must catch the original"
+    differs = any(a.body != b.body for a, b in zip(outlook, original, strict=True))
+    if case.settings_table.get("outlook") or differs:
+        read_again = [as_outlook_reads(document) for document in cleaned]
+        if contacts := _contacts(room, read_again, case, gestures=[]):
+            return f"the cleaned message, as Outlook reads it, contacts {contacts}"
+        if case.settings_table.get("outlook") and not _contacts(room, outlook, case, gestures=[]):
+            return "the trap does not catch the original as Outlook reads it"
+    if not case.silent_already and not _contacts(room, original, case):
+        return "the trap does not catch the original"
+    return ""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_cleaned_message_contacts_nobody(room: SealedRoom, case: Case) -> None:
+    wrong = _what_is_wrong(room, case)
+    if wrong:
+        # One browser shows all messages: a name cached, or an icon asked for late, by an earlier page would count
+        # against this one. The whole proof is carried out again in a room that has seen nothing; a real leak leaks
+        # there as well.
+        with SealedRoom() as unused:
+            wrong = _what_is_wrong(unused, case)
+    assert not wrong
 
 
 def test_hosted_copies_are_the_only_contacts(room: SealedRoom) -> None:

@@ -13,7 +13,16 @@ from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, inspect
 from mailveil.core.references.types import Media
 from mailveil.gateway import Gateway
-from mailveil.ports import FoundReference, Passage, Protected, Reply, UnavailableError, WantedCopy
+from mailveil.ports import (
+    NOBODY,
+    FoundReference,
+    Passage,
+    Protected,
+    Reply,
+    Requester,
+    UnavailableError,
+    WantedCopy,
+)
 
 RAW = b"Subject: x\r\n\r\noriginal"
 WANTED = (WantedCopy("t", "https://o.example/x?who=anna@example.org", Media.IMAGE),)
@@ -35,6 +44,7 @@ class World:
     done: list[str] = field(default_factory=list)
     noted: list[Passage] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
+    requesters: list[Requester] = field(default_factory=list)
 
     def _do(self, what: str) -> None:
         self.done.append(what)
@@ -55,10 +65,13 @@ class World:
         self._do("keep")
         return "name"
 
-    async def reserve(self, wanted: Sequence[WantedCopy]) -> None:
+    async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:
+        self.requesters.append(requester)
         self._do("reserve")
 
-    async def release(self, wanted: Sequence[WantedCopy]) -> None:
+    async def release(
+        self, wanted: Sequence[WantedCopy], *, after_s: float = 0.0, immediately: bool = False
+    ) -> None:
         self._do("release")
 
     async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
@@ -83,6 +96,7 @@ def test_copies_are_reserved_before_and_released_after_delivery() -> None:
     assert world.accept() is world.reply
     assert world.done == ["protect", "reserve", "deliver", "release", "note"]
     assert world.delivered == [b"protected"]
+    assert world.requesters == [Requester("id", "example.com", "example.org")]
 
 
 @pytest.mark.parametrize(("code", "then"), [(550, ["abandon"]), (451, [])])

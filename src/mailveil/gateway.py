@@ -19,6 +19,7 @@ from mailveil.ports import (
     Passage,
     Protected,
     Reply,
+    Requester,
     Transaction,
     UnavailableError,
 )
@@ -61,7 +62,7 @@ class Gateway:
                 reason = "; ".join(protected.reasons)
                 name = await self.originals.keep(raw, envelope, reason)
                 log.info("message %s: original kept as %s", identifier, name)
-            reserved = await self._reserve(protected, identifier)
+            reserved = await self._reserve(protected, requester_of(envelope, identifier))
             reply = await transaction.deliver(protected.raw)
             if reserved:
                 # Once the message is away its pictures are due, whether or not the client still listens.
@@ -73,13 +74,13 @@ class Gateway:
             self._note(passage, protected, reply, changed=protected.raw != raw)
         return reply
 
-    async def _reserve(self, protected: Protected, identifier: str) -> bool:
+    async def _reserve(self, protected: Protected, requester: Requester) -> bool:
         if not protected.wanted or self.store is None:
             return False
         try:
-            await self.store.reserve(protected.wanted)
+            await self.store.reserve(protected.wanted, requester)
         except UnavailableError as error:
-            log.warning("message %s goes on without copies: %s", identifier, error)
+            log.warning("message %s goes on without copies: %s", requester.message, error)
             return False
         return True
 
@@ -119,3 +120,16 @@ def _origin_of(url: str) -> str:
     except ValueError:
         return "malformed"
     return f"{parts.scheme}://{host}" if host else f"{parts.scheme}:"
+
+
+def requester_of(envelope: Envelope, identifier: str) -> Requester:
+    """Return for whom copies are wanted: domains, since a sender may take a new address for every message.
+
+    A bounce has no sender, so the client that brings it stands for one.
+    """
+    recipient = envelope.recipients[0] if envelope.recipients else ""
+    return Requester(
+        message=identifier,
+        sender=envelope.sender.rpartition("@")[2].lower() or envelope.client_address,
+        organisation=recipient.rpartition("@")[2].lower(),
+    )

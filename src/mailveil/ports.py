@@ -183,6 +183,19 @@ class StoredCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class Requester:
+    """For whom copies are wanted, so that no message, sender or organisation can use up the fetcher.
+
+    ``message`` is the message's identifier, ``sender`` the domain of the envelope's sender, ``organisation``
+    the recipients' domain; each ``""`` where it is not known. A store keeps keyed digests of them only.
+    """
+
+    message: str = ""
+    sender: str = ""
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FetchJob:
     """One fetch to make: a URL and the kind of copy wanted of it, for however many tokens."""
 
@@ -191,14 +204,20 @@ class FetchJob:
     media: Media
 
 
+NOBODY = Requester()
+
+
 class CopyStore(Protocol):
     """Safe copies by content hash, and the tokens under which they are served.
 
     Every method raises ``UnavailableError`` if the store cannot answer in time.
     """
 
-    async def reserve(self, wanted: Sequence[WantedCopy]) -> None:
-        """Record tokens durably before their message goes on. Nothing is fetched before ``release``."""
+    async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:
+        """Record tokens durably before their message goes on. Nothing is fetched before ``release``.
+
+        What goes beyond the budgets of ``requester`` is a placeholder from the start.
+        """
         ...
 
     async def get(self, token: str) -> StoredCopy | None:
@@ -224,8 +243,14 @@ class FetchQueue(Protocol):
     Every method raises ``UnavailableError`` if the store cannot answer in time.
     """
 
-    async def release(self, wanted: Sequence[WantedCopy]) -> None:
-        """Let the fetches go ahead: the next hop has accepted the message."""
+    async def release(
+        self, wanted: Sequence[WantedCopy], *, after_s: float = 0.0, immediately: bool = False
+    ) -> None:
+        """Let the fetches go ahead: the next hop has accepted the message.
+
+        They begin at random within the configured delay, which ``after_s`` comes on top of; with
+        ``immediately`` the random delay is left out, since somebody waits.
+        """
         ...
 
     async def abandon(self, wanted: Sequence[WantedCopy]) -> None:

@@ -49,6 +49,23 @@ def room(tmp_path: Path):
     room.store.close()
 
 
+def test_somebody_who_waits_gets_no_delay_and_who_comes_later_gets_more(tmp_path: Path) -> None:
+    room = Room(tmp_path / "copies", max_delay_s=100.0)
+    try:
+        room.do(room.store.reserve([LOGO, OTHER]))
+        room.do(room.store.release([LOGO], immediately=True))
+        room.do(room.store.release([OTHER], after_s=50.0))
+        first = room.do(room.store.claim())
+        assert first is not None
+        assert first.url == LOGO.url
+        room.clock += 49.0
+        assert room.do(room.store.claim()) is None
+        room.clock += 101.0
+        assert room.do(room.store.claim()) is not None
+    finally:
+        room.store.close()
+
+
 def test_a_token_goes_from_reserved_to_stored(room: Room) -> None:
     assert room.do(room.store.get("token-1")) is None
     room.do(room.store.reserve([LOGO]))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from mailveil.core.references.types import Media
-from mailveil.ports import FetchJob, StoredCopy, UnavailableError, WantedCopy
+from mailveil.ports import NOBODY, FetchJob, Requester, StoredCopy, UnavailableError, WantedCopy
 
 Result = TypeVar("Result")
 
@@ -88,7 +88,7 @@ class SqliteCopyStore:
 
     # --- copies ------------------------------------------------------------------------------------------
 
-    async def reserve(self, wanted: Sequence[WantedCopy]) -> None:
+    async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:  # noqa: ARG002
         """Record tokens and their fetches durably; nothing is fetched before ``release``."""
         now = self._now()
 
@@ -223,17 +223,20 @@ class SqliteCopyStore:
 
         await self._writer.run(work)
 
-    async def release(self, wanted: Sequence[WantedCopy]) -> None:
+    async def release(
+        self, wanted: Sequence[WantedCopy], *, after_s: float = 0.0, immediately: bool = False
+    ) -> None:
         """Let the fetches of these tokens go ahead."""
         now = self._now()
         delays = random.SystemRandom()
+        most = 0.0 if immediately else self.settings.max_delay_s
 
         def work(database: sqlite3.Connection) -> None:
             for copy in wanted:
                 database.execute(
                     "UPDATE fetches SET state = 'released', not_before = ? "
                     "WHERE state = 'reserved' AND id = (SELECT fetch FROM tokens WHERE digest = ?)",
-                    (now + delays.uniform(0, self.settings.max_delay_s), _digest(copy.token)),
+                    (now + after_s + delays.uniform(0, most), _digest(copy.token)),
                 )
 
         if wanted:

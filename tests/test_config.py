@@ -21,10 +21,11 @@ from mailveil.config import (
 )
 from mailveil.config.load import find_file
 from mailveil.config.settings import AREAS, LimitSettings
-from mailveil.config.values import public_host, read_endpoint, read_next_hop
+from mailveil.config.values import UnixSocket, public_host, read_endpoint, read_listen, read_next_hop
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import PolicySettings
 from mailveil.core.protection import CopyMode
+from mailveil.ports import MailProtocol
 
 
 def loaded(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Settings:
@@ -117,7 +118,15 @@ def test_environment_is_typed(name: str, text: str, value: object) -> None:
         ("[gateway]\nlisten = 25", "mailveil.toml:2: [gateway] listen = 25: must be text in quotes"),
         ('[gateway]\nlisten = "localhost"', 'mailveil.toml:2: [gateway] listen = "localhost": must be "host:port"'),
         ('[gateway]\nnext_hop = "relay.example.org"', 'must be "smtp://host:port"'),
-        ('[gateway]\nnext_hop = "lmtp://x:24"', 'must be "smtp://host:port"'),
+        ('[gateway]\nnext_hop = "imap://x:24"', 'must be "smtp://host:port", "lmtp://host:port"'),
+        ('[gateway]\nnext_hop = "lmtp+unix:run/lmtp"', "named by its full path"),
+        ('[gateway]\nlmtp_listen = "unix:lmtp"', "named by its full path"),
+        ('[gateway]\nlmtp_listen = "127.0.0.1:25"', "port 25 is for SMTP alone"),
+        ('[gateway]\nlmtp_listen = "127.0.0.1:8080"', "a port of its own"),
+        ('[gateway]\ntls_key = "/etc/key.pem"', "needs tls_certificate"),
+        ('[gateway]\nnext_hop_tls = "must"', "needs a next hop that is reached by TCP"),
+        ('[gateway]\nnext_hop = "lmtp+unix:/x"\nnext_hop_tls = "must"', "reached by TCP"),
+        ("[gateway]\nmax_bytes_in_flight = 52_428_799", "must be at least max_message_bytes"),
         ('[gateway]\nclients = ["10.0.0.0/33"]', '"10.0.0.0/33" is no IP address or network'),
         ('[gateway]\nrecipient_domains = ["a b"]', '"a b" is no domain name'),
         ('[gateway]\nrecipient_domains = "a"', "must be a list of texts"),
@@ -224,11 +233,27 @@ def test_no_endpoint(text: str) -> None:
         ("smtp://mx.example:26", NextHop("mx.example", 26)),
         ("smtp://[2001:db8::1]", NextHop("2001:db8::1", 25)),
         ("smtp://[2001:db8::1]:26", NextHop("2001:db8::1", 26)),
+        ("lmtp://mx.example", NextHop("mx.example", 24, MailProtocol.LMTP)),
+        ("lmtp://[::1]:2003", NextHop("::1", 2003, MailProtocol.LMTP)),
+        ("lmtp+unix:/var/run/dovecot/lmtp", NextHop("", 0, MailProtocol.LMTP, "/var/run/dovecot/lmtp")),
     ],
 )
 def test_next_hop(text: str, hop: NextHop | None) -> None:
     assert read_next_hop(text) == hop
     assert hop is None or read_next_hop(str(hop)) == hop
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ("", None),
+        ("[::1]:24", Endpoint("::1", 24)),
+        ("unix:/run/mailveil/lmtp", UnixSocket("/run/mailveil/lmtp")),
+    ],
+)
+def test_listen(text: str, listen: Endpoint | UnixSocket | None) -> None:
+    assert read_listen(text) == listen
+    assert listen is None or read_listen(str(listen)) == listen
 
 
 @pytest.mark.parametrize(

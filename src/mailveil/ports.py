@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from mailveil.core.policy import Envelope
@@ -51,6 +52,21 @@ NEXT_HOP_DOWN = Reply(451, "4.4.1", "Next mail server does not answer, try again
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service is shutting down, try again later")
 
 
+class MailProtocol(StrEnum):
+    """What mail is handed over by: SMTP (RFC 5321), or LMTP with a reply for each recipient (RFC 2033)."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+
+
+class HopTls(StrEnum):
+    """Whether the way to the next hop is encrypted: never, where it is offered, or always and verified."""
+
+    NONE = "none"
+    MAY = "may"
+    MUST = "must"
+
+
 # --- the way on ------------------------------------------------------------------------------------------
 
 
@@ -65,7 +81,10 @@ class Transaction(Protocol):
         ...
 
     async def deliver(self, raw: bytes) -> Reply:
-        """Hand over the message for the recipients accepted so far; positive only once it is theirs."""
+        """Hand over the message for the recipients accepted so far; positive only once it is theirs.
+
+        Where recipients fared differently it is positive if one of them has it, and ``recipients`` tells.
+        """
         ...
 
     def close(self) -> None:
@@ -74,7 +93,7 @@ class Transaction(Protocol):
 
 
 class NextHop(Protocol):
-    """Where messages go on to: an SMTP server, or a local Maildir."""
+    """Where messages go on to: an SMTP or LMTP server, or a local Maildir."""
 
     @property
     def name(self) -> str:
@@ -87,7 +106,20 @@ class NextHop(Protocol):
         ...
 
     def offers(self, extension: str) -> bool:
-        """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked; True before that."""
+        """Tell whether an SMTP extension (``"SMTPUTF8"`` …) was offered when last asked.
+
+        Before that it is True, except for DSN: what was offered in vain is answered with 4yz, so that the client
+        comes again, where one that misses SMTPUTF8 would give its message up.
+        """
+        ...
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that it takes as it said when last asked (SIZE, RFC 1870); 0 where it did not."""
+        ...
+
+    async def learn(self) -> None:
+        """Ask what it offers if that is not known yet; brief, and without result where it does not answer."""
         ...
 
     async def begin(

@@ -201,6 +201,7 @@ def test_the_next_hops_reply_reaches_the_client(script: dict[str, str | None], e
 def test_a_next_hop_that_is_down_is_451_4_4_1() -> None:
     async def check() -> None:
         async with smtp_room() as room, room.client() as client:
+            await room.door.next_hop.close()
             object.__setattr__(room.door.next_hop.settings, "port", 1)
             assert (await client.send(MESSAGE)).startswith("451 4.4.1")
 
@@ -293,16 +294,44 @@ def test_addresses_and_parameters_pass_as_they_were_written() -> None:
 
 def test_only_what_the_next_hop_offers_is_offered() -> None:
     async def check() -> None:
-        async with smtp_room(extensions=("SIZE",)) as room:
-            async with room.client() as client:
-                first = await client.say("EHLO x")
-                assert "8BITMIME" in first
-                assert (await client.send(MESSAGE, options=" BODY=8BITMIME")).startswith("451 4.6.3")
-            async with room.client() as client:
-                second = await client.say("EHLO x")
-                assert "8BITMIME" not in second
-                assert "SMTPUTF8" not in second
-                assert (await client.send(MESSAGE)).startswith("250")
+        async with smtp_room(extensions=("SIZE",)) as room, room.client(greet=False) as client:
+            await client.reply()
+            first = await client.say("EHLO x")
+            assert not {"8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"} & set(re.split("\n250.", first))
+            assert (await client.send(MESSAGE, options=" BODY=8BITMIME")).startswith("555 5.5.4")
+            assert (await client.send(MESSAGE)).startswith("250")
+            assert room.hop.connections == 1, "what was learnt cost no connection of its own"
+
+
+def test_what_an_upgraded_next_hop_no_longer_offers_is_put_off() -> None:
+    async def check() -> None:
+        async with smtp_room(hop_settings={"max_idle_s": 0.0}) as room, room.client() as client:
+            room.hop.extensions = ("SIZE",)
+            assert (await client.send(MESSAGE, options=" BODY=8BITMIME")).startswith("451 4.6.3")
+        async with smtp_room(hop_settings={"max_idle_s": 0.0}) as room, room.client() as client:
+            room.hop.extensions = ("SIZE",)
+            assert (await client.send(MESSAGE, options=" SMTPUTF8")).startswith("451 4.6.7"), (
+                "nothing bounces"
+            )
+
+    run(check())
+
+
+def test_the_smaller_size_of_both_is_offered() -> None:
+    async def check() -> None:
+        for extensions, expected in (
+            (("SIZE 5000",), "SIZE 5000"),
+            (("SIZE 9999999999999",), "SIZE 70000"),
+            (("SIZE 0",), "SIZE 70000"),
+            (("SIZE",), "SIZE 70000"),
+            (("SIZE nonsense",), "SIZE 70000"),
+            ((), "SIZE 70000"),
+        ):
+            limits = {"extensions": extensions, "max_message_bytes": 70_000}
+            async with smtp_room(**limits) as room, room.client() as client:
+                assert expected in re.split("\n?250.", await client.say("EHLO x")), extensions
+
+    run(check())
 
     run(check())
 
@@ -456,6 +485,7 @@ def test_whatever_breaks_inside_the_sender_keeps_the_message() -> None:
 def test_silent_clients_are_hung_up_on() -> None:
     async def check() -> None:
         async with smtp_room(timeout_s=0.2) as room, room.client() as client:
+            assert (await client.reply()).startswith("421 4.4.2")
             assert await client.reply() == "closed"
 
     run(check())
@@ -473,7 +503,7 @@ def test_a_client_that_vanishes_in_data_leaves_nothing_behind() -> None:
             await asyncio.sleep(0.1)
             assert room.hop.wires == []
             assert room.door.sessions == set()
-            assert room.door.slots._value == room.door.settings.max_transactions
+            assert room.door.intake.slots._value == room.door.settings.max_transactions
 
     run(check())
 
@@ -496,7 +526,7 @@ def test_trusted_peers_tell_who_was_authenticated_or_local() -> None:
             assert (seen[-1].client_address, seen[-1].helo) == ("192.0.2.7", "mx.example")
             assert not seen[-1].local_origin, "a remote address disproves it"
             assert not seen[-1].authenticated
-            assert "XFORWARD ADDR=192.0.2.7 HELO=mx.example SOURCE=REMOTE" in room.hop.commands
+            assert "XFORWARD NAME=mx ADDR=192.0.2.7 HELO=mx.example SOURCE=REMOTE" in room.hop.commands
             await client.send(MESSAGE)
             assert (seen[-1].client_address, seen[-1].helo) == ("127.0.0.1", "x"), "it holds for one message"
             for claim in ("ADDR=127.0.0.1 SOURCE=LOCAL", "ADDR=[UNAVAILABLE] SOURCE=LOCAL"):

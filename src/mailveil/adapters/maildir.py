@@ -111,6 +111,7 @@ class MaildirNextHop:
     """A next hop that is a Maildir: everybody's mail lands in it."""
 
     recipients_per_transaction: int | None = None
+    max_message_bytes = 0
 
     def __init__(self, maildir: Maildir) -> None:
         self.maildir = maildir
@@ -122,7 +123,10 @@ class MaildirNextHop:
 
     def offers(self, extension: str) -> bool:
         """Tell that bytes of any kind are stored; nobody sends delivery status notifications."""
-        return extension in ("8BITMIME", "SMTPUTF8")
+        return extension in ("8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+
+    async def learn(self) -> None:
+        """There is nothing to ask."""
 
     async def begin(
         self, envelope: Envelope, size_bytes: int = 0, options: Sequence[str] = ()

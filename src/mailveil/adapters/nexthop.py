@@ -1,176 +1,80 @@
-"""SMTP next hop: passes a transaction on as the client makes it, byte for byte, and returns every reply."""
+"""Next hop by SMTP or LMTP: passes a transaction on as the client makes it, and returns every reply."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
+import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from mailveil.core.message.transparency import stuff_dots
+from mailveil.adapters.conversation import Conversation, ConversationError, NextHopSettings, tls_context
+from mailveil.adapters.origin_attributes import offered_attributes, xclient_command, xforward_commands
+from mailveil.core.message.transparency import would_smuggle
 from mailveil.core.policy import Envelope
-from mailveil.ports import NEXT_HOP_DOWN, Reply, Transaction
+from mailveil.ports import HopTls, MailProtocol, Reply, Transaction
 
-MAX_REPLY_LINE_BYTES = 4096
-MAX_REPLY_LINES = 128
-WRITE_BYTES = 1 << 16
-ENHANCED_STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?: |$)")
+__all__ = ["NextHopError", "NextHopSettings", "SmtpNextHop"]
+
+LEARN_TIMEOUT_S = 10.0
+RESET_TIMEOUT_S = 5.0
 LOST = Reply(451, "4.4.2", "Lost the connection to the next mail server, try again later")
 NO_EIGHT_BIT = Reply(451, "4.6.3", "Next mail server does not offer 8BITMIME, try again without")
-NO_UTF8 = Reply(550, "5.6.7", "Next mail server does not offer SMTPUTF8")
+NO_UTF8 = Reply(451, "4.6.7", "Next mail server does not offer SMTPUTF8, try again without")
+SMUGGLING = Reply(554, "5.6.0", "Lone dot between bare line breaks refused (SMTP smuggling)")
 
 
-@dataclass(frozen=True, slots=True)
-class NextHopSettings:
-    """Where the next hop is and how long it may take (RFC 5321 section 4.5.3.2)."""
-
-    host: str
-    port: int
-    hostname: str  # that we greet with
-    connect_timeout_s: float = 30.0
-    timeout_s: float = 300.0
-    final_timeout_s: float = 600.0
-    max_idle: int = 8
-    max_idle_s: float = 5.0
-
-
-class ConversationError(Exception):
-    """The connection broke, stalled, or what came was no SMTP."""
-
-
-def parse_reply(lines: Sequence[str]) -> Reply:
-    """Return a reply from its lines without line breaks; raises ``ConversationError`` if it is none."""
-    code = lines[0][:3]
-    if not (code.isascii() and code.isdigit() and 200 <= int(code) < 600):
-        raise ConversationError("what came is no reply")
-    status, texts = "", []
-    for line in lines:
-        text = line[4:]
-        found = ENHANCED_STATUS.match(text)
-        if found and found[1] == code[0]:
-            status = status or found[0].rstrip()
-            text = text[found.end() :]
-        texts.append(text)
-    return Reply(int(code), status, "\n".join(texts))
-
-
-class Conversation:
-    """One SMTP connection to a server: commands out, replies in."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout_s: float) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.timeout_s = timeout_s
-        self.extensions: dict[str, str] = {}
-        self.idle_since = 0.0
-
-    @classmethod
-    async def open(cls, settings: NextHopSettings) -> tuple[Conversation | None, Reply]:
-        """Connect and greet. Without a conversation the reply is why there is none."""
-        try:
-            async with asyncio.timeout(settings.connect_timeout_s):
-                reader, writer = await asyncio.open_connection(
-                    settings.host, settings.port, limit=MAX_REPLY_LINE_BYTES
-                )
-        except (OSError, TimeoutError):
-            return None, NEXT_HOP_DOWN
-        conversation = cls(reader, writer, settings.timeout_s)
-        try:
-            reply = await conversation.read_reply()
-            if reply.code == 220:
-                reply = await conversation._greet(settings.hostname)
-        except ConversationError:
-            conversation.close()
-            return None, NEXT_HOP_DOWN
-        except BaseException:
-            conversation.close()
-            raise
-        if reply.code != 250:
-            conversation.close()
-            # Whatever a server says before it knows us says nothing about the message.
-            return None, replace(NEXT_HOP_DOWN, text=f"Next mail server refuses to talk: {reply}")
-        return conversation, reply
-
-    async def _greet(self, hostname: str) -> Reply:
-        reply = await self.command(f"EHLO {hostname}")
-        if reply.code != 250:
-            return await self.command(f"HELO {hostname}")
-        for line in reply.text.split("\n")[1:]:
-            name, _, parameters = line.strip().partition(" ")
-            self.extensions[name.upper()] = parameters.strip()
-        return reply
-
-    async def command(self, line: str, timeout_s: float | None = None) -> Reply:
-        """Send a command and return its reply. Raises ``ConversationError``."""
-        if any(c in line for c in "\r\n\x00"):
-            raise ConversationError("a command is one line")
-        await self.write(line.encode("utf-8") + b"\r\n")
-        return await self.read_reply(timeout_s)
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes; each piece has to be taken in time. Raises ``ConversationError``."""
-        try:
-            view = memoryview(data)
-            for start in range(0, len(data), WRITE_BYTES):
-                self.writer.write(view[start : start + WRITE_BYTES])
-                async with asyncio.timeout(self.timeout_s):
-                    await self.writer.drain()
-        except (OSError, TimeoutError) as error:
-            raise ConversationError("connection lost while sending") from error
-
-    async def read_reply(self, timeout_s: float | None = None) -> Reply:
-        """Read a reply of one or more lines. Raises ``ConversationError``."""
-        lines: list[str] = []
-        try:
-            async with asyncio.timeout(timeout_s or self.timeout_s):
-                while len(lines) < MAX_REPLY_LINES:
-                    line = await self.reader.readuntil(b"\n")
-                    lines.append(line.rstrip(b"\r\n").decode("utf-8", "replace"))
-                    if lines[-1][3:4] != "-":
-                        return parse_reply(lines)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise ConversationError("no reply") from error
-        raise ConversationError("endless reply")
-
-    @property
-    def is_usable(self) -> bool:
-        """Tell whether the other side has neither hung up nor said something unasked."""
-        return not (self.reader.at_eof() or self.writer.is_closing() or self.reader._buffer)  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        """Hang up at once."""
-        self.writer.close()
-
-    async def quit(self) -> None:
-        """Say goodbye, briefly."""
-        with contextlib.suppress(ConversationError):
-            await self.command("QUIT", 2.0)
-        self.close()
+class NextHopError(Exception):
+    """The settings of the next hop cannot be used; the text says why."""
 
 
 class SmtpNextHop:
-    """A next hop that speaks SMTP. Connections are used again while they are fresh."""
-
-    recipients_per_transaction: int | None = None
+    """A next hop that speaks SMTP or LMTP. Connections are used again while they are fresh."""
 
     def __init__(self, settings: NextHopSettings) -> None:
         self.settings = settings
         self._idle: list[Conversation] = []
-        self._extensions: frozenset[str] | None = None
+        self._extensions: dict[str, str] | None = None
+        self._learning = asyncio.Lock()
+        self._resets: set[asyncio.Task[None]] = set()
+        self._context: ssl.SSLContext | None = None
+        self._has_context = False
 
     @property
     def name(self) -> str:
         """What an administrator calls it."""
+        if self.settings.path:
+            return f"{self.settings.protocol}+unix:{self.settings.path}"
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        return f"smtp://{host}:{self.settings.port}"
+        return f"{self.settings.protocol}://{host}:{self.settings.port}"
+
+    @property
+    def recipients_per_transaction(self) -> int | None:
+        """One by LMTP, where each recipient has a reply of its own to the message."""
+        return 1 if self.settings.protocol is MailProtocol.LMTP else None
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that it takes (SIZE, RFC 1870); 0 where it did not say."""
+        size = (self._extensions or {}).get("SIZE", "")
+        return int(size) if size.isascii() and size.isdigit() and len(size) <= 20 else 0
 
     def offers(self, extension: str) -> bool:
         """Tell whether it offered an extension when last greeted; DSN must have been seen once."""
         if self._extensions is None:
             return extension != "DSN"
         return extension in self._extensions
+
+    async def learn(self) -> None:
+        """Greet it if that has not happened yet, and keep the connection for the first transaction."""
+        async with self._learning:
+            if self._extensions is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LEARN_TIMEOUT_S):
+                        conversation, _ = await self.connect(fresh=True)
+                        if conversation is not None:
+                            self.give_back(conversation)
 
     async def begin(
         self, envelope: Envelope, size_bytes: int = 0, options: Sequence[str] = ()
@@ -181,14 +85,23 @@ class SmtpNextHop:
         return (transaction if reply.is_positive else None), reply
 
     async def check(self) -> Reply:
-        """Greet it and say goodbye."""
-        conversation, reply = await Conversation.open(self.settings)
+        """Greet it and say goodbye; the reply's text ends with how the connection is encrypted, if it is."""
+        conversation, reply = await self._open()
         if conversation is not None:
+            reply = replace(reply, text=reply.text.partition("\n")[0] + self._encryption(conversation))
             await conversation.quit()
         return reply
 
+    def _encryption(self, conversation: Conversation) -> str:
+        if not conversation.tls_version:
+            return ""
+        verified = "verified" if self.settings.tls is HopTls.MUST else "not verified"
+        return f" ({conversation.tls_version}, certificate {verified})"
+
     async def close(self) -> None:
         """Say goodbye on idle connections."""
+        if self._resets:
+            await asyncio.wait(self._resets)
         idle, self._idle = self._idle, []
         await asyncio.gather(*(conversation.quit() for conversation in idle))
 
@@ -200,25 +113,64 @@ class SmtpNextHop:
             if is_young and conversation.is_usable:
                 return conversation, Reply(250)
             conversation.close()
-        new, reply = await Conversation.open(self.settings)
+        new, reply = await self._open()
         if new is not None:
-            self._extensions = frozenset(new.extensions)
+            self._extensions = dict(new.extensions)
         return new, reply
+
+    async def _open(self) -> tuple[Conversation | None, Reply]:
+        self.prepare()
+        return await Conversation.open(self.settings, self._context)
+
+    def prepare(self) -> None:
+        """Read the certificate authorities. Raises ``NextHopError``."""
+        if not self._has_context:
+            try:
+                self._context = tls_context(self.settings)
+            except OSError as error:
+                reason = error.strerror or "is no file of certificates"
+                raise NextHopError(f"next_hop_ca_file = {self.settings.ca_file}: {reason}") from error
+            self._has_context = True
 
     def give_back(self, conversation: Conversation) -> None:
         """Keep a connection for the next transaction, if it is clean and there is room."""
-        if len(self._idle) < self.settings.max_idle and conversation.is_usable:
+        is_wanted = conversation.is_usable and not conversation.is_personal
+        if is_wanted and len(self._idle) < self.settings.max_idle:
             conversation.idle_since = time.monotonic()
             self._idle.append(conversation)
         else:
             conversation.close()
 
+    def reset(self, conversation: Conversation) -> None:
+        """Take back what a transaction has said so far, and keep the connection if the server agrees."""
+        if not conversation.is_usable or conversation.is_personal:
+            conversation.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._reset(conversation))
+        self._resets.add(task)
+        task.add_done_callback(self._resets.discard)
+
+    async def _reset(self, conversation: Conversation) -> None:
+        try:
+            reply = await conversation.command("RSET", RESET_TIMEOUT_S)
+        except ConversationError:
+            conversation.close()
+        except BaseException:
+            conversation.close()
+            raise
+        else:
+            if reply.code == 250:
+                self.give_back(conversation)
+            else:
+                conversation.close()
+
 
 class SmtpTransaction:
-    """One transaction at an SMTP next hop.
+    """One transaction at an SMTP or LMTP next hop.
 
     While our client takes its time the next hop may hang up; until DATA nothing is lost by that, so the
-    envelope is then given again on a new connection.
+    envelope is then given again on a new connection. Several recipients may be offered at once: their replies
+    come in the order in which they were offered.
     """
 
     def __init__(self, hop: SmtpNextHop, envelope: Envelope, size_bytes: int, options: Sequence[str]) -> None:
@@ -228,39 +180,49 @@ class SmtpTransaction:
         self.options = tuple(options)
         self.accepted: list[tuple[str, tuple[str, ...]]] = []
         self.conversation: Conversation | None = None
-        self.is_clean = False
+        self.is_clean = False  # no transaction is open on the connection
+        self.is_closed = False
+        self._recovery = asyncio.Lock()
 
     async def begin(self) -> Reply:
         """Send MAIL, on a fresh connection if an idle one turns out dead."""
         for fresh in (False, True):
-            self.conversation, reply = await self.hop.connect(fresh=fresh)
-            if self.conversation is None:
-                return reply
-            try:
-                reply = await self._mail()
-            except ConversationError:
-                reply = LOST
-            except BaseException:
-                self.close()
-                raise
+            reply = await self._begin(fresh=fresh)
             if reply.is_positive:
                 return reply
-            is_dead = reply is LOST or reply.code == 421
+            is_dead = _is_gone(reply)
             self.is_clean = not is_dead
-            self.close()
-            if not is_dead:
-                return reply
+            had_connection = self.conversation is not None
+            self._let_go()
+            if not (is_dead and had_connection):
+                return _without_goodbye(reply)
         return _without_goodbye(reply)
 
+    async def _begin(self, *, fresh: bool) -> Reply:
+        self.conversation, reply = await self.hop.connect(fresh=fresh)
+        if self.conversation is None:
+            return reply
+        try:
+            return await self._mail()
+        except ConversationError:
+            return LOST
+        except BaseException:
+            self.close()
+            raise
+
     async def _mail(self) -> Reply:
-        assert self.conversation is not None
-        extensions = self.conversation.extensions
+        conversation = self.conversation
+        assert conversation is not None
+        if self.hop.settings.xclient and (words := offered_attributes(conversation.extensions, "XCLIENT")):
+            reply = await self._impersonate(conversation, words)
+            if not reply.is_positive:
+                return reply
+        extensions = conversation.extensions
         envelope = self.envelope
         if envelope.body_8bit and "8BITMIME" not in extensions:
             return NO_EIGHT_BIT
         if envelope.smtputf8 and "SMTPUTF8" not in extensions:
             return NO_UTF8
-        await self._forward_origin()
         parameters = [f"FROM:<{envelope.sender}>"]
         if "SIZE" in extensions and self.size_bytes:
             parameters.append(f"SIZE={self.size_bytes}")
@@ -270,86 +232,107 @@ class SmtpTransaction:
             parameters.append("SMTPUTF8")
         if "DSN" in extensions:
             parameters += self.options
-        return await self.conversation.command("MAIL " + " ".join(parameters))
+        commands = ["MAIL " + " ".join(parameters)]
+        if not conversation.is_personal:
+            commands[:0] = xforward_commands(envelope, offered_attributes(extensions, "XFORWARD"))
+        # Logs that stay wrong are no reason to keep a message back: only the reply to MAIL counts.
+        return (await conversation.commands(commands))[-1]
 
-    async def _forward_origin(self) -> None:
-        """Tell a next hop that asks for it whom the message came from, so that its logs stay true."""
-        assert self.conversation is not None
-        offered = self.conversation.extensions.get("XFORWARD", "").upper().split()
-        if not offered:
-            return
-        address = self.envelope.client_address
-        values = {
-            "ADDR": f"IPV6:{address}" if ":" in address else address,
-            "HELO": self.envelope.helo,
-            "SOURCE": "LOCAL" if self.envelope.local_origin else "REMOTE",
-        }
-        words = [
-            f"{name}={_encode_xtext(value)}" for name, value in values.items() if value and name in offered
-        ]
-        if words:
-            await self.conversation.command("XFORWARD " + " ".join(words))
+    async def _impersonate(self, conversation: Conversation, words: Sequence[str]) -> Reply:
+        """Speak for the client from here on: the next hop judges it as if it had come by itself."""
+        conversation.is_personal = True
+        reply = await conversation.command(xclient_command(self.envelope, words))
+        if reply.code == 220:
+            reply = await conversation.greet(self.envelope.helo or self.hop.settings.hostname)
+        elif reply.is_positive:
+            raise ConversationError("what came is no answer to XCLIENT")
+        return reply
 
     async def recipient(self, address: str, options: Sequence[str] = ()) -> Reply:
         """Offer a recipient; where the connection was lost meanwhile, once more on a new one."""
-        try:
-            reply = await self._recipient(address, tuple(options))
-        except ConversationError:
-            reply = LOST
-        if reply is LOST or reply.code == 421:
-            reply = await self._again()
+        words = tuple(options)
+        conversation = self.conversation
+        reply = await self._recipient(address, words)
+        if _is_gone(reply):
+            reply = await self._again(conversation)
             if reply.is_positive:
-                try:
-                    reply = await self._recipient(address, tuple(options))
-                except ConversationError:
-                    reply = LOST
+                reply = await self._recipient(address, words)
         if reply.is_positive:
-            self.accepted.append((address, tuple(options)))
+            self.accepted.append((address, words))
         return _without_goodbye(reply)
 
     async def _recipient(self, address: str, options: tuple[str, ...]) -> Reply:
         if self.conversation is None:
-            raise ConversationError("not connected")
+            return LOST
         words = list(options) if "DSN" in self.conversation.extensions else []
-        return await self.conversation.command(" ".join([f"RCPT TO:<{address}>", *words]))
-
-    async def _again(self) -> Reply:
-        """Give the envelope again on a new connection; every accepted recipient has to be accepted again."""
-        self.is_clean = False
-        self.close()
-        self.conversation, reply = await self.hop.connect(fresh=True)
-        if self.conversation is None:
-            return reply
         try:
-            reply = await self._mail()
+            return await self.conversation.command(" ".join([f"RCPT TO:<{address}>", *words]))
+        except ConversationError:
+            return LOST
+
+    async def _again(self, lost: Conversation | None) -> Reply:
+        """Give the envelope again on a new connection; every accepted recipient has to be accepted again."""
+        async with self._recovery:
+            if self.is_closed:
+                return LOST
+            if self.conversation is not None and self.conversation is not lost:
+                return Reply(250)  # another recipient's offer has done it
+            self.is_clean = False
+            self._let_go()
+            reply = await self._begin(fresh=True)
             for address, options in self.accepted:
                 if not reply.is_positive:
                     break
                 reply = await self._recipient(address, options)
-        except ConversationError:
-            reply = LOST
-        # A recipient accepted before and refused now cannot be told to the client any more: all come again.
-        return reply if reply.is_positive else LOST
+            # A recipient accepted before and refused now cannot be told to the client any more: all come again.
+            if reply.is_positive:
+                return reply
+            self._let_go()
+            return LOST
 
     async def deliver(self, raw: bytes) -> Reply:
         """Hand over the message; positive only when the next hop has taken it."""
+        if would_smuggle(raw):
+            return SMUGGLING
+        lost = self.conversation
         try:
             reply = await self._data()
-            if reply is LOST or reply.code == 421:
-                reply = await self._again()
+            if _is_gone(reply):
+                reply = await self._again(lost)
                 if reply.is_positive:
                     reply = await self._data()
             if reply.code != 354:
-                # A server that answers DATA with 2yz has taken nothing.
-                return _without_goodbye(reply) if reply.code >= 400 else LOST
+                if reply.is_positive:
+                    # A server that answers DATA with 2yz has taken nothing, and what it means nobody knows.
+                    self._hang_up()
+                    return LOST
+                return _without_goodbye(reply)
             assert self.conversation is not None
-            await self.conversation.write(stuff_dots(raw))
-            reply = await self.conversation.read_reply(self.hop.settings.final_timeout_s)
+            early = await self.conversation.send_message(raw)
+            if early is not None:
+                self._hang_up()
+                return _without_goodbye(early)
+            return await self._verdict(self.conversation)
         except ConversationError:
-            self.close()
+            self._hang_up()
             return LOST
-        self.is_clean = reply.code != 421
-        return _without_goodbye(reply)
+
+    async def _verdict(self, conversation: Conversation) -> Reply:
+        if self.hop.settings.protocol is MailProtocol.SMTP:
+            reply = await conversation.read_verdict(is_last=True)
+            self.is_clean = reply.code != 421
+            return _without_goodbye(reply)
+        replies: list[tuple[str, Reply]] = []
+        for number, (address, _) in enumerate(self.accepted, 1):
+            try:
+                reply = await conversation.read_verdict(is_last=number == len(self.accepted))
+            except ConversationError:
+                reply = (
+                    LOST  # and so it is for those after this one; whoever had a reply before has the message
+                )
+            replies.append((address, _without_goodbye(reply)))
+        self.is_clean = conversation.is_usable
+        return _together(replies)
 
     async def _data(self) -> Reply:
         if self.conversation is None:
@@ -359,25 +342,41 @@ class SmtpTransaction:
         except ConversationError:
             return LOST
 
-    def close(self) -> None:
-        """Keep the connection if nothing is left open on it, else hang up."""
+    def _hang_up(self) -> None:
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.close()
+
+    def _let_go(self) -> None:
         conversation, self.conversation = self.conversation, None
         if conversation is None:
             return
         if self.is_clean:
             self.hop.give_back(conversation)
         else:
-            conversation.close()
+            self.hop.reset(conversation)
+
+    def close(self) -> None:
+        """Keep the connection if nothing is left open on it, else take back what was said, or hang up."""
+        self.is_closed = True
+        self._let_go()
+
+
+def _together(replies: Sequence[tuple[str, Reply]]) -> Reply:
+    """Return one reply for all of LMTP's: positive if somebody has the message, else transient if that may yet be."""
+    listed = [reply for _, reply in replies]
+    whole = (
+        next((reply for reply in listed if reply.is_positive), None)
+        or next((reply for reply in listed if reply.is_transient), None)
+        or listed[0]
+    )
+    return whole if len(replies) == 1 else replace(whole, recipients=tuple(replies))
+
+
+def _is_gone(reply: Reply) -> bool:
+    return reply is LOST or reply.code == 421
 
 
 def _without_goodbye(reply: Reply) -> Reply:
     """Return a reply for our client: that the next hop hangs up (421) does not mean that we do."""
     return replace(reply, code=451) if reply.code == 421 else reply
-
-
-def _encode_xtext(value: str) -> str:
-    """Encode as xtext (RFC 3461 section 4)."""
-    return "".join(
-        chr(byte) if 33 <= byte <= 126 and byte not in b"+=" else f"+{byte:02X}"
-        for byte in value.encode("utf-8")
-    )

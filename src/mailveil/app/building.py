@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
@@ -16,6 +17,7 @@ from mailveil.config import Settings, engine_settings
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.smtp import SmtpSettings
+from mailveil.endpoints.smtp_certificate import Certificate
 from mailveil.ports import NextHop
 
 MAX_TRANSACTIONS_FOR_A_WORKER = 4
@@ -28,7 +30,17 @@ def build_next_hop(settings: Settings) -> NextHop:
     if hop is None:
         return MaildirNextHop(Maildir(settings.local_maildir))
     return SmtpNextHop(
-        NextHopSettings(hop.host, hop.port, settings.hostname, timeout_s=settings.gateway.timeout_s)
+        NextHopSettings(
+            hop.host,
+            hop.port,
+            settings.hostname,
+            timeout_s=settings.gateway.timeout_s,
+            protocol=hop.protocol,
+            path=hop.path,
+            tls=settings.gateway.next_hop_tls,
+            ca_file=settings.gateway.next_hop_ca_file,
+            xclient=settings.gateway.next_hop_xclient,
+        )
     )
 
 
@@ -41,10 +53,20 @@ def smtp_settings(settings: Settings) -> SmtpSettings:
         recipient_domains=frozenset(gateway.recipient_domains),
         trusted_peers=gateway.trusted_peers,
         max_message_bytes=gateway.max_message_bytes,
+        max_bytes_in_flight=gateway.max_bytes_in_flight,
         max_connections=gateway.max_connections,
         max_transactions=settings.processes * MAX_TRANSACTIONS_FOR_A_WORKER,
         timeout_s=gateway.timeout_s,
     )
+
+
+def build_certificate(settings: Settings) -> Certificate | None:
+    """Return what STARTTLS is offered with, ``None`` where no certificate is set; nothing is read yet."""
+    gateway = settings.gateway
+    if not gateway.tls_certificate:
+        return None
+    certificate = Path(gateway.tls_certificate).expanduser()
+    return Certificate(certificate, Path(gateway.tls_key).expanduser() if gateway.tls_key else certificate)
 
 
 def build_store(settings: Settings) -> SqliteCopyStore:

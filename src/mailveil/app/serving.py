@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,9 +18,11 @@ from mailveil import __version__
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
+from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.app.building import (
     build_addresses,
+    build_certificate,
     build_engine,
     build_fetcher,
     build_guard,
@@ -33,9 +35,12 @@ from mailveil.app.building import (
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
 from mailveil.config import Settings
-from mailveil.config.values import Endpoint, public_host
+from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
 from mailveil.core.protection import CopyMode
+from mailveil.endpoints.lmtp import LmtpDoor
 from mailveil.endpoints.smtp import OpenRelayError, SmtpDoor
+from mailveil.endpoints.smtp_certificate import CertificateError
+from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.status import Listening, StatusFacts, StatusPage
@@ -86,6 +91,8 @@ class _Running:
     journal: SqliteJournal
     originals: OriginalStore
     ports: dict[Role, Endpoint] = field(default_factory=dict)
+    lmtp: Listen | None = None
+    reloads: list[Callable[[], None]] = field(default_factory=list)
     endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -111,7 +118,7 @@ async def serve(
             say(line)
         if started is not None:
             started(dict(running.ports))
-        with _signals(stop):
+        with _signals(stop, running.reloads):
             await stop.wait()
         log.info("stopping: messages under way are finished first")
     finally:
@@ -156,6 +163,8 @@ async def _start(running: _Running) -> None:
             await _start_fetcher(running)
         if Role.GATEWAY in running.roles:  # last: mail only comes in once everything else is there
             await _start_gateway(running)
+    except (CertificateError, NextHopError) as error:
+        raise StartError(f"[gateway] {error}") from error
     except (OriginalError, OpenRelayError, RuntimeError) as error:
         raise StartError(str(error)) from error
     _start_housekeeping(running)
@@ -175,16 +184,36 @@ async def _start_gateway(running: _Running) -> None:
         queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
     )
-    door = SmtpDoor(smtp_settings(settings), next_hop, gateway.accept)
+    if isinstance(next_hop, SmtpNextHop):
+        next_hop.prepare()
+    certificate, choices = build_certificate(settings), smtp_settings(settings)
+    intake = Intake(choices.max_transactions, choices.max_bytes_in_flight)
+    door = SmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
+    lmtp = LmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
 
     async def end() -> None:
-        await door.stop(SHUTDOWN_GRACE_S)
+        await asyncio.gather(door.stop(SHUTDOWN_GRACE_S), lmtp.stop(SHUTDOWN_GRACE_S))
+        await next_hop.close()
         await asyncio.to_thread(engine.close)
 
     running.endings.append(end)
+    if certificate is not None:
+        running.reloads.append(certificate.reload)
+    await _start_lmtp(running, lmtp)
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
+
+
+async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
+    listen = running.settings.gateway.lmtp_listen
+    match listen:
+        case Endpoint(host, port):
+            await _listen(running.settings, Role.GATEWAY, door.start(host, port), "lmtp_listen")
+            running.lmtp = Endpoint(host, door.port)
+        case UnixSocket(path):
+            await _listen(running.settings, Role.GATEWAY, door.start_unix(Path(path)), "lmtp_listen")
+            running.lmtp = listen
 
 
 async def _start_copies(running: _Running) -> None:
@@ -249,19 +278,21 @@ async def _start_http(running: _Running, role: Role, listener: HttpListener) -> 
     running.ports[role] = Endpoint(listen.host, listener.port)
 
 
-async def _listen(settings: Settings, role: Role, starting: Awaitable[None]) -> None:
+async def _listen(settings: Settings, role: Role, starting: Awaitable[None], name: str = "listen") -> None:
     try:
         await starting
     except OSError as error:
-        listen: Endpoint = getattr(settings, role).listen
+        listen: Listen = getattr(getattr(settings, role), name)
         reason = {
             errno.EADDRINUSE: "another program listens there already",
             errno.EACCES: "ports below 1024 need a privilege (systemd: CAP_NET_BIND_SERVICE)",
             errno.EADDRNOTAVAIL: "this machine has no such address",
         }.get(error.errno or 0, error.strerror or str(error))
+        if isinstance(listen, UnixSocket) and error.errno != errno.EADDRINUSE:
+            reason = f"{error.strerror or error}; its folder has to be there and writable for mailveil"
         raise StartError(
-            f'[{role}] listen = "{listen}" (from {settings.origins[f"{role}.listen"]}): {reason}. '
-            f"Choose another in the configuration file or with MAILVEIL_{role.upper()}__LISTEN."
+            f'[{role}] {name} = "{listen}" (from {settings.origins[f"{role}.{name}"]}): {reason}. '
+            f"Choose another in the configuration file or with MAILVEIL_{role.upper()}__{name.upper()}."
         ) from error
 
 
@@ -295,8 +326,11 @@ def _start_housekeeping(running: _Running) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set ``stop`` on the first SIGTERM or SIGINT; the second one has its usual effect, for the impatient."""
+def _signals(stop: asyncio.Event, reloads: Sequence[Callable[[], None]]) -> Iterator[None]:
+    """Set ``stop`` on the first SIGTERM or SIGINT; the second one has its usual effect, for the impatient.
+
+    SIGHUP reads anew what may have been renewed.
+    """
     loop = asyncio.get_running_loop()
     handled = (signal.SIGTERM, signal.SIGINT)
 
@@ -305,14 +339,19 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
         for number in handled:
             loop.remove_signal_handler(number)
 
+    def reload() -> None:
+        for each in reloads:
+            each()
+
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         for number in handled:
             loop.add_signal_handler(number, first)
+        loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            for number in handled:
+            for number in (*handled, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
 
@@ -362,6 +401,8 @@ def _announcement(running: _Running) -> list[str]:
         if endpoint := running.ports.get(role):
             scheme = "smtp" if role is Role.GATEWAY else "http"
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
+    if running.lmtp is not None:
+        lines.append(f"  gateway  lmtp {running.lmtp}  takes mail by LMTP, with a reply for each recipient")
     if Role.GATEWAY in running.roles:
         lines.append(f"  next hop {build_next_hop(settings).name}")
     if Role.FETCHER in running.roles:

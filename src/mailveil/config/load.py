@@ -29,6 +29,7 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import Action, PolicySettings
 from mailveil.core.protection import CopyMode, EngineSettings
+from mailveil.ports import HopTls
 
 SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
 PREFIX = "MAILVEIL_"
@@ -74,6 +75,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     _check_listeners(settings)
     _check_public_names(settings)
     _check_proxy(settings)
+    _check_doors(settings)
     return settings
 
 
@@ -265,6 +267,32 @@ def _check_public_names(settings: Settings) -> None:
             "what is served as a copy could act as the status page; give them two names"
         )
         _refuse(settings, area, "public_url", reason)
+
+
+def _check_doors(settings: Settings) -> None:
+    gateway = settings.gateway
+    lmtp = gateway.lmtp_listen
+    if isinstance(lmtp, Endpoint):
+        if lmtp.port == 25:
+            _refuse(settings, "gateway", "lmtp_listen", "port 25 is for SMTP alone (RFC 2033 section 5)")
+        if lmtp.port and lmtp in (gateway.listen, settings.copies.listen, settings.status.listen):
+            _refuse(
+                settings,
+                "gateway",
+                "lmtp_listen",
+                "something else listens there; LMTP needs a port of its own",
+            )
+    if gateway.tls_key and not gateway.tls_certificate:
+        _refuse(settings, "gateway", "tls_key", "needs tls_certificate, the certificate that it belongs to")
+    hop = gateway.next_hop
+    if gateway.next_hop_tls is HopTls.MUST and (hop is None or hop.path):
+        reason = (
+            "needs a next hop that is reached by TCP, since a Unix socket and a Maildir know no encryption"
+        )
+        _refuse(settings, "gateway", "next_hop_tls", reason)
+    if gateway.max_bytes_in_flight < gateway.max_message_bytes:
+        reason = f"must be at least max_message_bytes, which is {gateway.max_message_bytes:_}"
+        _refuse(settings, "gateway", "max_bytes_in_flight", reason)
 
 
 def _check_proxy(settings: Settings) -> None:

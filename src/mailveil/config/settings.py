@@ -12,9 +12,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from mailveil.config.values import Endpoint, NextHop, origin_of
+from mailveil.config.values import Endpoint, Listen, NextHop, origin_of
 from mailveil.core.policy import SignedMail
 from mailveil.core.protection import CopyMode
+from mailveil.ports import HopTls
 
 
 class Substitute(StrEnum):
@@ -47,13 +48,20 @@ def whole(least: int = 0, most: int = 1 << 50) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """The SMTP listener and where mail goes from it."""
+    """The SMTP and LMTP listeners and where mail goes from them."""
 
     listen: Endpoint
+    lmtp_listen: Listen | None
     next_hop: NextHop | None
+    next_hop_tls: HopTls
+    next_hop_ca_file: str
+    next_hop_xclient: bool
     local_maildir: str
     hostname: str
+    tls_certificate: str
+    tls_key: str
     max_message_bytes: int = whole(1024)
+    max_bytes_in_flight: int = whole(1024)
     max_connections: int = whole(1, 100_000)
     timeout_s: int = whole(1, 86_400)
     clients: tuple[IPv4Network | IPv6Network, ...]

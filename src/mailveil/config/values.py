@@ -12,6 +12,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from mailveil.ports import MailProtocol
+
+DEFAULT_PORTS = {"smtp": 25, "lmtp": 24}
+MAX_SOCKET_PATH_BYTES = 107  # sun_path of Linux, with its NUL
 BOOLEAN_WORDS = frozenset({"true", "yes", "on", "1", "false", "no", "off", "0"})
 
 
@@ -44,14 +48,36 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A Unix socket to listen on. Who may reach it is a matter of the folder that it stands in."""
+
+    path: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell that only this machine can reach it."""
+        return True
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Listen = Endpoint | UnixSocket
+
+
+@dataclass(frozen=True, slots=True)
 class NextHop:
-    """The SMTP server that mail goes on to."""
+    """The server that mail goes on to: by TCP, or where ``path`` is set over that Unix socket."""
 
     host: str
     port: int
+    protocol: MailProtocol = MailProtocol.SMTP
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"smtp://{Endpoint(self.host, self.port)}"
+        if self.path:
+            return f"{self.protocol}+unix:{self.path}"
+        return f"{self.protocol}://{Endpoint(self.host, self.port)}"
 
 
 def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
@@ -134,17 +160,43 @@ def read_endpoint(text: str) -> Endpoint:
     return Endpoint(bare.lower(), int(port))
 
 
-def read_next_hop(text: str) -> NextHop | None:
-    """Read ``smtp://host:port`` (25 without a port), or ``""`` for none; raise ValueError otherwise."""
+def read_listen(text: str) -> Listen | None:
+    """Read ``host:port``, ``[ipv6]:port`` or ``unix:/path``, or ``""`` for nowhere; raise ValueError otherwise."""
     if not text:
         return None
+    scheme, colon, path = text.partition(":")
+    if scheme.lower() != "unix" or not colon:
+        return read_endpoint(text)
+    return UnixSocket(_read_socket_path(path, "unix:/run/mailveil/lmtp"))
+
+
+def read_next_hop(text: str) -> NextHop | None:
+    """Read where mail goes on to, or ``""`` for nowhere; raise ValueError otherwise.
+
+    ``smtp://host:port`` (25 without a port), ``lmtp://host:port`` (24 without a port) or ``lmtp+unix:/path``.
+    """
+    if not text:
+        return None
+    if text.startswith("lmtp+unix:"):
+        path = _read_socket_path(text.removeprefix("lmtp+unix:"), "lmtp+unix:/var/run/dovecot/lmtp")
+        return NextHop("", 0, MailProtocol.LMTP, path)
     scheme, found, rest = text.partition("://")
-    if not found or scheme != "smtp":
-        raise ValueError('must be "smtp://host:port", such as "smtp://127.0.0.1:10026"')
+    if not found or scheme not in DEFAULT_PORTS:
+        raise ValueError(
+            'must be "smtp://host:port", "lmtp://host:port" or "lmtp+unix:/path", such as "smtp://127.0.0.1:10026"'
+        )
     if not re.search(r"\A(?:[^:\[\]]*|\[[^\]]*\]):", rest):
-        rest += ":25"
+        rest += f":{DEFAULT_PORTS[scheme]}"
     endpoint = read_endpoint(rest)
-    return NextHop(endpoint.host, endpoint.port)
+    return NextHop(endpoint.host, endpoint.port, MailProtocol(scheme))
+
+
+def _read_socket_path(path: str, example: str) -> str:
+    if not path.startswith("/") or path.endswith("/") or len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(
+            f'a Unix socket is named by its full path of up to {MAX_SOCKET_PATH_BYTES} bytes, such as "{example}"'
+        )
+    return path
 
 
 def read_network(text: str) -> IPv4Network | IPv6Network:
@@ -185,4 +237,8 @@ def origin_of(url: str) -> str:
 
 
 EXAMPLES: Mapping[Any, str] = {read_domain: '["example.org"]', read_network: '["127.0.0.1", "10.0.0.0/8"]'}
-READERS: Mapping[Any, Callable[[str], Any]] = {Endpoint: read_endpoint, NextHop | None: read_next_hop}
+READERS: Mapping[Any, Callable[[str], Any]] = {
+    Endpoint: read_endpoint,
+    Listen | None: read_listen,
+    NextHop | None: read_next_hop,
+}

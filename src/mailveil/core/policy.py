@@ -42,7 +42,9 @@ class Envelope:
 
     ``sender`` is the reverse-path without angle brackets (``""`` for bounces), ``recipients`` the forward-paths.
     ``authenticated`` and ``local_origin`` are only ever true on the word of a peer that the administrator
-    listed as trusted, or of this server itself: a sender's own claim proves nothing.
+    listed as trusted, or of this server itself: a sender's own claim proves nothing. From ``client_name`` on the
+    fields are what the next hop is told for its logs (XFORWARD), ``""`` where nobody knows; ``login`` is who was
+    authenticated, and ``queue_id`` how the server before us calls the message.
     """
 
     sender: str = ""
@@ -53,6 +55,11 @@ class Envelope:
     local_origin: bool = False
     smtputf8: bool = False
     body_8bit: bool = False
+    client_name: str = ""
+    client_port: str = ""
+    client_protocol: str = ""
+    queue_id: str = ""
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True)

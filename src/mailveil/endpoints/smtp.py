@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 from mailveil.core.policy import Envelope
+from mailveil.endpoints.smtp_certificate import Certificate
+from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.smtp_replies import FULL, encode_reply
-from mailveil.endpoints.smtp_session import SmtpSession, SmtpSettings
+from mailveil.endpoints.smtp_session import SmtpSession
+from mailveil.endpoints.smtp_settings import SmtpSettings
 from mailveil.ports import SHUTTING_DOWN, NextHop, Reply, Transaction
 
 __all__ = ["OpenRelayError", "SmtpDoor", "SmtpSettings", "check_not_open"]
@@ -57,20 +62,45 @@ class SmtpDoor:
     so that each recipient gets the next hop's own answer.
     """
 
-    def __init__(self, settings: SmtpSettings, next_hop: NextHop, accept: Accept) -> None:
+    session: type[SmtpSession] = SmtpSession
+
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        next_hop: NextHop,
+        accept: Accept,
+        *,
+        intake: Intake | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
         self.settings = settings
         self.next_hop = next_hop
         self.accept = accept
-        self.slots = asyncio.Semaphore(settings.max_transactions)
+        self.intake = intake or Intake(settings.max_transactions, settings.max_bytes_in_flight)
+        self.certificate = certificate
         self.sessions: set[SmtpSession] = set()
         self.is_stopping = False
         self._server: asyncio.Server | None = None
+        self._socket_path: Path | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises ``OpenRelayError`` and ``OSError`` (address in use)."""
+        """Listen. Raises ``OpenRelayError``, ``CertificateError`` and ``OSError`` (address in use)."""
         check_not_open(host, self.settings)
+        if self.certificate is not None:
+            self.certificate.context()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._admit, host, port, backlog=128)
+
+    async def start_unix(self, path: Path) -> None:
+        """Listen on a Unix socket for whom its folder lets in. Raises ``CertificateError`` and ``OSError``."""
+        if self.certificate is not None:
+            self.certificate.context()
+        loop = asyncio.get_running_loop()
+        if await _is_listened_on(path):
+            raise OSError(errno.EADDRINUSE, "another program listens there already")
+        self._server = await loop.create_unix_server(self._admit, path, backlog=128)
+        self._socket_path = path
+        path.chmod(0o666)
 
     @property
     def port(self) -> int:
@@ -84,6 +114,8 @@ class SmtpDoor:
         self.is_stopping = True
         if self._server is not None:
             self._server.close()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
         for session in list(self.sessions):
             if not session.receiving:
                 session.leave()
@@ -101,4 +133,14 @@ class SmtpDoor:
         if len(self.sessions) >= self.settings.max_connections:
             log.warning("refused a connection: %d are open (max_connections)", len(self.sessions))
             return Refusal(FULL)
-        return SmtpSession(self)
+        return self.session(self)
+
+
+async def _is_listened_on(path: Path) -> bool:
+    """Tell whether somebody listens on a Unix socket; one that nobody listens on is left over from a crash."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -12,6 +12,13 @@ SYNTAX = Reply(501, "5.5.4", "Syntax error in parameters")
 UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")
 RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied")
 TOO_LARGE = Reply(552, "5.3.4", "Message exceeds the maximum size")
+UNRECOGNISED = Reply(500, "5.5.1", "Command not recognised")
+NO_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")
+NO_ROOM = Reply(452, "4.3.1", "No room for a message of this size now, try again later")
+SMUGGLING = Reply(554, "5.6.0", "Lone dot between bare line breaks refused (SMTP smuggling)")
+LOOP = Reply(554, "5.4.6", "Too many hops, mail loop")
+SILENT = Reply(421, "4.4.2", "Nothing was said for too long")
+GOODBYE = Reply(221, "2.0.0", "Bye")
 OK = Reply(250, "2.0.0", "OK")
 
 

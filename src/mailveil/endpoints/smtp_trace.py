@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.utils import formatdate
 
-from mailveil.ports import Reply, Transaction
+from mailveil.ports import MailProtocol, Reply, Transaction
 
 FIELD_NAME_BYTES = 998
+
+
+def protocol_name(protocol: MailProtocol, *, extended: bool, encrypted: bool, utf8: bool) -> str:
+    """Return what a trace field says was spoken (RFC 3848, with SMTPUTF8 RFC 6531 section 4.3)."""
+    if not extended:
+        return "SMTP"
+    letter = "S" if encrypted else ""
+    if utf8:
+        return f"UTF8{protocol.upper()}{letter}"
+    return ("LMTP" if protocol is MailProtocol.LMTP else "ESMTP") + letter
 
 
 def received_field(*, helo: str, address: str, hostname: str, protocol: str, identifier: str) -> bytes:

@@ -6,10 +6,18 @@ from collections.abc import Mapping
 
 from mailveil.core.copyaddress import content_id
 from mailveil.core.message.signed import SignedPart
-from mailveil.core.message.types import Coding, Part, Source
-from mailveil.core.policy import Action, Envelope, SignedMail
+from mailveil.core.message.types import Coding, Source
+from mailveil.core.policy import Envelope, SignedMail
 from mailveil.core.protection.inspecting import inspect
-from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Outcome, Plan
+from mailveil.core.protection.plan import (
+    CopyMode,
+    Decision,
+    EngineSettings,
+    Outcome,
+    Plan,
+    is_left_alone,
+    stands_in,
+)
 from mailveil.core.rewrite import (
     EmbeddedCopy,
     Replacement,
@@ -61,29 +69,7 @@ def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
 def _has_work(plan: Plan) -> bool:
     if plan.unexamined or plan.insertions:
         return True
-    return any(not _is_left_alone(decision, plan) for decision in plan.decisions)
-
-
-def _is_left_alone(decision: Decision, plan: Plan) -> bool:
-    if decision.action is Action.KEEP:
-        return True
-    if plan.settings.policy.signed_mail is SignedMail.LEAVE:
-        return any(
-            _stands_in(decision.reference.source, decision.reference.start, signed.part)
-            for signed in plan.signed
-        )
-    return False
-
-
-def _stands_in(source: Source, at: int, part: Part) -> bool:
-    """Tell whether byte ``at`` of a source, or what it is encoded in, lies inside a part."""
-    current: Source | None = source
-    while current is not None:
-        if current is part.source:
-            return part.span.start <= at < max(part.span.end, part.span.start + 1)
-        at = current.span.start
-        current = current.within
-    return False
+    return any(not is_left_alone(decision, plan) for decision in plan.decisions)
 
 
 def _apply(
@@ -92,7 +78,7 @@ def _apply(
     replacements: list[Replacement] = []
     embedded: dict[int, dict[str, EmbeddedCopy]] = {}
     broken_signatures: list[SignedPart] = []
-    decided = [decision for decision in plan.decisions if not _is_left_alone(decision, plan)]
+    decided = [decision for decision in plan.decisions if not is_left_alone(decision, plan)]
     unexamined = list(plan.unexamined)
     if everything_inert:
         sections = {decision.reference.part for decision in decided}
@@ -100,16 +86,16 @@ def _apply(
     replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
     for signed in plan.signed:
         touched = any(
-            _stands_in(decision.reference.source, decision.reference.start, signed.part)
+            stands_in(decision.reference.source, decision.reference.start, signed.part)
             for decision in decided
-        ) or any(_stands_in(part.source, part.span.start, signed.part) for part in unexamined)
+        ) or any(stands_in(part.source, part.span.start, signed.part) for part in unexamined)
         if touched and plan.settings.policy.signed_mail is SignedMail.PROTECT:
             broken_signatures.append(signed)
             if signed.part.children:
                 replacements += unsign_edits(signed.part)
     untouched = [signed for signed in plan.signed if signed not in broken_signatures]
     for insertion in plan.insertions:
-        if not any(_stands_in(insertion.source, insertion.at, signed.part) for signed in untouched):
+        if not any(stands_in(insertion.source, insertion.at, signed.part) for signed in untouched):
             text = insertion.text.encode(insertion.encoding)
             replacements.append(Replacement(insertion.source, insertion.at, insertion.at, text))
     inert: list[str] = []

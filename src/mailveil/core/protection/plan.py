@@ -11,8 +11,8 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.transfer import place_all
-from mailveil.core.message.types import Defect, Limits, Message, Part, Span
-from mailveil.core.policy import Action, PolicySettings
+from mailveil.core.message.types import Defect, Limits, Message, Part, Source, Span
+from mailveil.core.policy import Action, PolicySettings, SignedMail
 from mailveil.core.references.types import Insertion, Media, Reference
 from mailveil.core.verdicts.types import Risk, Verdict
 
@@ -80,10 +80,12 @@ class Plan:
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
-        """Return the safe copies that the message wants, each token once."""
+        """Return the safe copies that the message wants, each token once; none for what policy leaves alone."""
         found: dict[str, Wanted] = {}
+        if not self.protected:
+            return ()
         for decision in self.decisions:
-            if decision.wanted is not None:
+            if decision.wanted is not None and not is_left_alone(decision, self):
                 found.setdefault(decision.wanted.token, decision.wanted)
         return tuple(found.values())
 
@@ -125,6 +127,29 @@ class Outcome:
     def keep_original(self) -> bool:
         """Tell whether something was taken from the reader that only the original can give back."""
         return bool(self.unsigned or self.inert_parts)
+
+
+def is_left_alone(decision: Decision, plan: Plan) -> bool:
+    """Tell whether policy leaves a reference where it stands."""
+    if decision.action is Action.KEEP:
+        return True
+    if plan.settings.policy.signed_mail is SignedMail.LEAVE:
+        return any(
+            stands_in(decision.reference.source, decision.reference.start, signed.part)
+            for signed in plan.signed
+        )
+    return False
+
+
+def stands_in(source: Source, at: int, part: Part) -> bool:
+    """Tell whether byte ``at`` of a source, or what it is encoded in, lies inside a part."""
+    current: Source | None = source
+    while current is not None:
+        if current is part.source:
+            return part.span.start <= at < max(part.span.end, part.span.start + 1)
+        at = current.span.start
+        current = current.within
+    return False
 
 
 def places_of(references: Sequence[Reference]) -> list[Span]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,6 +12,7 @@ from mailveil.core.message.types import Defect
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, inspect
 from mailveil.core.references.types import Media
+from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
 from mailveil.ports import (
     NOBODY,
@@ -54,7 +55,9 @@ class World:
     def now(self) -> float:
         return 5.0
 
-    async def protect(self, raw: bytes, envelope: Envelope) -> Protected:
+    async def protect(
+        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+    ) -> Protected:
         self.done.append("protect")
         if isinstance(self.protected, Exception):
             raise self.protected

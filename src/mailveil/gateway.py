@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
 
-from mailveil.core.policy import Envelope, direction_of
+from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.ports import (
     UNKNOWN_FAILURE,
+    AttemptRecord,
     Clock,
     CopyStore,
     Engine,
     FetchQueue,
     Journal,
+    NextHop,
     OriginalStore,
     Passage,
     Protected,
@@ -23,6 +24,8 @@ from mailveil.ports import (
     Transaction,
     UnavailableError,
 )
+from mailveil.stages import Embedding, Examination, UnexaminedError
+from mailveil.stages.passage import begin_passage, end_passage
 
 log = logging.getLogger("mailveil.gateway")
 
@@ -32,7 +35,9 @@ class Gateway:
     """Takes one message from the door to the next hop. The only place that orders the stages.
 
     A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
-    stays with its sender.
+    stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
+    inert text. ``store`` is for hosted copies, ``embedding`` for those that messages carry themselves; how large
+    they may become is for ``next_hop`` to say.
     """
 
     engine: Engine
@@ -41,38 +46,66 @@ class Gateway:
     store: CopyStore | None = None
     queue: FetchQueue | None = None
     journal: Journal | None = None
+    attempts: AttemptRecord | None = None
+    max_attempts: int = 3
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    embedding: Embedding | None = None
+    next_hop: NextHop | None = None
+    _examination: Examination = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
+        object.__setattr__(self, "_examination", examination)
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
     ) -> Reply:
         """Protect a message, deliver it and return what the sender is to be told."""
-        passage = Passage(
-            at=self.clock.now(),
-            identifier=identifier,
-            sender_domain=envelope.sender.rpartition("@")[2].lower(),
-            size_bytes=len(raw),
-            direction=str(direction_of(envelope)),
-            reply="",
-        )
+        passage = begin_passage(self.clock.now(), envelope, len(raw), identifier)
+        requester = requester_of(envelope, identifier)
         protected = Protected(raw)
         reply = UNKNOWN_FAILURE
         try:
-            protected = await self.engine.protect(raw, envelope)
+            protected = await self._examination.examine(raw, envelope, identifier)
+            if self.embedding is not None and protected.wanted:
+                protected = await self._embed(self.embedding, protected, raw, envelope, requester)
             if protected.keep_original:
                 reason = "; ".join(protected.reasons)
                 name = await self.originals.keep(raw, envelope, reason)
                 log.info("message %s: original kept as %s", identifier, name)
-            reserved = await self._reserve(protected, requester_of(envelope, identifier))
+            reserved = await self._reserve(protected, requester)
             reply = await transaction.deliver(protected.raw)
             if reserved:
                 # Once the message is away its pictures are due, whether or not the client still listens.
                 await asyncio.shield(self._settle(protected, reply, identifier))
+        except UnexaminedError as error:  # has been logged where it arose
+            protected = replace(protected, defects=(str(error),))
         except Exception as error:  # whatever it is, the sender keeps the message
             log.error("message %s could not be processed: %s", identifier, error)
             reply = UNKNOWN_FAILURE
         finally:
             self._note(passage, protected, reply, changed=protected.raw != raw)
         return reply
+
+    async def _embed(
+        self,
+        embedding: Embedding,
+        protected: Protected,
+        raw: bytes,
+        envelope: Envelope,
+        requester: Requester,
+    ) -> Protected:
+        """Return the message with the copies that came in time; as it is where it would become too large."""
+        copies = await embedding.collect(protected.wanted, requester)
+        if not copies:
+            return protected
+        carrying = await self._examination.carry(raw, envelope, copies, requester.message)
+        if carrying is None:
+            return protected
+        if not embedding.fits(carrying.raw, self.next_hop.max_message_bytes if self.next_hop else 0):
+            log.info("message %s is too large for the next hop with its copies", requester.message)
+            return protected
+        return carrying
 
     async def _reserve(self, protected: Protected, requester: Requester) -> bool:
         if not protected.wanted or self.store is None:
@@ -95,31 +128,16 @@ class Gateway:
                 await self.queue.abandon(protected.wanted)
         except UnavailableError as error:
             log.warning("message %s: copies have to wait for a restart: %s", identifier, error)
+        except Exception:  # the next hop has answered: nothing may change that any more
+            log.exception("message %s: copies have to wait for a restart", identifier)
 
     def _note(self, passage: Passage, protected: Protected, reply: Reply, *, changed: bool) -> None:
         if self.journal is None:
             return
-        self.journal.note(
-            replace(
-                passage,
-                # Some servers repeat the recipient in their reply; the journal knows no persons.
-                reply=" ".join(word for word in str(reply)[:300].split() if "@" not in word),
-                found=tuple(replace(found, url=_origin_of(found.url)) for found in protected.found),
-                defects=protected.defects,
-                changed=changed,
-                seconds=max(0.0, self.clock.now() - passage.at),
-            )
-        )
-
-
-def _origin_of(url: str) -> str:
-    """Return scheme and host alone: the rest of a URL often tells who the reader is."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return "malformed"
-    return f"{parts.scheme}://{host}" if host else f"{parts.scheme}:"
+        try:
+            self.journal.note(end_passage(passage, self.clock.now(), protected, reply, changed=changed))
+        except Exception:  # a report is never a decision
+            log.exception("message %s is missing in the journal", passage.identifier)
 
 
 def requester_of(envelope: Envelope, identifier: str) -> Requester:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
+from mailveil.core.rewrite import EmbeddedCopy
 
 
 class UnavailableError(Exception):
-    """A store cannot answer in time. Mail never waits for it: the caller goes on without."""
+    """A store cannot answer in time, or the engine cannot work at all; no message is to blame for it.
+
+    Mail never waits for a store: the caller goes on without.
+    """
 
 
 # --- replies ---------------------------------------------------------------------------------------------
@@ -189,8 +193,37 @@ class Protected:
 class Engine(Protocol):
     """The pure core, run where a crash costs one message one retry (adapters/workers)."""
 
-    async def protect(self, raw: bytes, envelope: Envelope) -> Protected:
-        """Return the message without remote references. Raises if the worker died or took too long."""
+    async def protect(
+        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+    ) -> Protected:
+        """Return the message without remote references; ``copies`` by token are what it is to carry itself.
+
+        Raises ``UnavailableError`` where no message could be examined now, anything else where this one could
+        not: its worker died, took too long, or failed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to examine a message; ``failures`` are the earlier ones that came to no good end."""
+
+    key: bytes
+    failures: int = 0
+
+
+class AttemptRecord(Protocol):
+    """Attempts to examine messages, recorded so that one which takes the whole process with it counts too.
+
+    Nothing here raises or delays mail: what cannot be recorded is not counted.
+    """
+
+    async def begin(self, raw: bytes) -> Attempt:
+        """Record that a message is about to be examined, and return how often that has failed before."""
+        ...
+
+    def end(self, attempt: Attempt, *, failed: bool) -> None:
+        """Record that an attempt is over, whatever becomes of the message then."""
         ...
 
 
@@ -286,7 +319,10 @@ class FetchQueue(Protocol):
         ...
 
     async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
-        """Forget the reservations: the message was not accepted, nobody will ever see these addresses."""
+        """Forget what has not been attempted yet: nobody will ever see these addresses.
+
+        The message was not accepted, or has gone on without these copies.
+        """
         ...
 
     async def recover(self) -> None:

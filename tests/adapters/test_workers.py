@@ -241,7 +241,7 @@ def test_worker_that_cannot_start_is_a_reason() -> None:
     with WorkerPool(EngineSettings(), command=("/nonexistent/python",)) as pool:
         result = answer_of(pool, HTML % PIXEL)
     assert result == Failure(
-        FailureReason.CRASHED, "worker cannot be started or reached: No such file or directory"
+        FailureReason.NOT_STARTED, "worker cannot be started or reached: No such file or directory"
     )
 
 

@@ -252,7 +252,7 @@ class SqliteCopyStore:
                 ).fetchone()
                 if row is not None:
                     database.execute(
-                        "DELETE FROM fetches WHERE id = ? AND state = 'reserved' "
+                        "DELETE FROM fetches WHERE id = ? AND state IN ('reserved', 'released') "
                         "AND NOT EXISTS (SELECT 1 FROM tokens WHERE fetch = fetches.id)",
                         row,
                     )

@@ -38,6 +38,7 @@ class FailureReason(StrEnum):
     TIMED_OUT = "timed-out"
     OUT_OF_MEMORY = "out-of-memory"
     ENGINE_ERROR = "engine-error"
+    NOT_STARTED = "not-started"
     CLOSED = "closed"
 
 

@@ -25,12 +25,14 @@ from mailveil.adapters.workerprocess import (
 )
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings
-from mailveil.ports import FoundReference, Protected
+from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.ports import FoundReference, Protected, UnavailableError
 
 ATTEMPTS = 2
 BATCH_JOBS = 32
 BATCH_BYTES = 1024 * 1024
 WINDOW_BYTES = 64 * 1024 * 1024
+NOBODYS_FAULT = frozenset({FailureReason.CLOSED, FailureReason.NOT_STARTED})  # no message is to blame
 
 
 class WorkerError(Exception):
@@ -116,10 +118,18 @@ class WorkerPool:
             done, future = waiting.popleft()
             yield done, future.result()
 
-    async def protect(self, raw: bytes, envelope: Envelope) -> Protected:
-        """Return the message without remote references. Raises WorkerError where it cannot be examined."""
-        result = await asyncio.wrap_future(self.submit(Job(raw, None, envelope=envelope)))
+    async def protect(
+        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+    ) -> Protected:
+        """Return the message without remote references.
+
+        Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
+        """
+        job = Job(raw, None, envelope=envelope, copies=copies or {})
+        result = await asyncio.wrap_future(self.submit(job))
         if isinstance(result, Failure):
+            if result.reason in NOBODYS_FAULT:
+                raise UnavailableError(str(result))
             raise WorkerError(result)
         return Protected(
             raw=result.raw,
@@ -196,7 +206,9 @@ class WorkerPool:
         except LostError as error:
             failure = error.failure
         except OSError as error:
-            failure = Failure(FailureReason.CRASHED, f"worker cannot be started or reached: {error.strerror}")
+            failure = Failure(
+                FailureReason.NOT_STARTED, f"worker cannot be started or reached: {error.strerror}"
+            )
         except Exception as error:  # whatever it is, nobody may wait for ever
             failure = Failure(FailureReason.CRASHED, f"{type(error).__name__} in the pool")
         else:
@@ -214,6 +226,10 @@ class WorkerPool:
         self._running.add(process)
         try:
             process.greet(self._settings)
+        except LostError as error:
+            self._running.discard(process)
+            process.end()
+            raise LostError(Failure(FailureReason.NOT_STARTED, str(error))) from error
         except BaseException:
             self._running.discard(process)
             process.end()

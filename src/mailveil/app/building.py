@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.egress import EgressGuard, EgressLimits, Exit, Resolver
 from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
@@ -15,12 +16,16 @@ from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
 from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.protection import CopyMode
 from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.endpoints.smtp_certificate import Certificate
 from mailveil.ports import NextHop
+from mailveil.stages import Embedding
 
 MAX_TRANSACTIONS_FOR_A_WORKER = 4
+# Messages that wait for pictures keep no worker busy, only memory.
+MAX_TRANSACTIONS_THAT_WAIT = 16
 HEADER_BYTES = 1 << 20  # what TLS and header fields may take besides a body of full size
 
 
@@ -47,6 +52,7 @@ def build_next_hop(settings: Settings) -> NextHop:
 def smtp_settings(settings: Settings) -> SmtpSettings:
     """Return the settings of the SMTP door."""
     gateway = settings.gateway
+    waits = settings.copies.mode is CopyMode.EMBEDDED and settings.fetch.enabled
     return SmtpSettings(
         hostname=settings.hostname,
         clients=gateway.clients,
@@ -55,7 +61,8 @@ def smtp_settings(settings: Settings) -> SmtpSettings:
         max_message_bytes=gateway.max_message_bytes,
         max_bytes_in_flight=gateway.max_bytes_in_flight,
         max_connections=gateway.max_connections,
-        max_transactions=settings.processes * MAX_TRANSACTIONS_FOR_A_WORKER,
+        max_transactions=settings.processes
+        * (MAX_TRANSACTIONS_THAT_WAIT if waits else MAX_TRANSACTIONS_FOR_A_WORKER),
         timeout_s=gateway.timeout_s,
     )
 
@@ -93,6 +100,24 @@ def build_engine(settings: Settings) -> WorkerPool:
         processes=settings.processes,
         max_bytes=settings.workers.max_bytes,
         timeout_s=settings.workers.timeout_s,
+    )
+
+
+def build_attempts(settings: Settings) -> AttemptFiles:
+    """Return the record of attempts to examine messages. Raises ``OriginalError`` for its key."""
+    return AttemptFiles(settings.directory / "attempts", load_key(settings.copies_key_file))
+
+
+def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | None:
+    """Return what waits for copies that messages carry themselves, ``None`` where none do or none are made."""
+    if settings.copies.mode is not CopyMode.EMBEDDED or not settings.fetch.enabled:
+        return None
+    return Embedding(
+        store,
+        store,
+        wait_s=settings.copies.embed_wait_s,
+        max_bytes=settings.copies.embed_max_bytes,
+        max_message_bytes=settings.gateway.max_message_bytes,
     )
 
 

@@ -128,6 +128,12 @@ def _free(name: str, listen: Endpoint) -> CheckResult:
 
 
 def _copies(settings: Settings) -> CheckResult:
+    if settings.copies.mode is CopyMode.EMBEDDED and settings.fetch.enabled:
+        text = (
+            f"mode is embedded: a message with pictures waits up to {settings.copies.embed_wait_s} s for them, "
+            "and origins are contacted before the next hop has taken it"
+        )
+        return CheckResult("copies", Outcome.GOOD, text)
     if settings.copies.mode is not CopyMode.HOSTED:
         return CheckResult(
             "copies", Outcome.GOOD, f"mode is {settings.copies.mode}: no reader needs the listener"

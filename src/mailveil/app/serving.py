@@ -22,7 +22,9 @@ from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.app.building import (
     build_addresses,
+    build_attempts,
     build_certificate,
+    build_embedding,
     build_engine,
     build_fetcher,
     build_guard,
@@ -34,7 +36,7 @@ from mailveil.app.building import (
 )
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
-from mailveil.config import Settings
+from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
 from mailveil.core.protection import CopyMode
 from mailveil.endpoints.lmtp import LmtpDoor
@@ -175,14 +177,20 @@ async def _start_gateway(running: _Running) -> None:
     next_hop = build_next_hop(settings)
     engine = build_engine(settings)
     hosted = settings.copies.mode is CopyMode.HOSTED
+    attempts = build_attempts(settings)
     gateway = Gateway(
         engine=engine,
         originals=OriginalKeeper(running.originals),
         clock=SystemClock(),
-        # Only hosted copies are ever asked for: nothing is reserved or fetched for messages that carry their own.
+        # Only hosted copies are ever asked for: for messages that carry their own, see embedding.
         store=running.store if hosted else None,
         queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
+        attempts=attempts,
+        max_attempts=settings.gateway.max_attempts,
+        policy=policy_settings(settings),
+        embedding=build_embedding(settings, running.store),
+        next_hop=next_hop,
     )
     if isinstance(next_hop, SmtpNextHop):
         next_hop.prepare()
@@ -195,6 +203,7 @@ async def _start_gateway(running: _Running) -> None:
         await asyncio.gather(door.stop(SHUTDOWN_GRACE_S), lmtp.stop(SHUTDOWN_GRACE_S))
         await next_hop.close()
         await asyncio.to_thread(engine.close)
+        attempts.close()
 
     running.endings.append(end)
     if certificate is not None:

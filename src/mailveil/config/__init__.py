@@ -5,7 +5,7 @@ bounds, ``values`` reads one value, ``load`` the whole. A new setting is a field
 commented line in ``default.toml``.
 """
 
-from mailveil.config.load import default_text, describe, engine_settings, find_file, load
+from mailveil.config.load import default_text, describe, engine_settings, find_file, load, policy_settings
 from mailveil.config.settings import Settings
 from mailveil.config.values import Endpoint, NextHop, SettingsError
 
@@ -19,4 +19,5 @@ __all__ = [
     "engine_settings",
     "find_file",
     "load",
+    "policy_settings",
 ]

@@ -108,6 +108,20 @@ def describe(settings: Settings) -> list[SettingInForce]:
     return found
 
 
+def policy_settings(settings: Settings) -> PolicySettings:
+    """Return the organisation's rules as the core takes them."""
+    policy = settings.policy
+    return PolicySettings(
+        protect_inbound=policy.protect_inbound,
+        protect_submitted=policy.protect_submitted,
+        protect_local=policy.protect_local,
+        signed_mail=policy.signed_mail,
+        disable_attached_scripts=policy.disable_attached_scripts,
+        trackers=Action(policy.trackers),
+        content=Action(policy.content),
+    )
+
+
 def engine_settings(
     settings: Settings, key: bytes, *, mode: CopyMode | None = None, copies_url: str = ""
 ) -> EngineSettings:
@@ -115,19 +129,11 @@ def engine_settings(
 
     ``mode`` and ``copies_url`` take the place of what is configured.
     """
-    policy, limits = settings.policy, settings.limits
+    limits = settings.limits
     origin = origin_of(copies_url) if copies_url else settings.copies_url
     return EngineSettings(
         limits=Limits(**{each.name: getattr(limits, each.name) for each in fields(limits)}),
-        policy=PolicySettings(
-            protect_inbound=policy.protect_inbound,
-            protect_submitted=policy.protect_submitted,
-            protect_local=policy.protect_local,
-            signed_mail=policy.signed_mail,
-            disable_attached_scripts=policy.disable_attached_scripts,
-            trackers=Action(policy.trackers),
-            content=Action(policy.content),
-        ),
+        policy=policy_settings(settings),
         mode=mode or settings.copies.mode,
         # Where no copy is hosted, no address is ever written, and the origin only has to be a valid one.
         addresses=CopyAddresses(NO_ORIGIN if why_no_origin(origin) else origin, key),

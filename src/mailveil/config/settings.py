@@ -64,6 +64,7 @@ class GatewaySettings:
     max_bytes_in_flight: int = whole(1024)
     max_connections: int = whole(1, 100_000)
     timeout_s: int = whole(1, 86_400)
+    max_attempts: int = whole(1, 100)
     clients: tuple[IPv4Network | IPv6Network, ...]
     recipient_domains: tuple[str, ...]
     trusted_peers: tuple[IPv4Network | IPv6Network, ...]
@@ -76,6 +77,8 @@ class CopiesSettings:
     mode: CopyMode
     listen: Endpoint
     public_url: str
+    embed_wait_s: int = whole(0, 120)
+    embed_max_bytes: int = whole(0)
     max_store_bytes: int = whole(1_000_000)
     retention_days: int = whole(0, 36_500)
 

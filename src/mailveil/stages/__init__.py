@@ -1,0 +1,6 @@
+"""Stages: what the gateway does with one message, stage by stage; each knows ports only, none knows the next."""
+
+from mailveil.stages.embedding import Embedding
+from mailveil.stages.examination import Examination, UnexaminedError
+
+__all__ = ["Embedding", "Examination", "UnexaminedError"]

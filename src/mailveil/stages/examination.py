@@ -1,0 +1,126 @@
+"""Examination: the engine is asked about a message, on record, and not for ever.
+
+A message that fails again and again is delivered as inert text: never lost, never let through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mailveil.core.policy import Envelope, PolicySettings, direction_of, is_protected
+from mailveil.core.protection.inert import make_inert
+from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.ports import Attempt, AttemptRecord, Engine, OriginalStore, Protected, UnavailableError
+
+log = logging.getLogger("mailveil.gateway")
+UNCOUNTED = Attempt(b"")
+
+
+class UnexaminedError(Exception):
+    """A message could not be examined, now: its sender keeps it. The text quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Has messages examined. After ``max_attempts`` failures a message becomes inert text, its original kept.
+
+    Mail of a direction that ``policy`` lets pass untouched needs no examination to do so.
+    """
+
+    engine: Engine
+    originals: OriginalStore
+    attempts: AttemptRecord | None = None
+    max_attempts: int = 3
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    _under_way: set[asyncio.Task[Protected]] = field(default_factory=set)
+
+    async def examine(self, raw: bytes, envelope: Envelope, identifier: str) -> Protected:
+        """Return the message without remote references.
+
+        Raises UnexaminedError where that fails, UnavailableError where it could not even be tried, and
+        whatever the store of originals raises where an original must be kept and cannot be.
+        """
+        attempt = await self.attempts.begin(raw) if self.attempts else UNCOUNTED
+        failures = attempt.failures
+        if failures >= self.max_attempts:
+            self._end(attempt, failed=False)
+            log.warning("message %s: %d attempts to examine it have failed", identifier, failures)
+        else:
+            try:
+                return await self._outcome(attempt, raw, envelope)
+            except UnavailableError:
+                raise
+            except Exception as error:
+                failures += 1
+                log.error(
+                    "message %s: attempt %d of %d to examine it failed: %s",
+                    identifier,
+                    failures,
+                    self.max_attempts,
+                    error,
+                )
+                reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {error}"
+                if is_protected(direction_of(envelope), self.policy) and (
+                    failures < self.max_attempts or self.attempts is None
+                ):
+                    raise UnexaminedError(reason) from error
+        return await self._unexamined(raw, envelope, failures, identifier)
+
+    async def carry(
+        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy], identifier: str
+    ) -> Protected | None:
+        """Return an examined message that carries ``copies`` itself; ``None`` where that fails."""
+        attempt = await self.attempts.begin(raw) if self.attempts else UNCOUNTED
+        if attempt.failures:
+            # Something about it has failed before: what has been examined already is good enough.
+            self._end(attempt, failed=False)
+            return None
+        try:
+            return await self._outcome(attempt, raw, envelope, copies)
+        except Exception as error:
+            log.error("message %s cannot carry its copies: %s", identifier, error)
+            return None
+
+    async def _outcome(
+        self,
+        attempt: Attempt,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+    ) -> Protected:
+        # A client that does not wait for the end of this must not hide how it ends.
+        task = asyncio.create_task(self._examine(attempt, raw, envelope, copies))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _examine(
+        self, attempt: Attempt, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None
+    ) -> Protected:
+        failed = False
+        try:
+            return await self.engine.protect(raw, envelope, copies)
+        except UnavailableError:
+            raise
+        except Exception:
+            failed = True
+            raise
+        finally:
+            self._end(attempt, failed=failed)
+
+    def _end(self, attempt: Attempt, *, failed: bool) -> None:
+        if self.attempts is not None:
+            self.attempts.end(attempt, failed=failed)
+
+    async def _unexamined(self, raw: bytes, envelope: Envelope, failures: int, identifier: str) -> Protected:
+        """Return what is delivered instead of a message that nobody can look into."""
+        if not is_protected(direction_of(envelope), self.policy):
+            return Protected(raw, defects=("not examined; passed untouched, as policy has it",))
+        reason = f"could not be examined in {failures} attempts, delivered as inert text"
+        name = await self.originals.keep(raw, envelope, reason)
+        log.warning("message %s %s; original kept as %s", identifier, reason, name)
+        inert = await asyncio.to_thread(make_inert, raw, name)
+        return Protected(inert, defects=(f"{reason}; original {name}",))

@@ -1,0 +1,196 @@
+"""A message that breaks our own code: tried so many times, then delivered as inert text, its original kept.
+
+Setup: the real attempt record and the real store of originals; the engine fails as it is told to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mailveil.adapters.attempts import AttemptFiles
+from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.core.policy import Envelope, PolicySettings
+from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.gateway import Gateway
+from mailveil.ports import Passage, Protected, Reply, UnavailableError
+
+RAW = b"From: a@example.com\r\nSubject: breaks us\r\n\r\n<img src=https://t.example/p.gif>\r\n"
+INBOUND = Envelope("a@example.com", ("b@example.org",))
+SUBMITTED = Envelope("a@example.org", ("b@example.com",), authenticated=True)
+
+
+@dataclass
+class World:
+    """Engine, next hop, clock and journal; attempts and originals are real."""
+
+    directory: Path
+    engine: Callable[[bytes], Protected]
+    max_attempts: int = 3
+    max_bytes: int = 1 << 20
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    reply: Reply = field(default_factory=lambda: Reply(250, "2.0.0", "queued"))
+    delivered: list[bytes] = field(default_factory=list)
+    noted: list[Passage] = field(default_factory=list)
+    examined: int = 0
+
+    def __post_init__(self) -> None:
+        self.attempts = AttemptFiles(self.directory / "attempts", b"k" * 32)
+        self.originals = OriginalStore(self.directory / "originals", b"o" * 32, max_bytes=self.max_bytes)
+        self.gateway = Gateway(
+            engine=self,
+            originals=OriginalKeeper(self.originals),
+            clock=self,
+            journal=self,
+            attempts=self.attempts,
+            max_attempts=self.max_attempts,
+            policy=self.policy,
+        )
+
+    def now(self) -> float:
+        return 5.0
+
+    async def protect(
+        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+    ) -> Protected:
+        self.examined += 1
+        await asyncio.sleep(0.01)
+        return self.engine(raw)
+
+    async def deliver(self, raw: bytes) -> Reply:
+        self.delivered.append(raw)
+        return self.reply
+
+    def note(self, passage: Passage) -> None:
+        self.noted.append(passage)
+
+    def accept(self, raw: bytes = RAW, envelope: Envelope = INBOUND) -> Reply:
+        return asyncio.run(self.gateway.accept(envelope, raw, self, "id"))
+
+
+def broken(_raw: bytes) -> Protected:
+    raise RuntimeError("crashed: signal SIGSEGV")
+
+
+def unavailable(_raw: bytes) -> Protected:
+    raise UnavailableError("no worker can be started")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path, broken)
+    yield found
+    found.attempts.close()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_so_many_attempts_then_inert_text(tmp_path: Path, most: int) -> None:
+    world = World(tmp_path, broken, max_attempts=most)
+    for attempt in range(1, most):
+        assert (world.accept().code, world.delivered) == (451, [])
+        assert world.noted[-1].defects == (
+            f"attempt {attempt} of {most} to examine it failed: crashed: signal SIGSEGV",
+        )
+    assert world.accept() is world.reply
+    (inert,) = world.delivered
+    assert b"Content-Type: text/plain" in inert
+    assert b"t.example" not in inert
+    (kept,) = world.originals.list()
+    assert world.originals.release(kept.identifier) == RAW, "the original comes back byte for byte"
+    assert kept.identifier in str(world.noted[-1].defects)
+    assert world.noted[-1].changed
+    assert f"{most} attempts" in kept.facts.reason
+    world.attempts.close()
+
+
+def test_a_retry_does_not_trouble_the_engine_again(world: World) -> None:
+    world.reply = Reply(451, "4.3.0", "busy")
+    for _ in range(3):
+        world.accept()
+    assert world.examined == 3
+    assert world.accept().code == 451
+    world.reply = Reply(250, "2.0.0", "queued")
+    assert world.accept(b"Received: by another way\r\n" + RAW).code == 250
+    assert world.examined == 3
+
+
+def test_other_messages_are_not_concerned(world: World) -> None:
+    for _ in range(3):
+        world.accept()
+    world.engine = Protected
+    other = RAW.replace(b"breaks us", b"does not")
+    assert world.accept(other).code == 250
+    assert world.delivered[-1] is other
+
+
+def test_without_room_for_the_original_it_stays_with_its_sender(tmp_path: Path) -> None:
+    world = World(tmp_path, broken, max_bytes=10)
+    for _ in range(5):
+        assert world.accept().code == 451
+    assert world.delivered == []
+    assert "No room for originals" not in str(world.noted[-1].reply)
+    with pytest.raises(OriginalError):
+        world.originals.release("1767225600-" + 24 * "0")
+    world.attempts.close()
+
+
+def test_an_engine_that_cannot_work_at_all_blames_no_message(world: World) -> None:
+    world.engine = unavailable
+    for _ in range(10):
+        assert world.accept().code == 451
+    assert world.delivered == []
+    world.engine = Protected
+    assert world.accept().code == 250
+    assert world.delivered == [RAW]
+
+
+def test_what_policy_lets_pass_passes_without_an_engine(world: World) -> None:
+    assert world.accept(envelope=SUBMITTED).code == 250
+    assert world.delivered == [RAW]
+    assert "not examined" in str(world.noted[-1].defects)
+    assert not world.noted[-1].changed
+
+
+def test_where_policy_protects_submitted_mail_it_does_not(tmp_path: Path) -> None:
+    world = World(tmp_path, broken, policy=PolicySettings(protect_submitted=True))
+    assert world.accept(envelope=SUBMITTED).code == 451
+    assert world.delivered == []
+    world.attempts.close()
+
+
+def test_a_client_that_does_not_wait_hides_no_failure(world: World) -> None:
+    async def vanish() -> None:
+        accepting = asyncio.ensure_future(world.gateway.accept(INBOUND, RAW, world, "id"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        accepting.cancel()
+        await asyncio.gather(accepting, return_exceptions=True)
+        await asyncio.sleep(0.1)
+
+    for _ in range(3):
+        asyncio.run(vanish())
+    assert world.examined == 3
+    assert world.accept().code == 250, "the engine is not asked a fourth time"
+    assert b"text/plain" in world.delivered[0]
+
+
+def test_a_journal_that_fails_changes_no_reply(world: World) -> None:
+    def note(passage: Passage) -> None:
+        raise OSError("journal is gone")
+
+    world.note = note  # type: ignore[method-assign]
+    world.engine = Protected
+    assert world.accept() is world.reply
+
+
+def test_nothing_of_a_message_is_kept_once_it_is_away(world: World) -> None:
+    world.engine = Protected
+    for number in range(200):
+        assert world.accept(b"Subject: %d\r\n\r\nx" % number).code == 250
+    assert world.attempts._state.open == {}
+    assert world.attempts._state.failures == {}
+    assert world.gateway._examination._under_way == set()

@@ -133,7 +133,12 @@ def test_environment_is_typed(name: str, text: str, value: object) -> None:
         ('[gateway]\nhostname = "a\\nb"', "must not contain control characters"),
         ('[copies]\npublic_url = "https://a.example/x"', "must be scheme and host only"),
         ('[copies]\npublic_url = "https://u@a.example"', "must be scheme and host only"),
-        ('[fetch]\nproxy = "socks5h://127.0.0.1:9050"', 'must be "socks5://host:port"'),
+        ('[fetch]\nproxy = "socks5://127.0.0.1:9050"', 'write exits = ["socks5://host:port"] instead'),
+        ('[fetch]\nexits = ["socks4://127.0.0.1:9050"]', 'must be "socks5://host:port"'),
+        ('[fetch]\nexits = ["socks5://me@127.0.0.1:9050"]', "user name and password belong together"),
+        ('[fetch]\nexits = ["http://127.0.0.1"]', 'must be "socks5://host:port"'),
+        ('[fetch]\nresolvers = ["dns.example"]', "is no address of a resolver"),
+        ('[egress]\nuser = "me"', "belong together"),
         ("[gateway\n", "mailveil.toml: line 1, column 9:"),
         ("[a]\nx = 1\nx = 2\n", "mailveil.toml: line 3,"),
         ("[log]\nlevel = '''\nlisten = 3'''\nlevl = 1", "mailveil.toml:2: [log] level"),
@@ -300,3 +305,27 @@ def test_settings_of_the_engine_follow(tmp_path: Path) -> None:
     assert engine.policy == PolicySettings(protect_local=True, trackers="blank")  # type: ignore[arg-type]
     assert engine.limits == Limits(max_parts=3)
     assert engine.mode is CopyMode.EMBEDDED
+
+
+def test_no_listing_and_no_error_shows_a_password(tmp_path: Path) -> None:
+    text = '[fetch]\nexits = ["socks5://me:s3cret%40@203.0.113.9:1080"]\n[egress]\nuser = "me"\npassword = "s3cret"\n'
+    settings = loaded(tmp_path, text)
+    (way_out,) = settings.fetch.exits
+    assert (way_out.user, way_out.password) == ("me", "s3cret@")
+    listed = "\n".join(each.value for each in describe(settings))
+    assert '["socks5://***@203.0.113.9:1080"]' in listed
+    assert "s3cret" not in listed + repr(way_out) + repr(settings.fetch)
+    for mistake in (
+        'exits = ["socks5://me:s3cret@host"]',
+        'exits = ["tcp://me:s3cret@host:1"]',
+        'exits = "http://me:s3cret@h:1"',
+    ):
+        assert "s3cret" not in refusal(tmp_path, f"[fetch]\n{mistake}\n")
+    environment = {
+        "MAILVEIL_FETCH__EXITS": "socks5://a:b@h:1, https://h:2",
+        "MAILVEIL_FETCH__RESOLVERS": "192.0.2.53",
+    }
+    assert [str(each) for each in loaded(tmp_path, "", environment).fetch.exits] == [
+        "socks5://h:1",
+        "https://h:2",
+    ]

@@ -25,6 +25,7 @@ TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h
 FAIL_ON = ("tracker", "remote", "risk=low", "risk=medium", "risk=high")
 MODES = ("hosted", "embedded", "none")
 ROLES = ("gateway", "copies", "fetcher", "status")
+ON_DEMAND_ROLES = ("egress",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,9 @@ def temporary_failure() -> Any:
 
 
 @program.command()
-@click.option("--role", "roles", default="", metavar="ROLE,...", help=f"Only some of {', '.join(ROLES)}.")
+@click.option(
+    "--role", "roles", default="", metavar="ROLE,...", help=f"Only some of {', '.join(ROLES)}; or egress."
+)
 @click.pass_obj
 def serve(invocation: Invocation, roles: str) -> int:
     """Run the gateway with its copies server, fetcher and status page."""
@@ -211,8 +214,9 @@ def serve(invocation: Invocation, roles: str) -> int:
 
     named = [each.strip() for each in roles.split(",") if each.strip()] or list(ROLES)
     for each in named:
-        if each not in ROLES:
-            raise click.BadParameter(f"{each!r} is none of {', '.join(ROLES)}", param_hint="--role")
+        if each not in ROLES + ON_DEMAND_ROLES:
+            known = ", ".join(ROLES + ON_DEMAND_ROLES)
+            raise click.BadParameter(f"{each!r} is none of {known}", param_hint="--role")
     settings = invocation.settings()
     configure_logging(settings.log)
     try:
@@ -258,6 +262,22 @@ def send(invocation: Invocation, server: str) -> int:
     if reply.is_positive:
         click.echo(f"Look at {settings.status_url}/")
     return 0 if reply.is_positive else 1
+
+
+@program.command()
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 10_000), default=50, help="So many at most [default: 50]."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each fetch, URLs included.")
+@click.pass_obj
+def fetches(invocation: Invocation, *, limit: int, as_json: bool) -> int:
+    """List the latest fetches: which host, how they ended, how long they took and what they brought.
+
+    With --json everything that is on record about them. URLs often tell who the reader is: keep it to yourself.
+    """
+    from mailveil.commands.fetches import list_fetches
+
+    return list_fetches(invocation.settings(), limit, as_json=as_json)
 
 
 @program.command()

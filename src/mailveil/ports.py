@@ -10,6 +10,7 @@ from typing import Protocol
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.core.verdicts.evidence import FetchEvidence
 
 
 class UnavailableError(Exception):
@@ -262,11 +263,19 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class FetchJob:
-    """One fetch to make: a URL and the kind of copy wanted of it, for however many tokens."""
+    """One fetch to make: a URL and the kind of copy wanted of it, for however many tokens.
+
+    ``siblings`` want other kinds of copies of the same URL, which is fetched once for all of them. ``retries``
+    tells how often it was given back, ``asked_again`` whether the origin has told us to come again before.
+    """
 
     identifier: int
     url: str
     media: Media
+    retries: int = 0
+    asked_again: bool = False
+    created: float = 0.0
+    siblings: tuple[FetchJob, ...] = ()
 
 
 NOBODY = Requester()
@@ -337,12 +346,22 @@ class FetchQueue(Protocol):
         """Return a fetch, its attempt durably recorded so that it is never made twice; or ``None``."""
         ...
 
-    async def give_back(self, job: FetchJob, not_before: float) -> None:
-        """Return a claimed fetch to the queue. Only where not one byte of the request had been sent."""
+    async def give_back(
+        self, job: FetchJob, not_before: float, *, again_at: str = "", counts: bool = True
+    ) -> None:
+        """Return a claimed fetch, with its siblings, to the queue.
+
+        Only where not one byte of a request had been sent (``counts`` as a retry, or not), or where the origin has
+        told us to come again: then only the URL ``again_at`` is asked once more.
+        """
         ...
 
     async def settle(self, job: FetchJob) -> None:
         """Record that a fetch brought nothing to copy: the placeholder stays for good."""
+        ...
+
+    async def testify(self, job: FetchJob, evidence: FetchEvidence) -> None:
+        """Keep what a fetch showed, for the judge and for reports."""
         ...
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_fetch_that_sent_nothing_may_be_given_back(room: Room) -> None:
     room.do(room.store.give_back(job, room.clock + 60))
     assert room.do(room.store.claim()) is None
     room.clock += 61
-    assert room.do(room.store.claim()) == job
+    assert room.do(room.store.claim()) == replace(job, retries=1)
 
 
 def test_after_a_restart_nothing_is_fetched_twice_and_nothing_forgotten(room: Room) -> None:

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
-from mailveil.adapters.egress import EgressGuard, Resolver
+from mailveil.adapters.egress import EgressGuard
 from mailveil.adapters.fetcher import OriginFetcher
+from mailveil.adapters.resolver import Resolver
 from mailveil.adapters.sandbox import Sandbox
 from mailveil.app.fetching import FetchLoop
+from mailveil.core.verdicts.evidence import NameAnswer, NameRecord
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -17,8 +19,11 @@ LOOPBACK = ipaddress.ip_address("127.0.0.1")
 class OneName(Resolver):
     """Every name is the test's own origin."""
 
-    async def addresses(self, name, timeout_s):
-        return [LOOPBACK]
+    async def look_up(self, name, timeout_s, dial=None, exit_name=""):
+        return NameAnswer(name, (NameRecord(name, "A", 60, "127.0.0.1"),))
+
+    async def servers(self, name, timeout_s, dial=None, exit_name=""):
+        return ()
 
 
 class ToPort(EgressGuard):
@@ -28,8 +33,8 @@ class ToPort(EgressGuard):
         super().__init__(OneName(), extra_allowed=[(LOOPBACK, 80)])
         self.port = port
 
-    async def _connect(self, address, port):
-        return await super()._connect(address, self.port)
+    async def connect(self, address, port, way_out):
+        return await super().connect(address, self.port, way_out)
 
 
 async def fetch(store: SqliteCopyStore, port: int, stop: asyncio.Event) -> None:

@@ -29,7 +29,7 @@ class Origin:
         self.asked.append(url)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
         self.at_once -= 1
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -133,7 +133,7 @@ def test_somebody_at_a_terminal_is_asked(
     ask_consent(wanted, settings, assume_yes=True)
 
 
-def test_proxy_is_named_as_the_place_of_contact(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load(None, {"MAILVEIL_FETCH__PROXY": "socks5://127.0.0.1:9050"})
+def test_the_exit_is_named_as_the_place_of_contact(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load(None, {"MAILVEIL_FETCH__EXITS": "socks5://127.0.0.1:9050"})
     ask_consent(WantedCopies(), settings, assume_yes=False)
     assert "0 origins would be contacted through socks5://127.0.0.1:9050" in capsys.readouterr().err

@@ -66,3 +66,16 @@ def bound_time(timeout_s: int) -> None:
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
     )
+
+
+def leave_files(folder: str) -> bool:
+    """Make ``folder`` all of the file system that there is; return whether the kernel allowed it.
+
+    Only after ``leave_network`` has given us a namespace in which we may, and before any thread is started.
+    """
+    try:
+        os.chroot(folder)
+        os.chdir("/")
+    except OSError:
+        return False
+    return True

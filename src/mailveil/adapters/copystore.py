@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
-import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
+from mailveil.adapters.fetchqueue import Budgets, FetchQueueTables, token_digest, upgrade
 from mailveil.core.references.types import Media
 from mailveil.ports import NOBODY, FetchJob, Requester, StoredCopy, UnavailableError, WantedCopy
 
@@ -64,7 +63,8 @@ class StoreSettings:
     """Where safe copies live, for how long and how many of them.
 
     A URL fetched less than ``share_s`` ago is not fetched again for another message. ``timeout_s`` is what an
-    operation may take before mail goes on without it; ``max_delay_s`` spreads fetches after delivery.
+    operation may take before mail goes on without it; ``max_delay_s`` spreads fetches after delivery. What
+    ``budgets`` do not allow is a placeholder; what fetches showed is kept for ``evidence_days``.
     """
 
     directory: Path
@@ -74,48 +74,45 @@ class StoreSettings:
     max_delay_s: float = 0.0
     timeout_s: float = 2.0
     max_waiting: int = 256
+    budgets: Budgets = field(default_factory=Budgets)
+    evidence_days: int = 30
 
 
-class SqliteCopyStore:
+class SqliteCopyStore(FetchQueueTables):
     """Implements ``ports.CopyStore`` and ``ports.FetchQueue``. Opened when first needed."""
+
+    settings: StoreSettings
 
     def __init__(self, settings: StoreSettings, now: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self._now = now
         self._writer = _Lane(settings, "BEGIN IMMEDIATE")
         self._reader = _Lane(settings, "BEGIN")
-        self._claim_lock: IO[bytes] | None = None
+        self._claim_lock = None
+
+    def _write_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
+        return self._writer.run(work)
+
+    def _read_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
+        return self._reader.run(work)
 
     # --- copies ------------------------------------------------------------------------------------------
 
-    async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:  # noqa: ARG002
+    async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:
         """Record tokens and their fetches durably; nothing is fetched before ``release``."""
         now = self._now()
 
         def work(database: sqlite3.Connection) -> None:
+            purse = self._purse(requester)
             for copy in wanted:
-                fetch = self._fetch_of(database, copy, now) if copy.may_fetch else None
+                fetch = self._fetch_of(database, copy, now, purse) if copy.may_fetch else None
                 database.execute(
                     "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-                    (_digest(copy.token), fetch, str(copy.media), copy.width, copy.height, now),
+                    (token_digest(copy.token), fetch, str(copy.media), copy.width, copy.height, now),
                 )
 
         if wanted:
             await self._writer.run(work)
-
-    def _fetch_of(self, database: sqlite3.Connection, copy: WantedCopy, now: float) -> int:
-        url_digest = _digest(f"{copy.media} {copy.url}")
-        row = database.execute(
-            "SELECT id FROM fetches WHERE url_digest = ? AND created > ? ORDER BY created DESC LIMIT 1",
-            (url_digest, now - self.settings.share_s),
-        ).fetchone()
-        if row is not None:
-            return int(row[0])
-        cursor = database.execute(
-            "INSERT INTO fetches (url_digest, url, media, state, created) VALUES (?, ?, ?, 'reserved', ?)",
-            (url_digest, copy.url, str(copy.media), now),
-        )
-        return int(cursor.lastrowid or 0)
 
     async def get(self, token: str) -> StoredCopy | None:
         """Return what stands behind a token; reads only."""
@@ -124,7 +121,7 @@ class SqliteCopyStore:
             row = database.execute(
                 "SELECT tokens.media, width, height, state, sha256, media_type "
                 "FROM tokens LEFT JOIN fetches ON fetches.id = tokens.fetch WHERE digest = ?",
-                (_digest(token),),
+                (token_digest(token),),
             ).fetchone()
             if row is None:
                 return None
@@ -203,98 +200,6 @@ class SqliteCopyStore:
             return counts
 
         return await self._reader.run(work)
-
-    # --- the queue ---------------------------------------------------------------------------------------
-
-    async def recover(self) -> None:
-        """Take up the queue after a restart, as the only process that fetches."""
-
-        def work(database: sqlite3.Connection) -> None:
-            if self._claim_lock is None:
-                lock = (self.settings.directory / "fetcher.lock").open("ab")
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    lock.close()
-                    raise RuntimeError(f"another process fetches into {self.settings.directory}") from None
-                self._claim_lock = lock
-            database.execute("UPDATE fetches SET state = 'placeholder', url = '' WHERE state = 'attempted'")
-            database.execute("UPDATE fetches SET state = 'released' WHERE state = 'reserved'")
-
-        await self._writer.run(work)
-
-    async def release(
-        self, wanted: Sequence[WantedCopy], *, after_s: float = 0.0, immediately: bool = False
-    ) -> None:
-        """Let the fetches of these tokens go ahead."""
-        now = self._now()
-        delays = random.SystemRandom()
-        most = 0.0 if immediately else self.settings.max_delay_s
-
-        def work(database: sqlite3.Connection) -> None:
-            for copy in wanted:
-                database.execute(
-                    "UPDATE fetches SET state = 'released', not_before = ? "
-                    "WHERE state = 'reserved' AND id = (SELECT fetch FROM tokens WHERE digest = ?)",
-                    (now + after_s + delays.uniform(0, most), _digest(copy.token)),
-                )
-
-        if wanted:
-            await self._writer.run(work)
-
-    async def abandon(self, wanted: Sequence[WantedCopy]) -> None:
-        """Forget tokens that nobody will ever see, and fetches that were made for nobody else."""
-
-        def work(database: sqlite3.Connection) -> None:
-            for copy in wanted:
-                row = database.execute(
-                    "DELETE FROM tokens WHERE digest = ? RETURNING fetch", (_digest(copy.token),)
-                ).fetchone()
-                if row is not None:
-                    database.execute(
-                        "DELETE FROM fetches WHERE id = ? AND state IN ('reserved', 'released') "
-                        "AND NOT EXISTS (SELECT 1 FROM tokens WHERE fetch = fetches.id)",
-                        row,
-                    )
-
-        if wanted:
-            await self._writer.run(work)
-
-    async def claim(self) -> FetchJob | None:
-        """Return a fetch that is due; that it is attempted is on the disk before this returns."""
-        now = self._now()
-
-        def work(database: sqlite3.Connection) -> FetchJob | None:
-            row = database.execute(
-                "UPDATE fetches SET state = 'attempted' WHERE id = (SELECT id FROM fetches "
-                "WHERE state = 'released' AND not_before <= ? ORDER BY not_before LIMIT 1) "
-                "RETURNING id, url, media",
-                (now,),
-            ).fetchone()
-            return None if row is None else FetchJob(row[0], row[1], Media(row[2]))
-
-        return await self._writer.run(work)
-
-    async def give_back(self, job: FetchJob, not_before: float) -> None:
-        """Return a claimed fetch to the queue, for when not one byte of the request had been sent."""
-
-        def work(database: sqlite3.Connection) -> None:
-            database.execute(
-                "UPDATE fetches SET state = 'released', not_before = ? WHERE id = ? AND state = 'attempted'",
-                (not_before, job.identifier),
-            )
-
-        await self._writer.run(work)
-
-    async def settle(self, job: FetchJob) -> None:
-        """Record that a fetch brought nothing to copy."""
-        await self._writer.run(lambda database: self._place_holder(database, job.identifier))
-
-    def _place_holder(self, database: sqlite3.Connection, identifier: int) -> None:
-        database.execute(
-            "UPDATE fetches SET state = 'placeholder', url = '' WHERE id = ? AND state = 'attempted'",
-            (identifier,),
-        )
 
     def close(self) -> None:
         """Close the files. Operations under way are finished first."""
@@ -400,6 +305,7 @@ class _Lane:
                 # FULL: a fetch may only begin once its record has reached the disk.
                 database.execute("PRAGMA synchronous = FULL")
                 database.executescript(SCHEMA)
+                upgrade(database)
             except BaseException:
                 database.close()
                 raise
@@ -411,7 +317,3 @@ class _Lane:
         if self._database is not None:
             self._database.close()
             self._database = None
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

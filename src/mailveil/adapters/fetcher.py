@@ -2,72 +2,79 @@
 
 from __future__ import annotations
 
-import asyncio
+import email.utils
+import hashlib
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from curl_cffi import CurlError, CurlOpt
-from curl_cffi.requests import AsyncSession
-from curl_cffi.requests.exceptions import RequestException
-
-from mailveil.adapters.egress import EgressGuard
+from mailveil.adapters.browser import PROFILE, STREAMED, codings, request_fields
+from mailveil.adapters.egress import Contact, EgressGuard, Voyage
+from mailveil.adapters.httpclient import HttpAnswer, HttpClient, HttpRequest, LostError
 from mailveil.core.references.types import Media
 from mailveil.core.references.url import resolve
+from mailveil.core.verdicts.evidence import (
+    BodyFacts,
+    FetchEvidence,
+    FetchOutcome,
+    Hop,
+    bounded_fields,
+)
 
-BROWSER = "chrome"
-# What an ordinary browser sends for each kind of content within a page (Fetch Standard, Fetch Metadata).
-PROFILES: dict[Media, dict[str, str]] = {
-    Media.IMAGE: {
-        "Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
-        "Sec-Fetch-Dest": "image",
-    },
-    Media.STYLESHEET: {"Accept": "text/css,*/*;q=0.1", "Sec-Fetch-Dest": "style"},
-    Media.FONT: {"Accept": "*/*", "Sec-Fetch-Dest": "font"},
-    Media.AUDIO: {"Accept": "*/*", "Sec-Fetch-Dest": "audio"},
-    Media.VIDEO: {"Accept": "*/*", "Sec-Fetch-Dest": "video"},
-}
+__all__ = ["FetchLimits", "FetchOutcome", "Fetched", "Hop", "OriginFetcher"]
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-class FetchOutcome(StrEnum):
-    """How a fetch ended."""
-
-    FETCHED = "fetched"
-    REFUSED_ADDRESS = "refused-address"  # not a byte was sent
-    UNREACHABLE = "unreachable"  # not a byte was sent
-    HTTP_ERROR = "http-error"
-    TOO_LARGE = "too-large"
-    TOO_SLOW = "too-slow"  # a drip-fed body is one way to measure how long a message stays open
-    TOO_MANY_REDIRECTS = "too-many-redirects"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One request of a fetch and what answered it; header fields in lower case, bounded."""
-
-    url: str
-    status: int
-    fields: tuple[tuple[str, str], ...] = ()
-    seconds: float = 0.0
+WAITING = frozenset({429, 503})
+# libcurl's error codes (libcurl-errors(3))
+NO_CONNECTION = frozenset({5, 6, 7, 97})
+MALFORMED = frozenset({1, 8, 16, 18, 56, 61, 92})
+BAD_CERTIFICATE = frozenset({51, 60, 83, 90, 91})
+TIMED_OUT = 28
+CUTS = {
+    "large": FetchOutcome.TOO_LARGE,
+    "room": FetchOutcome.TOO_LARGE,
+    "bomb": FetchOutcome.DECOMPRESSION_BOMB,
+    "fields": FetchOutcome.TOO_MANY_FIELDS,
+    "drip": FetchOutcome.DRIP_FED,
+    "stalled": FetchOutcome.TOO_SLOW,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch brought: the body where ``outcome`` is ``fetched``, and the evidence of every hop."""
+    """What a fetch brought: the body where ``outcome`` is ``fetched``, and the evidence.
+
+    Where ``outcome`` is ``asked-to-wait``, ``again_at`` is the URL that may be asked once more, in ``again_s``.
+    """
 
     outcome: FetchOutcome
     body: bytes = b""
     hops: tuple[Hop, ...] = ()
     detail: str = ""
+    facts: BodyFacts = field(default_factory=BodyFacts)
+    exit: str = ""
+    seconds: float = 0.0
+    again_at: str = ""
+    again_s: float | None = None
+
+    @property
+    def evidence(self) -> FetchEvidence:
+        """The evidence of the fetch."""
+        return FetchEvidence(self.outcome, self.detail, self.hops, self.facts, self.exit, self.seconds)
+
+    @property
+    def sent_nothing(self) -> bool:
+        """Tell whether no origin has seen a byte of it."""
+        return self.outcome.sent_nothing and not any(hop.sent_bytes or hop.status for hop in self.hops)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """Bounds of one fetch, redirects included."""
+    """Bounds of one fetch, redirects included.
+
+    ``max_ratio`` is how much more than its encoded bytes a body of over 1 MiB may be; a body that brings less
+    than ``min_bytes_per_s`` over ``min_rate_over_s`` seconds is cut off.
+    """
 
     max_bytes: int = 10 * 1024 * 1024
     max_redirects: int = 5
@@ -75,112 +82,238 @@ class FetchLimits:
     connect_timeout_s: float = 8.0
     min_bytes_per_s: int = 200
     min_rate_over_s: int = 4
+    max_header_bytes: int = 256 * 1024
+    max_ratio: int = 200
 
 
 @dataclass(slots=True)
 class _Flight:
     """What is known of a fetch under way."""
 
+    voyage: Voyage
+    media: Media
+    ends: float
     hops: list[Hop] = field(default_factory=list)
-    body: bytearray = field(default_factory=bytearray)
+    asked: set[str] = field(default_factory=set)
+    facts: BodyFacts = field(default_factory=BodyFacts)
 
 
 class OriginFetcher:
     """Fetches through an egress guard with the header fields and TLS hello of one ordinary browser.
 
-    No cookies are kept, no Referer is sent, nothing names mailveil, the organisation or the reader.
+    No cookies are kept, no Referer is sent, nothing names mailveil, the organisation or the reader. The HTTP
+    client runs in processes of its own, which end with the guard.
     """
 
-    def __init__(self, guard: EgressGuard, limits: FetchLimits | None = None, *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        guard: EgressGuard,
+        limits: FetchLimits | None = None,
+        *,
+        verify: bool = True,
+        client: HttpClient | None = None,
+    ) -> None:
+        """``verify`` is only ever false in tests."""
         self.guard = guard
         self.limits = limits or FetchLimits()
         self.verify = verify
+        self.client = client or HttpClient(guard.path.parent)
+        guard.endings.push_async_callback(self.client.close)
 
     async def fetch(self, url: str, media: Media) -> Fetched:
         """Fetch one URL, following redirects within the limits. Never raises for what the origin does."""
-        flight = _Flight()
-        try:
-            async with asyncio.timeout(self.limits.timeout_s):
-                return await self._follow(url, media, flight)
-        except TimeoutError:
-            return Fetched(FetchOutcome.TOO_SLOW, hops=tuple(flight.hops), detail="took longer than allowed")
-
-    async def _follow(self, url: str, media: Media, flight: _Flight) -> Fetched:
-        for _ in range(self.limits.max_redirects + 1):
-            refused = _refusal(url)
-            if refused:
-                return Fetched(FetchOutcome.REFUSED_ADDRESS, hops=tuple(flight.hops), detail=refused)
-            ended = await self._request(url, media, flight)
-            if ended is not None:
-                return ended
-            last = flight.hops[-1]
-            if last.status not in REDIRECTS:
-                if 200 <= last.status < 300:
-                    return Fetched(FetchOutcome.FETCHED, bytes(flight.body), tuple(flight.hops))
-                return Fetched(FetchOutcome.HTTP_ERROR, hops=tuple(flight.hops), detail=str(last.status))
-            target = resolve(dict(last.fields).get("location", ""), url)
-            if target is None:
-                return Fetched(FetchOutcome.HTTP_ERROR, hops=tuple(flight.hops), detail="redirect to nowhere")
-            url = target
-        return Fetched(FetchOutcome.TOO_MANY_REDIRECTS, hops=tuple(flight.hops))
-
-    async def _request(self, url: str, media: Media, flight: _Flight) -> Fetched | None:
-        """Make one request; return the end of the fetch, ``None`` where the last hop tells what is next."""
-        limits = self.limits
-        flight.body.clear()
         start = time.monotonic()
-        host = urlsplit(url).hostname or ""
-        session: AsyncSession[Any]
-        async with AsyncSession(
-            impersonate=BROWSER,
-            proxy=self.guard.proxy,
-            trust_env=False,
-            allow_redirects=False,
+        flight = _Flight(self.guard.embark(_host(url)), media, start + self.limits.timeout_s)
+        try:
+            fetched = await self._follow(url, flight)
+            fetched = await self._with_servers(fetched, flight)
+        finally:
+            self.guard.disembark(flight.voyage)
+        return replace(
+            fetched,
+            hops=tuple(flight.hops) if not fetched.hops else fetched.hops,
+            facts=flight.facts,
+            exit=str(flight.voyage.way_out or ""),
+            seconds=time.monotonic() - start,
+        )
+
+    async def _follow(self, url: str, flight: _Flight) -> Fetched:
+        url = url.partition("#")[0]
+        for _ in range(self.limits.max_redirects + 1):
+            if refused := _refusal(url):
+                return Fetched(FetchOutcome.REFUSED_ADDRESS, detail=refused)
+            if url in flight.asked:
+                # An origin's log never shows a URL twice, not even where it asks for that.
+                return Fetched(FetchOutcome.REDIRECT_LOOP)
+            flight.asked.add(url)
+            body = await self._request(url, flight)
+            if isinstance(body, Fetched):
+                return body
+            last = flight.hops[-1]
+            fields = dict(last.fields)
+            if last.status in WAITING:
+                wait_s = _retry_after(fields.get("retry-after", ""))
+                return Fetched(
+                    FetchOutcome.ASKED_TO_WAIT, detail=str(last.status), again_at=url, again_s=wait_s
+                )
+            if last.status not in REDIRECTS:
+                return self._finish(body, last, flight)
+            target = resolve(fields.get("location", ""), url)
+            if target is None:
+                return Fetched(FetchOutcome.HTTP_ERROR, detail="redirect to nowhere")
+            url = target.partition("#")[0]
+        return Fetched(FetchOutcome.TOO_MANY_REDIRECTS)
+
+    def _finish(self, body: bytes, last: Hop, flight: _Flight) -> Fetched:
+        if last.status == 206:
+            whole = dict(last.fields).get("content-range", "").startswith("bytes 0-")
+            if flight.media not in STREAMED or not whole:
+                return Fetched(FetchOutcome.HTTP_ERROR, detail="a part that nobody asked for")
+        elif not 200 <= last.status < 300:
+            return Fetched(FetchOutcome.HTTP_ERROR, detail=str(last.status))
+        return Fetched(FetchOutcome.FETCHED, body)
+
+    async def _request(self, url: str, flight: _Flight) -> Fetched | bytes:
+        """Make one request; return the end of the fetch, or a body where the last hop tells what is next."""
+        limits = self.limits
+        left_s = flight.ends - time.monotonic()
+        if left_s <= 0.05:
+            return Fetched(FetchOutcome.TOO_SLOW, detail="took longer than allowed")
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        permit = self.guard.permit(flight.voyage, host, port)
+        asked = HttpRequest(
+            url=url,
+            permit=permit.token,
+            fields=tuple(request_fields(url, flight.media)),
+            codings=codings(url, flight.media),
+            profile=PROFILE,
+            timeout_s=left_s,
+            # The guard bounds look-up and connecting; this only covers its answer to us.
+            connect_s=left_s,
+            max_bytes=limits.max_bytes,
+            max_header_bytes=limits.max_header_bytes,
+            max_ratio=limits.max_ratio,
+            min_bytes_per_s=limits.min_bytes_per_s,
+            rate_over_s=limits.min_rate_over_s,
             verify=self.verify,
-            timeout=(limits.connect_timeout_s, limits.timeout_s),
-            curl_options={
-                CurlOpt.LOW_SPEED_LIMIT: limits.min_bytes_per_s,
-                CurlOpt.LOW_SPEED_TIME: limits.min_rate_over_s,
-                CurlOpt.MAXFILESIZE_LARGE: limits.max_bytes,
-            },
-        ) as session:
-            try:
-                response = await session.get(
-                    url,
-                    headers={**PROFILES[media], "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "cross-site",
-                             "Sec-Fetch-User": None, "Upgrade-Insecure-Requests": None, "Priority": None},
-                    stream=True,
-                )  # fmt: skip
-            except (RequestException, CurlError) as error:
-                return self._failure(error, host, flight)
-            fields = tuple((name.lower()[:100], value[:1000]) for name, value in response.headers.items())[
-                :60
-            ]
-            flight.hops.append(Hop(url, response.status_code, fields, time.monotonic() - start))
-            try:
-                if 200 <= response.status_code < 300:
-                    async for chunk in response.aiter_content():
-                        flight.body += chunk
-                        if len(flight.body) > limits.max_bytes:
-                            return Fetched(FetchOutcome.TOO_LARGE, hops=tuple(flight.hops))
-            except (RequestException, CurlError) as error:
-                return self._failure(error, host, flight)
-            finally:
-                await response.aclose()
+        )
+        start = time.monotonic()
+        try:
+            answer = await self.client.request(asked)
+        except (LostError, OSError) as error:
+            # From now on nothing more is sent with this permit, so that what was sent so far is all.
+            self.guard.revoke(permit)
+            self._note(flight, url, permit.contact, time.monotonic() - start)
+            if permit.contact.sent_bytes or permit.contact.address:
+                return Fetched(FetchOutcome.LOST)
+            return Fetched(FetchOutcome.UNREACHABLE, detail=str(error) or "the HTTP client was lost")
+        self.guard.revoke(permit)
+        if answer.status or permit.contact.sent_bytes or permit.contact.name:
+            self._note(flight, url, permit.contact, answer.seconds, answer)
+        flight.facts = _facts(answer)
+        failed = self._failure(answer, permit.contact)
+        return answer.body if failed is None else failed
+
+    def _note(
+        self, flight: _Flight, url: str, contact: Contact, seconds: float, answer: HttpAnswer | None = None
+    ) -> None:
+        flight.hops.append(
+            Hop(
+                url=url,
+                status=answer.status if answer else 0,
+                fields=bounded_fields(list(answer.fields)) if answer else (),
+                seconds=seconds,
+                address=contact.address,
+                http=answer.http if answer else "",
+                sent_bytes=contact.sent_bytes,
+                received_bytes=contact.received_bytes,
+                connect_s=contact.connect_s,
+                name=contact.name,
+            )
+        )
+
+    def _failure(self, answer: HttpAnswer, contact: Contact) -> Fetched | None:
+        if answer.cut:
+            return Fetched(CUTS.get(answer.cut, FetchOutcome.FAILED), detail=answer.cut)
+        if not answer.code:
+            return None
+        if contact.outcome is not None and (
+            answer.code in NO_CONNECTION or contact.outcome is FetchOutcome.TOO_LARGE
+        ):
+            return Fetched(contact.outcome, detail=contact.detail)
+        if answer.code in NO_CONNECTION:
+            outcome = FetchOutcome.FAILED if contact.sent_bytes else FetchOutcome.UNREACHABLE
+            return Fetched(outcome, detail=contact.detail or "no connection")
+        if answer.code == TIMED_OUT:
+            if not contact.address:
+                return Fetched(FetchOutcome.UNREACHABLE, detail=contact.detail or "no connection in time")
+            return Fetched(*self._timed_out(answer))
+        if answer.code in BAD_CERTIFICATE:
+            return Fetched(FetchOutcome.BAD_CERTIFICATE, detail=f"curl code {answer.code}")
+        if answer.code in MALFORMED:
+            return Fetched(FetchOutcome.MALFORMED, detail=f"curl code {answer.code}")
+        return Fetched(FetchOutcome.FAILED, detail=f"curl code {answer.code}")
+
+    def _timed_out(self, answer: HttpAnswer) -> tuple[FetchOutcome, bytes, tuple[Hop, ...], str]:
+        """Tell a body that came in drops all the while from one that is merely slow or never came."""
+        drops = [at for at, _size in answer.profile]
+        is_drip = (
+            len(drops) >= 3
+            and drops[-1] - drops[0] > answer.seconds / 2
+            and answer.size_bytes < 10 * self.limits.min_bytes_per_s * answer.seconds
+        )
+        outcome = FetchOutcome.DRIP_FED if is_drip else FetchOutcome.TOO_SLOW
+        return outcome, b"", (), "took longer than allowed"
+
+    async def _with_servers(self, fetched: Fetched, flight: _Flight) -> Fetched:
+        """Add the name servers of the hosts: best effort, after the fetch, and not where nothing was reached."""
+        asked: dict[str, tuple[str, ...]] = {}
+        for number, hop in enumerate(flight.hops):
+            if hop.name is None or not hop.address or hop.name.servers:
+                continue
+            if hop.name.name not in asked:
+                try:
+                    asked[hop.name.name] = await self.guard.name_servers(flight.voyage, hop.name.name)
+                except OSError:
+                    asked[hop.name.name] = ()
+            if asked[hop.name.name]:
+                name = replace(hop.name, servers=asked[hop.name.name])
+                flight.hops[number] = replace(hop, name=name)
+        return fetched
+
+
+def _facts(answer: HttpAnswer) -> BodyFacts:
+    fields = dict(answer.fields)
+    declared = fields.get("content-length", "")
+    return BodyFacts(
+        size_bytes=answer.size_bytes,
+        sha256=hashlib.sha256(answer.body).hexdigest() if answer.body else "",
+        declared_type=fields.get("content-type", "")[:200],
+        declared_bytes=int(declared)
+        if declared.isascii() and declared.isdigit() and len(declared) < 19
+        else -1,
+        encoded_bytes=answer.encoded_bytes,
+        complete=not answer.code and not answer.cut,
+        profile=answer.profile,
+    )
+
+
+def _retry_after(value: str) -> float | None:
+    """Return the seconds of a Retry-After field (RFC 9110 section 10.2.3), ``None`` where there are none."""
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None
 
-    def _failure(self, error: Exception, host: str, flight: _Flight) -> Fetched:
-        code = int(getattr(error, "code", 0) or 0)
-        hops = tuple(flight.hops)
-        refused = self.guard.refusals.pop(host, "")
-        if code in (97, 7, 5, 6):  # proxy handshake, connect, resolve: no byte reached the origin
-            outcome = FetchOutcome.REFUSED_ADDRESS if "must not" in refused else FetchOutcome.UNREACHABLE
-            return Fetched(outcome, hops=hops, detail=refused or "no connection")
-        if code == 28:
-            return Fetched(FetchOutcome.TOO_SLOW, hops=hops, detail="stalled or drip-fed")
-        if code in (63, 23):
-            return Fetched(FetchOutcome.TOO_LARGE, hops=hops)
-        return Fetched(FetchOutcome.FAILED, hops=hops, detail=f"curl code {code}")
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _refusal(url: str) -> str:
@@ -198,4 +331,6 @@ def _refusal(url: str) -> str:
         return "names no host"
     if port not in (None, 80, 443):
         return f"port {port} is not fetched from"
+    if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
+        return "not a URL"
     return ""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
-from mailveil.adapters.egress import EgressGuard, EgressLimits, Exit, Resolver
+from mailveil.adapters.egress import EgressGuard, EgressLimits
+from mailveil.adapters.exits import ExitPool
+from mailveil.adapters.exitserver import ExitServer, ExitServerSettings, OpenExitError
 from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
+from mailveil.adapters.fetchqueue import Budgets
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
+from mailveil.adapters.resolver import Resolver
 from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
@@ -84,6 +90,14 @@ def build_store(settings: Settings) -> SqliteCopyStore:
             retention_days=settings.copies.retention_days,
             max_store_bytes=settings.copies.max_store_bytes,
             max_delay_s=settings.fetch.delay_s,
+            evidence_days=settings.fetch.evidence_days,
+            budgets=Budgets(
+                per_message=settings.fetch.urls_per_message,
+                per_sender=settings.fetch.urls_per_sender,
+                per_domain=settings.fetch.urls_per_domain,
+                per_address=settings.fetch.urls_per_address,
+                max_queued=settings.fetch.max_queued,
+            ),
         )
     )
 
@@ -127,14 +141,61 @@ def build_originals(settings: Settings) -> OriginalStore:
     return OriginalStore(settings.directory / "originals", key, settings.policy.originals_days)
 
 
-def build_guard(settings: Settings) -> EgressGuard:
-    """Return the guard of the way out, to be entered with ``async with``."""
-    proxy = urlsplit(settings.fetch.proxy)
-    way_out = Exit(proxy.hostname or "", proxy.port or 0) if settings.fetch.proxy else None
+def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> EgressGuard:
+    """Return the guard of the way out, to be entered with ``async with``; ``store`` keeps account of addresses."""
+    fetch = settings.fetch
     limits = EgressLimits(
-        max_bytes=settings.fetch.max_bytes + HEADER_BYTES, total_timeout_s=settings.fetch.timeout_s
+        max_bytes=fetch.max_bytes + HEADER_BYTES,
+        total_timeout_s=fetch.timeout_s + 5.0,
+        max_per_address=fetch.connections_per_address,
     )
-    return EgressGuard(Resolver(), own_networks=settings.fetch.own_networks, limits=limits, way_out=way_out)
+    # Without exits a resolver's port is the usual one; with them each address may bring its own.
+    resolver = Resolver(fetch.resolvers)
+    return EgressGuard(
+        resolver,
+        own_networks=fetch.own_networks,
+        limits=limits,
+        exits=build_exits(settings),
+        may_contact=None if store is None else store.may_contact,
+    )
+
+
+def build_exits(settings: Settings) -> ExitPool:
+    """Return the ways out. Raises ``OriginalError`` for the key that spreads domains over them."""
+    authority = settings.fetch.exit_authority_file
+    exits = [
+        replace(each, authority_file=authority) if each.scheme.is_encrypted else each
+        for each in settings.fetch.exits
+    ]
+    if not exits:
+        return ExitPool()
+    known = settings.copies_key_file.exists()
+    key = load_key(settings.copies_key_file) if known else secrets.token_bytes(32)
+    return ExitPool(exits, hashlib.blake2b(b"exits", key=key, digest_size=32).digest())
+
+
+def build_exit_server(settings: Settings) -> ExitServer:
+    """Return the exit that this machine is for others. Raises ``OpenExitError``."""
+    egress = settings.egress
+    password = str(egress.password)
+    if egress.password_file:
+        try:
+            password = Path(egress.password_file).read_text("utf-8").strip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise OpenExitError(f"[egress] password_file = {egress.password_file}: {error}") from error
+    return ExitServer(
+        ExitServerSettings(
+            clients=egress.clients,
+            user=egress.user,
+            password=password,
+            certificate=egress.certificate_file,
+            key=egress.key_file,
+            own_networks=settings.fetch.own_networks,
+            max_connections=egress.max_connections,
+            max_bytes=egress.max_bytes,
+            timeout_s=egress.timeout_s,
+        )
+    )
 
 
 def build_fetcher(settings: Settings, guard: EgressGuard) -> OriginFetcher:

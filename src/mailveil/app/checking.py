@@ -9,7 +9,8 @@ import socket
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailveil.app.building import build_next_hop, smtp_settings
+from mailveil.adapters.exits import Exit, resolver_place
+from mailveil.app.building import build_exits, build_next_hop, smtp_settings
 from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
@@ -46,6 +47,7 @@ async def check(settings: Settings) -> list[CheckResult]:
         _copies(settings),
         _status(settings),
         _fetching(settings),
+        *await _exits(settings),
     ]
 
 
@@ -159,7 +161,39 @@ def _fetching(settings: Settings) -> CheckResult:
         return CheckResult(
             "fetching", Outcome.GOOD, "off: no origin is ever contacted, copies are placeholders"
         )
-    if settings.fetch.proxy:
-        return CheckResult("fetching", Outcome.GOOD, f"origins see {settings.fetch.proxy}")
-    text = "origins see the address of this machine, once for each copy; [fetch] proxy hides it"
+    if settings.fetch.exits:
+        count = len(settings.fetch.exits)
+        return CheckResult("fetching", Outcome.GOOD, f"origins see {count} exit{'s' if count > 1 else ''}")
+    text = "fetches come from this machine's own address, which origins see; [fetch] exits hides it"
     return CheckResult("fetching", Outcome.NOTICE, text)
+
+
+async def _exits(settings: Settings) -> list[CheckResult]:
+    """Shake hands with every exit, and have each connect to the resolvers; contacts no origin."""
+    if not settings.fetch.enabled:
+        return []
+    pool = build_exits(settings)
+    return list(await asyncio.gather(*[_exit(each, settings) for each in pool.exits]))
+
+
+async def _exit(each: Exit, settings: Settings) -> CheckResult:
+    try:
+        await each.greet()
+    except OSError as error:
+        return CheckResult("exit", Outcome.BAD, f"{each}: {error} ([fetch] exits)")
+    if each.user and not each.scheme.is_encrypted and not Endpoint(each.host, each.port).is_loopback:
+        text = (
+            f"{each} is sent its password, and what is fetched over http, in clear text: use TLS or a tunnel"
+        )
+        notice: CheckResult | None = CheckResult("exit", Outcome.NOTICE, text)
+    else:
+        notice = None
+    for resolver in settings.fetch.resolvers or ("",):
+        name = resolver or "its own resolver"
+        try:
+            _reader, writer = await each.connect(*resolver_place(resolver), ANSWER_TIMEOUT_S)
+        except OSError as error:
+            text = f"{each} answers, but does not reach {name}: {error} ([fetch] resolvers)"
+            return CheckResult("exit", Outcome.BAD, text)
+        writer.transport.abort()
+    return notice or CheckResult("exit", Outcome.GOOD, f"{each} answers and reaches its resolver")

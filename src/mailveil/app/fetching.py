@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from mailveil.adapters.fetcher import Fetched, FetchOutcome
+from mailveil.adapters.fetcher import Fetched
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
+from mailveil.core.verdicts.evidence import FetchOutcome
 from mailveil.ports import CopyStore, FetchJob, FetchQueue, UnavailableError
 
 log = logging.getLogger("mailveil.fetcher")
@@ -19,6 +22,12 @@ IDLE_S = 0.5
 UNAVAILABLE_S = 5.0
 RETRY_AFTER_S = 60.0
 MAX_RETRIES = 3
+# What an origin may ask for with 429 or 503, and what is waited where it does not say.
+MIN_AGAIN_S, AGAIN_S, MAX_AGAIN_S = 5.0, 300.0, 3600.0
+# What only has to wait for its turn, or for an exit, waits so long before it becomes a placeholder.
+PATIENT = frozenset({FetchOutcome.BUSY, FetchOutcome.NO_EXIT})
+PATIENCE_S = 86_400.0
+MAX_PATIENT_WAIT_S = 300.0
 # How often the store is asked to take what was fetched, since it will not be fetched again.
 STORE_ATTEMPTS = 6
 STORE_AGAIN_S = 5.0
@@ -52,7 +61,6 @@ class FetchLoop:
         self.fetcher = fetcher
         self.sandbox = sandbox
         self.max_parallel = max_parallel
-        self._retries: dict[int, int] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -91,36 +99,70 @@ class FetchLoop:
 
     async def _work(self, job: FetchJob) -> None:
         try:
-            await self._settle(job, await self._copy(job))
+            # The rest of a URL often tells who the reader is, so it stands in no log.
+            log.debug("fetching a %s from %s", job.media, host_of(job.url))
+            fetched = await self.fetcher.fetch(job.url, job.media)
+            await self._settle(job, fetched)
         except UnavailableError as error:
             log.warning("a copy could not be stored and stays a placeholder: %s", error)
         except Exception:
             log.exception("a fetch failed by our own fault")
             with contextlib.suppress(UnavailableError):
-                await self.store.settle(job)
+                for each in (job, *job.siblings):
+                    await self.store.settle(each)
 
-    async def _copy(self, job: FetchJob) -> SafeCopy | Fetched | str:
-        # The rest of a URL often tells who the reader is, so it stands in no log.
-        log.debug("fetching a %s from %s", job.media, host_of(job.url))
-        fetched = await self.fetcher.fetch(job.url, job.media)
-        if fetched.outcome is not FetchOutcome.FETCHED:
-            return fetched
-        return await self.sandbox.sanitise(fetched.body, job.media)
-
-    async def _settle(self, job: FetchJob, result: SafeCopy | Fetched | str) -> None:
-        retries = self._retries.pop(job.identifier, 0)
-        if isinstance(result, SafeCopy):
-            await self._put(job, result)
+    async def _settle(self, job: FetchJob, fetched: Fetched) -> None:
+        if await self._given_back(job, fetched):
             return
-        if isinstance(result, Fetched):
-            nothing_was_sent = result.outcome is FetchOutcome.UNREACHABLE and not result.hops
-            if nothing_was_sent and retries < MAX_RETRIES:
-                self._retries[job.identifier] = retries + 1
-                await self.store.give_back(job, time.time() + RETRY_AFTER_S * 4**retries)
-                return
-        reason = str(result.outcome) if isinstance(result, Fetched) else result
-        log.info("no copy of a %s: %s", job.media, reason)
-        await self.store.settle(job)
+        sniffed = ""
+        if fetched.outcome is not FetchOutcome.FETCHED:
+            log.info("no copy of a %s: %s", job.media, fetched.outcome)
+            for each in (job, *job.siblings):
+                await self.store.settle(each)
+        else:
+            for each in (job, *job.siblings):
+                copy = await self.sandbox.sanitise(fetched.body, each.media)
+                if isinstance(copy, SafeCopy):
+                    sniffed = sniffed or copy.media_type
+                    await self._put(each, copy)
+                else:
+                    log.info("no copy of a %s: %s", each.media, copy)
+                    await self.store.settle(each)
+        await self._testify(job, fetched, sniffed)
+
+    async def _given_back(self, job: FetchJob, fetched: Fetched) -> bool:
+        """Return a fetch to the queue where it may be made again; tell whether it was returned.
+
+        That is where no origin has seen a byte of it, or once where one has told us to come again.
+        """
+        now = time.time()
+        age_s = max(0.0, now - job.created)
+        again = random.SystemRandom()
+        if fetched.outcome is FetchOutcome.ASKED_TO_WAIT and not job.asked_again:
+            wait_s = AGAIN_S if fetched.again_s is None else fetched.again_s
+            if wait_s > MAX_AGAIN_S:
+                return False
+            later = now + max(wait_s, MIN_AGAIN_S) + again.uniform(0, MIN_AGAIN_S)
+            await self.store.give_back(job, later, again_at=fetched.again_at)
+            await self._testify(job, fetched, "")
+            return True
+        if not fetched.sent_nothing:
+            return False
+        if fetched.outcome in PATIENT and age_s < PATIENCE_S:
+            wait_s = min(max(age_s, 4.0) * again.uniform(0.3, 0.7), MAX_PATIENT_WAIT_S)
+            await self.store.give_back(job, now + wait_s, counts=False)
+            return True
+        if fetched.outcome is FetchOutcome.UNREACHABLE and job.retries < MAX_RETRIES:
+            await self.store.give_back(job, now + RETRY_AFTER_S * 4**job.retries)
+            return True
+        return False
+
+    async def _testify(self, job: FetchJob, fetched: Fetched, sniffed: str) -> None:
+        facts = replace(fetched.facts, sniffed_type=sniffed)
+        try:
+            await self.store.testify(job, replace(fetched.evidence, body=facts))
+        except UnavailableError as error:
+            log.warning("what a fetch showed could not be kept: %s", error)
 
     async def _put(self, job: FetchJob, copy: SafeCopy) -> None:
         for attempt in range(1, STORE_ATTEMPTS + 1):

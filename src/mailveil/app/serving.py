@@ -26,6 +26,7 @@ from mailveil.app.building import (
     build_certificate,
     build_embedding,
     build_engine,
+    build_exit_server,
     build_fetcher,
     build_guard,
     build_next_hop,
@@ -61,13 +62,15 @@ class Role(StrEnum):
     COPIES = "copies"
     FETCHER = "fetcher"
     STATUS = "status"
+    EGRESS = "egress"  # an exit for the fetchers of other machines; never unless it is asked for
 
 
-ALL_ROLES = frozenset(Role)
+ALL_ROLES = frozenset(Role) - {Role.EGRESS}
 PURPOSES = {
     Role.GATEWAY: "takes mail by SMTP and makes it silent",
     Role.COPIES: "serves safe copies to readers' mail clients",
     Role.STATUS: "this machine's administrators look here",
+    Role.EGRESS: "lets the fetchers of other machines out",
 }
 
 
@@ -163,6 +166,8 @@ async def _start(running: _Running) -> None:
             await _start_status(running)
         if Role.FETCHER in running.roles and running.settings.fetch.enabled:
             await _start_fetcher(running)
+        if Role.EGRESS in running.roles:
+            await _start_egress(running)
         if Role.GATEWAY in running.roles:  # last: mail only comes in once everything else is there
             await _start_gateway(running)
     except (CertificateError, NextHopError) as error:
@@ -261,12 +266,20 @@ async def _start_fetcher(running: _Running) -> None:
         raise StartError(f"{error} ([storage] directory = {running.settings.directory})") from error
     stack = contextlib.AsyncExitStack()
     running.endings.append(stack.aclose)
-    guard = await stack.enter_async_context(build_guard(running.settings))
+    guard = await stack.enter_async_context(build_guard(running.settings, running.store))
     sandbox = build_sandbox(running.settings)
     stack.push_async_callback(sandbox.close)
     fetcher = build_fetcher(running.settings, guard)
     loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel)
     stack.push_async_callback(_end_fetching, loop, asyncio.create_task(loop.run()))
+
+
+async def _start_egress(running: _Running) -> None:
+    server = build_exit_server(running.settings)
+    listen = running.settings.egress.listen
+    await _listen(running.settings, Role.EGRESS, server.start(listen.host, listen.port))
+    running.endings.append(server.stop)
+    running.ports[Role.EGRESS] = Endpoint(listen.host, server.port)
 
 
 async def _end_fetching(loop: FetchLoop, task: asyncio.Task[None]) -> None:
@@ -323,6 +336,7 @@ def _start_housekeeping(running: _Running) -> None:
         while True:
             try:
                 gone = await running.store.expire(time.time())
+                await running.store.prune(time.time())
                 kept = await asyncio.to_thread(running.originals.expire)
                 if gone or kept:
                     log.info("expired %d copies and %d originals", gone, kept)
@@ -386,8 +400,14 @@ def _warnings(running: _Running) -> list[str]:
             f"Readers are given {settings.copies_url}, which phones and other machines cannot reach. "
             'Set [copies] public_url = "https://…".'
         )
-    if settings.fetch.enabled and Role.FETCHER in running.roles and not settings.fetch.proxy:
-        found.append('Fetches come from this machine\'s own address; [fetch] proxy = "socks5://…" hides it.')
+    if settings.fetch.enabled and Role.FETCHER in running.roles and not settings.fetch.exits:
+        found.append(
+            'Fetches come from this machine\'s own address; [fetch] exits = ["socks5://…"] hides it.'
+        )
+    if Role.EGRESS in running.roles and settings.egress.user and not settings.egress.certificate_file:
+        found.append(
+            "The exit's password comes in clear text; set [egress] certificate_file, or put a tunnel around it."
+        )
     if Role.STATUS in running.roles and not settings.status.listen.is_loopback:
         found.append(
             f"The status page on {settings.status.listen} asks for no password; keep strangers away from it."
@@ -398,17 +418,16 @@ def _warnings(running: _Running) -> list[str]:
 def _whence(settings: Settings) -> str:
     if not settings.fetch.enabled:
         return "off: no origin is contacted, copies are placeholders"
-    return (
-        f"safe copies, {f'through {settings.fetch.proxy}' if settings.fetch.proxy else 'from this machine'}"
-    )
+    exits = ", ".join(str(each) for each in settings.fetch.exits)
+    return f"safe copies, {f'through {exits}' if exits else 'from this machine'}"
 
 
 def _announcement(running: _Running) -> list[str]:
     settings = running.settings
     lines = [f"mailveil {__version__}"]
-    for role in (Role.GATEWAY, Role.COPIES, Role.STATUS):
+    for role in (Role.GATEWAY, Role.COPIES, Role.STATUS, Role.EGRESS):
         if endpoint := running.ports.get(role):
-            scheme = "smtp" if role is Role.GATEWAY else "http"
+            scheme = {Role.GATEWAY: "smtp", Role.EGRESS: "socks5"}.get(role, "http")
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
     if running.lmtp is not None:
         lines.append(f"  gateway  lmtp {running.lmtp}  takes mail by LMTP, with a reply for each recipient")

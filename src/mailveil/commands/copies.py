@@ -81,8 +81,8 @@ def ask_consent(wanted: WantedCopies, settings: Settings, *, assume_yes: bool) -
     Raises UnusableError where the answer is no.
     """
     origins = wanted.origins()
-    proxy = settings.fetch.proxy
-    whence = f"through {proxy}" if proxy else "from this machine's own address"
+    exits = ", ".join(str(each) for each in settings.fetch.exits)
+    whence = f"through {exits}" if exits else "from this machine's own address"
     named = ", ".join(origins[:NAMED_ORIGINS]) + (" …" if len(origins) > NAMED_ORIGINS else "")
     many = len({each.url for each in wanted.all() if each.may_fetch})
     note(f"{len(origins):,} origins would be contacted {whence} for {many:,} safe copies: {named or 'none'}")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mailveil.adapters.authorities import read_authorities
 from mailveil.config.settings import AREAS, TYPES, Settings
@@ -34,6 +33,7 @@ from mailveil.ports import HopTls
 SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
 PREFIX = "MAILVEIL_"
 NO_ORIGIN = "https://copies.invalid"
+RENAMED = {("fetch", "proxy"): 'write exits = ["socks5://host:port"] instead'}
 NO_SETTINGS = frozenset({"MAILVEIL_CONFIG"})
 
 
@@ -74,7 +74,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     settings = Settings(**built, origins=types.MappingProxyType(origins))
     _check_listeners(settings)
     _check_public_names(settings)
-    _check_proxy(settings)
+    _check_egress(settings)
     _check_doors(settings)
     return settings
 
@@ -199,6 +199,9 @@ def _read_environment(
         if not variable.startswith(PREFIX) or variable in NO_SETTINGS:
             continue
         if variable not in known:
+            area, _, name = variable.removeprefix(PREFIX).lower().partition("__")
+            if (area, name) in RENAMED:
+                _convert(area, name, text, f"environment {variable}")
             hint = did_you_mean(variable, known, 0.6 if "__" in variable else 0.85)
             if hint or "__" in variable:
                 raise SettingsError(f"environment: {variable} is no setting{hint}")
@@ -221,6 +224,8 @@ def _unknown_area(area: str, content: object) -> str:
 
 def _convert(area: str, name: str, value: object, where: str) -> Any:
     kinds = TYPES[area]
+    if (area, name) in RENAMED:
+        raise SettingsError(f"{where}: [{area}] {name} is no setting any more; {RENAMED[area, name]}")
     if name not in kinds:
         hint = did_you_mean(name, kinds)
         elsewhere = [other for other, names in TYPES.items() if name in names]
@@ -241,7 +246,7 @@ def _convert(area: str, name: str, value: object, where: str) -> Any:
 
 def _check_listeners(settings: Settings) -> None:
     seen: dict[Endpoint, str] = {}
-    for area in ("gateway", "copies", "status"):
+    for area in ("gateway", "copies", "status", "egress"):
         endpoint: Endpoint = getattr(settings, area).listen
         if endpoint.port and endpoint in seen:
             _refuse(
@@ -301,14 +306,12 @@ def _check_doors(settings: Settings) -> None:
         _refuse(settings, "gateway", "max_bytes_in_flight", reason)
 
 
-def _check_proxy(settings: Settings) -> None:
-    try:
-        proxy = urlsplit(settings.fetch.proxy)
-        usable = proxy.scheme == "socks5" and bool(proxy.hostname) and bool(proxy.port) and not proxy.username
-    except ValueError:
-        usable = False
-    if settings.fetch.proxy and not usable:
-        _refuse(settings, "fetch", "proxy", 'must be "socks5://host:port", without a user name')
+def _check_egress(settings: Settings) -> None:
+    egress = settings.egress
+    if egress.password and egress.password_file:
+        _refuse(settings, "egress", "password_file", "password is set as well; only one of them can be meant")
+    if bool(egress.user) != bool(egress.password or egress.password_file):
+        _refuse(settings, "egress", "user", "user and password (or password_file) belong together")
 
 
 def _refuse(settings: Settings, area: str, name: str, reason: str) -> None:

@@ -12,7 +12,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from mailveil.config.values import Endpoint, Listen, NextHop, origin_of
+from mailveil.adapters.exits import Exit
+from mailveil.config.values import Endpoint, Listen, NextHop, ResolverAddress, Secret, origin_of
 from mailveil.core.policy import SignedMail
 from mailveil.core.protection import CopyMode
 from mailveil.ports import HopTls
@@ -101,8 +102,33 @@ class FetchSettings:
     max_redirects: int = whole(0, 20)
     max_parallel: int = whole(1, 1000)
     delay_s: int = whole(0, 86_400)
-    proxy: str
+    exits: tuple[Exit, ...]
+    exit_authority_file: str
+    resolvers: tuple[ResolverAddress, ...]
     own_networks: tuple[IPv4Network | IPv6Network, ...]
+    urls_per_message: int = whole(0, 1_000_000)
+    urls_per_sender: int = whole(0)
+    urls_per_domain: int = whole(0)
+    urls_per_address: int = whole(0)
+    connections_per_address: int = whole(1, 1000)
+    max_queued: int = whole(0)
+    evidence_days: int = whole(0, 3650)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressSettings:
+    """The exit that this machine is for the fetchers of others (role ``egress``)."""
+
+    listen: Endpoint
+    clients: tuple[IPv4Network | IPv6Network, ...]
+    user: str
+    password: Secret
+    password_file: str
+    certificate_file: str
+    key_file: str
+    max_connections: int = whole(1, 100_000)
+    max_bytes: int = whole(1024)
+    timeout_s: int = whole(1, 3600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +189,7 @@ class Settings:
     copies: CopiesSettings
     status: StatusSettings
     fetch: FetchSettings
+    egress: EgressSettings
     policy: PolicyChoices
     limits: LimitSettings
     workers: WorkerSettings

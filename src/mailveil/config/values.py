@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from mailveil.adapters.exits import Exit, ExitScheme, resolver_place
 from mailveil.ports import MailProtocol
 
 DEFAULT_PORTS = {"smtp": 25, "lmtp": 24}
@@ -80,6 +81,18 @@ class NextHop:
         return f"{self.protocol}://{Endpoint(self.host, self.port)}"
 
 
+class Secret(str):
+    """Text that no listing shows."""
+
+    __slots__ = ()
+
+
+class ResolverAddress(str):
+    """The address of a resolver of the DNS, with or without a port."""
+
+    __slots__ = ()
+
+
 def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
     """Turn a TOML value into what a setting of type ``kind`` holds; ValueError says what was meant."""
     if kind is bool:
@@ -89,7 +102,7 @@ def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
     if kind is int:
         return _read_number(value, bounds)
     if typing.get_origin(kind) is tuple:
-        read = read_domain if typing.get_args(kind)[0] is str else read_network
+        read = ITEMS.get(typing.get_args(kind)[0], read_network)
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ValueError("must be a list of texts in quotes, such as " + EXAMPLES[read])
         return tuple(read(each) for each in value)
@@ -139,6 +152,11 @@ def write_value(value: object) -> str:
         return f"{value:_}"
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(write_value(each) for each in value) + "]"
+    if isinstance(value, Secret):
+        return '"***"' if value else '""'
+    if isinstance(value, Exit) and value.user:
+        value = str(value).replace("://", "://***@", 1)
+    value = CREDENTIALS.sub("//***@", str(value))
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -236,8 +254,53 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-EXAMPLES: Mapping[Any, str] = {read_domain: '["example.org"]', read_network: '["127.0.0.1", "10.0.0.0/8"]'}
+def read_exit(text: str) -> Exit:
+    """Read a way out, such as ``socks5://user:password@host:port``; raise ValueError otherwise.
+
+    User name and password are percent-encoded where they hold anything but letters, digits and ``-._~``.
+    """
+    try:
+        parts = urlsplit(text)
+        scheme, host, port = ExitScheme(parts.scheme), parts.hostname, parts.port
+    except ValueError:
+        scheme, host, port = ExitScheme.SOCKS5, "", None
+    if not host or not port or parts.path or parts.query or parts.fragment:
+        raise ValueError(
+            'must be "socks5://host:port" or "http://host:port" (both with "user:password@" before the host where '
+            'the exit asks for it), or inside TLS "socks5+tls://…" or "https://…"'
+        )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password) or len(user.encode()) > 255 or len(password.encode()) > 255:
+        raise ValueError("user name and password belong together, each of at most 255 octets")
+    return Exit(scheme, host, port, user, password)
+
+
+def read_resolver(text: str) -> ResolverAddress:
+    """Read the address of a resolver, with or without a port; raise ValueError otherwise."""
+    try:
+        resolver_place(text or "-")
+    except ValueError:
+        raise ValueError(
+            f'"{text}" is no address of a resolver, such as "192.0.2.53" or "[2001:db8::53]:53"'
+        ) from None
+    return ResolverAddress(text)
+
+
+# A user name with a password, wherever one stands in a URL: no error and no listing shows it.
+CREDENTIALS = re.compile(r"//[^/@]*@")
+ITEMS: Mapping[Any, Callable[[str], Any]] = {
+    str: read_domain,
+    Exit: read_exit,
+    ResolverAddress: read_resolver,
+}
+EXAMPLES: Mapping[Any, str] = {
+    read_domain: '["example.org"]',
+    read_network: '["127.0.0.1", "10.0.0.0/8"]',
+    read_exit: '["socks5://host:port"]',
+    read_resolver: '["192.0.2.53"]',
+}
 READERS: Mapping[Any, Callable[[str], Any]] = {
+    Secret: Secret,
     Endpoint: read_endpoint,
     Listen | None: read_listen,
     NextHop | None: read_next_hop,

@@ -37,7 +37,8 @@ class Gateway:
     A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
     stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
     inert text. ``store`` is for hosted copies, ``embedding`` for those that messages carry themselves; how large
-    they may become is for ``next_hop`` to say.
+    they may become is for ``next_hop`` to say. Fetches begin ``release_after_s`` later where the message may yet
+    be refused by whoever has it from us.
     """
 
     engine: Engine
@@ -51,6 +52,7 @@ class Gateway:
     policy: PolicySettings = field(default_factory=PolicySettings)
     embedding: Embedding | None = None
     next_hop: NextHop | None = None
+    release_after_s: float = 0.0
     _examination: Examination = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +124,7 @@ class Gateway:
             return
         try:
             if reply.is_positive:
-                await self.queue.release(protected.wanted)
+                await self.queue.release(protected.wanted, after_s=self.release_after_s)
             elif not reply.is_transient:
                 # After 4yz the next hop may have the message all the same: what was reserved stays.
                 await self.queue.abandon(protected.wanted)

@@ -47,6 +47,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
     return {
         "MAILVEIL_GATEWAY__LISTEN": f"127.0.0.1:{gateway}",
         "MAILVEIL_GATEWAY__HOSTNAME": "gate.example",
+        "MAILVEIL_MILTER__LISTEN": "127.0.0.1:0",
         "MAILVEIL_COPIES__LISTEN": f"127.0.0.1:{copies}",
         "MAILVEIL_STATUS__LISTEN": f"127.0.0.1:{status}",
         "MAILVEIL_STORAGE__DIRECTORY": str(directory),

@@ -24,6 +24,7 @@ from mailveil.config import Settings, engine_settings
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.protection import CopyMode
 from mailveil.core.safecopy import CopyLimits
+from mailveil.endpoints.milter import MilterSettings
 from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.endpoints.smtp_certificate import Certificate
 from mailveil.ports import NextHop
@@ -80,6 +81,18 @@ def build_certificate(settings: Settings) -> Certificate | None:
         return None
     certificate = Path(gateway.tls_certificate).expanduser()
     return Certificate(certificate, Path(gateway.tls_key).expanduser() if gateway.tls_key else certificate)
+
+
+def milter_settings(settings: Settings) -> MilterSettings:
+    """Return the settings of the milter door."""
+    milter = settings.milter
+    return MilterSettings(
+        clients=milter.clients,
+        max_message_bytes=settings.gateway.max_message_bytes,
+        max_connections=milter.max_connections,
+        max_messages=smtp_settings(settings).max_transactions,
+        timeout_s=milter.timeout_s,
+    )
 
 
 def build_store(settings: Settings) -> SqliteCopyStore:

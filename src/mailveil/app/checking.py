@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,9 @@ from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
 from mailveil.core.protection import CopyMode
+from mailveil.endpoints.milter import StrangersError, check_listener
+from mailveil.endpoints.milter.dialogue import ACTIONS, STEPS
+from mailveil.endpoints.milter.wire import VERSION, Negotiation, PacketReader, encode_negotiation
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
 
 ANSWER_TIMEOUT_S = 5.0
@@ -44,6 +48,7 @@ async def check(settings: Settings) -> list[CheckResult]:
         _relaying(settings),
         await _next_hop(settings),
         *[await _listener(name, settings) for name in ("gateway", "copies", "status")],
+        *await _milters(settings),
         _copies(settings),
         _status(settings),
         _fetching(settings),
@@ -102,6 +107,61 @@ async def _listener(name: str, settings: Settings) -> CheckResult:
     except (OSError, TimeoutError):
         return _free(name, listen)
     return _judge_answer(name, listen, line)
+
+
+async def _milters(settings: Settings) -> list[CheckResult]:
+    """Negotiate with the milter as a mail server does, on each way in."""
+    results: list[CheckResult] = []
+    if listen := settings.milter.listen:
+        try:
+            check_listener(listen.host, settings.milter.clients)
+        except StrangersError as error:
+            results.append(CheckResult("milter", Outcome.BAD, f"{error} ([milter] clients)"))
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+        answer = await _negotiate(asyncio.open_connection(host, listen.port))
+        results.append(
+            _free("milter", listen) if answer is None else _judge_milter(str(listen), answer, "listen")
+        )
+    if path := settings.milter_socket:
+        answer = await _negotiate(asyncio.open_unix_connection(str(path)))
+        if answer is None:
+            text = f"nobody answers on {path} now, or this user may not connect"
+            results.append(CheckResult("milter", Outcome.NOTICE, text))
+        else:
+            results.append(_judge_milter(str(path), answer, "socket"))
+    return results
+
+
+async def _negotiate(
+    connecting: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]],
+) -> Negotiation | str | None:
+    """Return what a milter agrees to, or what else was answered, or None where nobody listens."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            reader, writer = await connecting
+    except (OSError, TimeoutError):
+        return None
+    packets = PacketReader()
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            writer.write(encode_negotiation(VERSION, ACTIONS, STEPS))
+            while data := await reader.read(4096):
+                for event in packets.receive(data):
+                    return event if isinstance(event, Negotiation) else str(event)
+            return "nothing"
+    except (OSError, TimeoutError):
+        return "nothing"
+    finally:
+        writer.close()
+
+
+def _judge_milter(where: str, answer: Negotiation | str, setting: str) -> CheckResult:
+    if isinstance(answer, Negotiation) and answer.actions & ACTIONS == ACTIONS:
+        text = f"{where} agrees to milter protocol {answer.version}"
+        return CheckResult("milter", Outcome.GOOD, text)
+    shown = answer if isinstance(answer, str) else f"protocol {answer.version} without changing messages"
+    text = f"{where} is taken by something else, which answers {shown} ([milter] {setting})"
+    return CheckResult("milter", Outcome.BAD, text)
 
 
 def _judge_answer(name: str, listen: Endpoint, line: str) -> CheckResult:

@@ -18,6 +18,61 @@ def reinjection_of(settings: Settings) -> Endpoint:
     return REINJECTION
 
 
+def mail_server_recipes(settings: Settings) -> str:
+    """Return all recipes, the one to try first at the top."""
+    parts = []
+    if settings.milter.listen or settings.milter_socket:
+        parts += [
+            "# Postfix or Sendmail on this machine: as a milter (docs/milter.md)",
+            postfix_milter_recipe(settings),
+            *sendmail_recipe(settings).splitlines(),
+            "",
+            "# Or Postfix's content filter: queued twice, and slower by half",
+        ]
+    return "\n".join([*parts, postfix_recipe(settings)])
+
+
+def milter_address(settings: Settings) -> str:
+    """Return how Postfix on this machine reaches the milter; by TCP, so that chrooted daemons do too."""
+    listen = settings.milter.listen
+    if listen is None:
+        return f"unix:{settings.milter_socket}"
+    host = "127.0.0.1" if listen.is_wildcard else listen.host
+    return f"inet:{Endpoint(host, listen.port)}"
+
+
+def postfix_milter_recipe(settings: Settings) -> str:
+    """Return the commands that make mailveil a milter of a Postfix (3.0 or newer) on this machine.
+
+    https://www.postfix.org/MILTER_README.html: the last of ``smtpd_milters``, so that what spam filters refuse
+    is never fetched from, and signatures are verified before anything changes. While mailveil does not answer,
+    clients keep their mail (tempfail).
+    """
+    options = (
+        "protocol=6, default_action=tempfail, connect_timeout=10s, command_timeout=60s, content_timeout=300s"
+    )
+    lines = [
+        "# As root; what smtpd_milters holds already (spam filter, DKIM) stays before mailveil:",
+        f'postconf -e "smtpd_milters=$(postconf -h smtpd_milters) {{ {milter_address(settings)}, {options} }}"',
+        "postfix reload",
+        "# By Unix socket, which is faster: postfix is often in a chroot, so the socket has to be in there:",
+        "#   install -d -m 2750 -o THE_USER_OF_MAILVEIL -g postfix /var/spool/postfix/mailveil",
+        '#   [milter] socket = "/var/spool/postfix/mailveil/milter.sock" in mailveil.toml',
+        f"#   unix:mailveil/milter.sock in place of {milter_address(settings)}",
+    ]
+    return "\n".join(lines)
+
+
+def sendmail_recipe(settings: Settings) -> str:
+    """Return the line of a Sendmail's ``sendmail.mc``; F=T keeps mail with its sender while we do not answer."""
+    listen = settings.milter.listen
+    where = f"inet:{listen.port}@127.0.0.1" if listen else f"local:{settings.milter_socket}"
+    return (
+        "# Sendmail, in sendmail.mc behind the other filters:\n"
+        f"#   INPUT_MAIL_FILTER(`mailveil', `S={where}, F=T, T=C:10s;S:60s;R:60s;E:5m')dnl"
+    )
+
+
 def postfix_recipe(settings: Settings) -> str:
     """Return the commands that put mailveil behind a Postfix on this machine, as its content filter.
 

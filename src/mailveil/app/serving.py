@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,14 +33,16 @@ from mailveil.app.building import (
     build_originals,
     build_sandbox,
     build_store,
+    milter_settings,
     smtp_settings,
 )
 from mailveil.app.fetching import FetchLoop
-from mailveil.app.recipes import is_visible_to_readers, postfix_recipe, trial_command
+from mailveil.app.recipes import is_visible_to_readers, mail_server_recipes, trial_command
 from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
 from mailveil.core.protection import CopyMode
 from mailveil.endpoints.lmtp import LmtpDoor
+from mailveil.endpoints.milter import MilterDoor, StrangersError
 from mailveil.endpoints.smtp import OpenRelayError, SmtpDoor
 from mailveil.endpoints.smtp_certificate import CertificateError
 from mailveil.endpoints.smtp_intake import Intake
@@ -72,6 +74,7 @@ PURPOSES = {
     Role.STATUS: "this machine's administrators look here",
     Role.EGRESS: "lets the fetchers of other machines out",
 }
+MILTER_PURPOSE = "has mail servers' mail made silent while they receive it"
 
 
 class StartError(Exception):
@@ -98,6 +101,7 @@ class _Running:
     ports: dict[Role, Endpoint] = field(default_factory=dict)
     lmtp: Listen | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
+    milters: list[str] = field(default_factory=list)  # where the milter listens
     endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -214,6 +218,7 @@ async def _start_gateway(running: _Running) -> None:
     if certificate is not None:
         running.reloads.append(certificate.reload)
     await _start_lmtp(running, lmtp)
+    await _start_milter(running, gateway)
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
@@ -230,6 +235,30 @@ async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
             running.lmtp = listen
 
 
+async def _start_milter(running: _Running, gateway: Gateway) -> None:
+    settings = running.settings
+    # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
+    # mail goes on from there, not to our own next hop.
+    patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
+    door = MilterDoor(milter_settings(settings), patient.accept)
+    running.endings.append(lambda: door.stop(SHUTDOWN_GRACE_S))
+    if listen := settings.milter.listen:
+        try:
+            await _listen(settings, "milter", door.start(listen.host, listen.port))
+        except StrangersError as error:
+            raise StartError(f"[milter] {error}") from error
+        running.milters.append(f"milter://{Endpoint(listen.host, door.port)}")
+    if path := settings.milter_socket:
+        try:
+            await door.start_socket(path, settings.milter_socket_mode, settings.milter.socket_group)
+        except OSError as error:
+            raise StartError(
+                f'[milter] socket = "{path}" (from {settings.origins["milter.socket"]}): {error.strerror}. '
+                "Choose another in the configuration file or with MAILVEIL_MILTER__SOCKET, or none (empty)."
+            ) from error
+        running.milters.append(f"milter:{path}")
+
+
 async def _start_copies(running: _Running) -> None:
     server = CopiesServer(running.store, build_addresses(running.settings).is_token)
     await _start_http(running, Role.COPIES, HttpListener(server))
@@ -244,13 +273,14 @@ async def _start_status(running: _Running) -> None:
         version=__version__,
         listening=tuple(
             Listening(str(role), str(endpoint), PURPOSES[role]) for role, endpoint in sorted(ports.items())
-        ),
+        )
+        + tuple(Listening("milter", where, MILTER_PURPOSE) for where in _expected_milters(running)),
         next_hop=next_hop.name,
         copies_url=settings.copies_url,
         copies_mode=str(settings.copies.mode),
         fetching=settings.fetch.enabled,
         try_command=trial_command(settings, program()),
-        postfix_recipe=postfix_recipe(settings),
+        postfix_recipe=mail_server_recipes(settings),
         directory=str(settings.directory),
         host_names=_host_names(settings),
         warnings=tuple(_warnings(running)),
@@ -300,11 +330,11 @@ async def _start_http(running: _Running, role: Role, listener: HttpListener) -> 
     running.ports[role] = Endpoint(listen.host, listener.port)
 
 
-async def _listen(settings: Settings, role: Role, starting: Awaitable[None], name: str = "listen") -> None:
+async def _listen(settings: Settings, area: str, starting: Awaitable[None], name: str = "listen") -> None:
     try:
         await starting
     except OSError as error:
-        listen: Listen = getattr(getattr(settings, role), name)
+        listen: Listen = getattr(getattr(settings, area), name)
         reason = {
             errno.EADDRINUSE: "another program listens there already",
             errno.EACCES: "ports below 1024 need a privilege (systemd: CAP_NET_BIND_SERVICE)",
@@ -313,8 +343,8 @@ async def _listen(settings: Settings, role: Role, starting: Awaitable[None], nam
         if isinstance(listen, UnixSocket) and error.errno != errno.EADDRINUSE:
             reason = f"{error.strerror or error}; its folder has to be there and writable for mailveil"
         raise StartError(
-            f'[{role}] {name} = "{listen}" (from {settings.origins[f"{role}.{name}"]}): {reason}. '
-            f"Choose another in the configuration file or with MAILVEIL_{role.upper()}__{name.upper()}."
+            f'[{area}] {name} = "{listen}" (from {settings.origins[f"{area}.{name}"]}): {reason}. '
+            f"Choose another in the configuration file or with MAILVEIL_{area.upper()}__{name.upper()}."
         ) from error
 
 
@@ -322,6 +352,14 @@ def _expected_ports(running: _Running) -> dict[Role, Endpoint]:
     """Return what this process listens on, as far as it is known before it is listened on."""
     roles = [role for role in (Role.GATEWAY, Role.COPIES, Role.STATUS) if role in running.roles]
     return {role: running.ports.get(role) or getattr(running.settings, role).listen for role in roles}
+
+
+def _expected_milters(running: _Running) -> list[str]:
+    """Return where the milter of this process listens, known before it is listened on."""
+    milter = running.settings.milter
+    if Role.GATEWAY not in running.roles:
+        return []
+    return [str(where) for where in (milter.listen, running.settings.milter_socket) if where]
 
 
 def _host_names(settings: Settings) -> frozenset[str]:
@@ -431,6 +469,7 @@ def _announcement(running: _Running) -> list[str]:
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
     if running.lmtp is not None:
         lines.append(f"  gateway  lmtp {running.lmtp}  takes mail by LMTP, with a reply for each recipient")
+    lines += [f"  milter   {where}  {MILTER_PURPOSE}" for where in running.milters]
     if Role.GATEWAY in running.roles:
         lines.append(f"  next hop {build_next_hop(settings).name}")
     if Role.FETCHER in running.roles:
@@ -441,5 +480,6 @@ def _announcement(running: _Running) -> list[str]:
         lines += ["", "Try it:", f"  {trial_command(settings, program())}"]
         if Role.STATUS in running.roles:
             lines += [f"and look at {settings.status_url}/"]
-        lines += ["", "Behind Postfix:", *(f"  {line}" for line in postfix_recipe(settings).splitlines())]
+        recipes = mail_server_recipes(settings).splitlines()
+        lines += ["", "With a mail server:", *(f"  {line}".rstrip() for line in recipes)]
     return lines

@@ -73,6 +73,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     }
     settings = Settings(**built, origins=types.MappingProxyType(origins))
     _check_listeners(settings)
+    _check_milter(settings)
     _check_public_names(settings)
     _check_egress(settings)
     _check_doors(settings)
@@ -246,8 +247,10 @@ def _convert(area: str, name: str, value: object, where: str) -> Any:
 
 def _check_listeners(settings: Settings) -> None:
     seen: dict[Endpoint, str] = {}
-    for area in ("gateway", "copies", "status", "egress"):
-        endpoint: Endpoint = getattr(settings, area).listen
+    for area in ("gateway", "milter", "copies", "status", "egress"):
+        endpoint: Endpoint | None = getattr(settings, area).listen
+        if endpoint is None:
+            continue
         if endpoint.port and endpoint in seen:
             _refuse(
                 settings,
@@ -256,6 +259,11 @@ def _check_listeners(settings: Settings) -> None:
                 f"[{seen[endpoint]}] listens there too; each needs a port of its own",
             )
         seen[endpoint] = area
+
+
+def _check_milter(settings: Settings) -> None:
+    if not re.fullmatch(r"0?[0-7]{3}", settings.milter.socket_mode):
+        _refuse(settings, "milter", "socket_mode", 'must be three octal digits, such as "660"')
 
 
 def _check_public_names(settings: Settings) -> None:

@@ -72,6 +72,20 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MilterChoices:
+    """The milter listeners, by TCP and Unix socket."""
+
+    listen: Endpoint | None
+    socket: str
+    socket_mode: str
+    socket_group: str
+    clients: tuple[IPv4Network | IPv6Network, ...]
+    fetch_delay_s: int = whole(0, 86_400)
+    max_connections: int = whole(1, 100_000)
+    timeout_s: int = whole(1, 86_400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopiesSettings:
     """The listener that serves safe copies, and their store."""
 
@@ -186,6 +200,7 @@ class Settings:
     """Everything that an administrator can set. ``origins`` tells of each ``area.name`` where it was set."""
 
     gateway: GatewaySettings
+    milter: MilterChoices
     copies: CopiesSettings
     status: StatusSettings
     fetch: FetchSettings
@@ -210,6 +225,18 @@ class Settings:
     def local_maildir(self) -> Path:
         """The Maildir that receives mail while there is no next hop."""
         return Path(self.gateway.local_maildir or self.directory / "maildir").expanduser()
+
+    @property
+    def milter_socket(self) -> Path | None:
+        """The Unix socket of the milter, if there is one."""
+        if not self.milter.socket:
+            return None
+        return self.directory / Path(self.milter.socket).expanduser()
+
+    @property
+    def milter_socket_mode(self) -> int:
+        """The permissions of that socket."""
+        return int(self.milter.socket_mode, 8)
 
     @property
     def copies_key_file(self) -> Path:

@@ -178,6 +178,11 @@ def read_endpoint(text: str) -> Endpoint:
     return Endpoint(bare.lower(), int(port))
 
 
+def read_optional_endpoint(text: str) -> Endpoint | None:
+    """Read ``host:port`` or ``[ipv6]:port``, or ``""`` for nowhere; raise ValueError otherwise."""
+    return read_endpoint(text) if text else None
+
+
 def read_listen(text: str) -> Listen | None:
     """Read ``host:port``, ``[ipv6]:port`` or ``unix:/path``, or ``""`` for nowhere; raise ValueError otherwise."""
     if not text:
@@ -302,6 +307,7 @@ EXAMPLES: Mapping[Any, str] = {
 READERS: Mapping[Any, Callable[[str], Any]] = {
     Secret: Secret,
     Endpoint: read_endpoint,
+    Endpoint | None: read_optional_endpoint,
     Listen | None: read_listen,
     NextHop | None: read_next_hop,
 }

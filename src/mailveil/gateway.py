@@ -10,6 +10,7 @@ from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.ports import (
     UNKNOWN_FAILURE,
     AttemptRecord,
+    Authenticator,
     Clock,
     CopyStore,
     Engine,
@@ -21,10 +22,12 @@ from mailveil.ports import (
     Protected,
     Reply,
     Requester,
+    Sealer,
     Transaction,
     UnavailableError,
 )
 from mailveil.stages import Embedding, Examination, UnexaminedError
+from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.passage import begin_passage, end_passage
 
 log = logging.getLogger("mailveil.gateway")
@@ -59,6 +62,9 @@ class Gateway:
         examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
         object.__setattr__(self, "_examination", examination)
 
+    authenticator: Authenticator | None = None
+    sealer: Sealer | None = None
+
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
     ) -> Reply:
@@ -68,6 +74,9 @@ class Gateway:
         protected = Protected(raw)
         reply = UNKNOWN_FAILURE
         try:
+            envelope = await authenticated(self.authenticator, envelope, raw)
+            if envelope.authentication is not None:
+                passage = replace(passage, authentication=envelope.authentication.summary())
             protected = await self._examination.examine(raw, envelope, identifier)
             if self.embedding is not None and protected.wanted:
                 protected = await self._embed(self.embedding, protected, raw, envelope, requester)
@@ -76,7 +85,11 @@ class Gateway:
                 name = await self.originals.keep(raw, envelope, reason)
                 log.info("message %s: original kept as %s", identifier, name)
             reserved = await self._reserve(protected, requester)
-            reply = await transaction.deliver(protected.raw)
+            outgoing = protected.raw
+            if outgoing != raw:
+                outgoing, how = await sealed(self.sealer, outgoing, envelope, identifier)
+                passage = replace(passage, authentication=(*passage.authentication, *how))
+            reply = await transaction.deliver(outgoing)
             if reserved:
                 # Once the message is away its pictures are due, whether or not the client still listens.
                 await asyncio.shield(self._settle(protected, reply, identifier))

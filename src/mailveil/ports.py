@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
@@ -228,6 +229,33 @@ class AttemptRecord(Protocol):
         ...
 
 
+# --- authentication --------------------------------------------------------------------------------------
+
+
+class TxtLookup(Protocol):
+    """What asks the DNS for TXT records."""
+
+    async def __call__(self, name: str, timeout_s: float) -> Sequence[bytes]:
+        """Return the TXT records of a name, none if there are none; UnavailableError without an answer."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Finds out who sent a message, as it came in."""
+
+    async def authenticate(self, raw: bytes) -> Authentication:
+        """Return what is known by the end of a small time budget. Never raises."""
+        ...
+
+
+class Sealer(Protocol):
+    """Seals messages that were changed (ARC, RFC 8617)."""
+
+    async def seal(self, raw: bytes, authentication: Authentication) -> bytes:
+        """Return the message with a seal on top. Raises ``SealRefusedError`` where it cannot have one."""
+        ...
+
+
 # --- copies ----------------------------------------------------------------------------------------------
 
 
@@ -370,7 +398,10 @@ class FetchQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One message that passed, for the status page. No recipient, no subject, nothing of the body."""
+    """One message that passed, for the status page. No recipient, no subject, nothing of the body.
+
+    ``authentication`` says in a few lines who the sender proved to be, and whether the message was sealed.
+    """
 
     at: float
     identifier: str
@@ -382,6 +413,7 @@ class Passage:
     defects: tuple[str, ...] = ()
     changed: bool = False
     seconds: float = 0.0
+    authentication: tuple[str, ...] = ()
 
 
 class Journal(Protocol):

@@ -110,5 +110,6 @@ class SqliteJournal:
 def _read(text: str) -> Passage:
     values = json.loads(text)
     values["found"] = tuple(FoundReference(**found) for found in values["found"])
-    values["defects"] = tuple(values["defects"])
+    for name in ("defects", "authentication"):
+        values[name] = tuple(values.get(name, ()))
     return Passage(**values)

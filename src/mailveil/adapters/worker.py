@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
+from mailveil.core.authentication import authentication_of
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, Outcome, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
@@ -86,7 +87,14 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     raw = body[:at] if copies else body
     envelope = job["envelope"]
     if envelope is not None:
-        envelope = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
+        known = envelope["authentication"]
+        envelope = Envelope(
+            **{
+                **envelope,
+                "recipients": tuple(envelope["recipients"]),
+                "authentication": None if known is None else authentication_of(known),
+            }
+        )
     plan = inspect(raw, settings, envelope)
     header: dict[str, Any] = {
         "ok": True,

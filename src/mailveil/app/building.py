@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailveil.adapters.attempts import AttemptFiles
+from mailveil.adapters.authenticator import MessageAuthenticator
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.egress import EgressGuard, EgressLimits
 from mailveil.adapters.exits import ExitPool
@@ -19,8 +20,11 @@ from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
 from mailveil.adapters.resolver import Resolver
 from mailveil.adapters.sandbox import Sandbox
+from mailveil.adapters.sealer import ArcSealer, read_key_file
+from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
+from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.protection import CopyMode
 from mailveil.core.safecopy import CopyLimits
@@ -209,6 +213,31 @@ def build_exit_server(settings: Settings) -> ExitServer:
             timeout_s=egress.timeout_s,
         )
     )
+
+
+def build_authenticator(settings: Settings) -> MessageAuthenticator:
+    """Return what finds out who sent a message."""
+    return MessageAuthenticator(
+        DnsTxtLookup(),
+        settings.trusted_servers,
+        timeout_s=settings.authentication.timeout_s,
+        verify=settings.authentication.verify_dkim,
+        max_header_bytes=settings.limits.max_header_bytes,
+    )
+
+
+def build_sealer(settings: Settings) -> ArcSealer | None:
+    """Return what seals changed messages, if they are to be sealed. Raises ``SealingKeyError``."""
+    if settings.arc_key_file is None:
+        return None
+    choices = settings.authentication
+    key = SealingKey(
+        domain=choices.arc_domain.lower(),
+        selector=choices.arc_selector.lower(),
+        key=read_key_file(settings.arc_key_file),
+        authserv_id=settings.authserv_id,
+    )
+    return ArcSealer(key, timeout_s=choices.timeout_s, max_header_bytes=settings.limits.max_header_bytes)
 
 
 def build_fetcher(settings: Settings, guard: EgressGuard) -> OriginFetcher:

@@ -20,9 +20,11 @@ from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.adapters.sealer import SealingKeyError
 from mailveil.app.building import (
     build_addresses,
     build_attempts,
+    build_authenticator,
     build_certificate,
     build_embedding,
     build_engine,
@@ -32,6 +34,7 @@ from mailveil.app.building import (
     build_next_hop,
     build_originals,
     build_sandbox,
+    build_sealer,
     build_store,
     milter_settings,
     smtp_settings,
@@ -184,6 +187,11 @@ async def _start(running: _Running) -> None:
 async def _start_gateway(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
+    try:
+        sealer = build_sealer(settings)
+    except SealingKeyError as error:
+        raise StartError(f"[authentication] arc_key_file = {error}") from error
+    authenticator = build_authenticator(settings)
     engine = build_engine(settings)
     hosted = settings.copies.mode is CopyMode.HOSTED
     attempts = build_attempts(settings)
@@ -200,6 +208,8 @@ async def _start_gateway(running: _Running) -> None:
         policy=policy_settings(settings),
         embedding=build_embedding(settings, running.store),
         next_hop=next_hop,
+        authenticator=authenticator,
+        sealer=sealer,
     )
     if isinstance(next_hop, SmtpNextHop):
         next_hop.prepare()
@@ -213,6 +223,9 @@ async def _start_gateway(running: _Running) -> None:
         await next_hop.close()
         await asyncio.to_thread(engine.close)
         attempts.close()
+        authenticator.close()
+        if sealer is not None:
+            sealer.close()
 
     running.endings.append(end)
     if certificate is not None:

@@ -20,6 +20,7 @@ from mailveil.config.values import (
     did_you_mean,
     origin_of,
     public_host,
+    read_domain,
     read_text_value,
     read_value,
     write_value,
@@ -77,6 +78,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     _check_public_names(settings)
     _check_egress(settings)
     _check_doors(settings)
+    _check_authentication(settings)
     return settings
 
 
@@ -139,6 +141,8 @@ def engine_settings(
         # Where no copy is hosted, no address is ever written, and the origin only has to be a valid one.
         addresses=CopyAddresses(NO_ORIGIN if why_no_origin(origin) else origin, key),
         authorities=read_authorities(),
+        authserv_id=settings.authserv_id,
+        trust=settings.trusted_servers,
     )
 
 
@@ -320,6 +324,22 @@ def _check_egress(settings: Settings) -> None:
         _refuse(settings, "egress", "password_file", "password is set as well; only one of them can be meant")
     if bool(egress.user) != bool(egress.password or egress.password_file):
         _refuse(settings, "egress", "user", "user and password (or password_file) belong together")
+
+
+def _check_authentication(settings: Settings) -> None:
+    choices = settings.authentication
+    for name in ("authserv_id", "trusted_authserv_id", "arc_domain", "arc_selector"):
+        value = getattr(choices, name)
+        try:
+            _ = value and read_domain(value)
+        except ValueError as error:
+            _refuse(settings, "authentication", name, str(error))
+    together = {name: getattr(choices, name) for name in ("arc_domain", "arc_selector", "arc_key_file")}
+    if any(together.values()):
+        for name, value in together.items():
+            if not value:
+                others = " and ".join(other for other in together if together[other])
+                _refuse(settings, "authentication", name, f"must be set, since {others} is")
 
 
 def _refuse(settings: Settings, area: str, name: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mailveil.adapters.exits import Exit
 from mailveil.config.values import Endpoint, Listen, NextHop, ResolverAddress, Secret, origin_of
+from mailveil.core.authentication import TrustedServers
 from mailveil.core.policy import SignedMail
 from mailveil.core.protection import CopyMode
 from mailveil.ports import HopTls
@@ -161,6 +162,21 @@ class PolicyChoices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationSettings:
+    """Who is believed about the author of a message, and what vouches for messages that were changed."""
+
+    verify_dkim: bool
+    timeout_s: int = whole(1, 60)
+    authserv_id: str
+    trusted_authserv_id: str
+    trust_missing_id: bool
+    trusted_hops: tuple[str, ...]
+    arc_domain: str
+    arc_selector: str
+    arc_key_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
     """Bounds that keep hostile messages cheap; named as in the engine's ``Limits``."""
 
@@ -206,6 +222,7 @@ class Settings:
     fetch: FetchSettings
     egress: EgressSettings
     policy: PolicyChoices
+    authentication: AuthenticationSettings
     limits: LimitSettings
     workers: WorkerSettings
     storage: StorageSettings
@@ -247,6 +264,27 @@ class Settings:
     def hostname(self) -> str:
         """The name that the gateway goes by."""
         return self.gateway.hostname or socket.getfqdn()
+
+    @property
+    def authserv_id(self) -> str:
+        """The name that we sign our own findings with (RFC 8601 section 2.5)."""
+        return (self.authentication.authserv_id or f"mailveil.{self.hostname}").lower()
+
+    @property
+    def trusted_servers(self) -> TrustedServers:
+        """Whose Authentication-Results count."""
+        choices = self.authentication
+        return TrustedServers(
+            authserv_id=choices.trusted_authserv_id.lower(),
+            missing_id=choices.trust_missing_id,
+            hops=frozenset({*choices.trusted_hops, self.hostname.lower()}),
+        )
+
+    @property
+    def arc_key_file(self) -> Path | None:
+        """The file with the private key that messages are sealed with, ``None`` where none are."""
+        name = self.authentication.arc_key_file
+        return Path(name).expanduser() if name else None
 
     @property
     def processes(self) -> int:

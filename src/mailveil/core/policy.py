@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mailveil.core.references.types import Reference, Vector
 
 if TYPE_CHECKING:
+    from mailveil.core.authentication.types import Authentication
     from mailveil.core.verdicts.types import Verdict
 
 
@@ -44,7 +45,8 @@ class Envelope:
     ``authenticated`` and ``local_origin`` are only ever true on the word of a peer that the administrator
     listed as trusted, or of this server itself: a sender's own claim proves nothing. From ``client_name`` on the
     fields are what the next hop is told for its logs (XFORWARD), ``""`` where nobody knows; ``login`` is who was
-    authenticated, and ``queue_id`` how the server before us calls the message.
+    authenticated, and ``queue_id`` how the server before us calls the message. ``authentication`` is
+    what the message itself and trusted servers tell of its author; ``None`` where nobody looked.
     """
 
     sender: str = ""
@@ -60,6 +62,7 @@ class Envelope:
     client_protocol: str = ""
     queue_id: str = ""
     login: str = ""
+    authentication: Authentication | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from mailveil.core.copyaddress import content_id
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.types import Coding, Source
 from mailveil.core.policy import Envelope, SignedMail
+from mailveil.core.protection.forged import removals
 from mailveil.core.protection.inspecting import inspect
 from mailveil.core.protection.plan import (
     CopyMode,
@@ -47,7 +48,7 @@ def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outc
     if not plan.protected:
         return Outcome(plan.raw, changed=False, plan=plan)
     raw, unsigned, inert = _apply(plan, copies or {})
-    if raw is plan.raw or not plan.ambiguous:
+    if raw is plan.raw or not (plan.ambiguous or plan.forged):
         return Outcome(raw, raw is not plan.raw, plan, unsigned, inert)
     for round_number in range(1, MAX_ROUNDS + 1):
         again = inspect(raw, plan.settings)
@@ -67,7 +68,7 @@ def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
 
 
 def _has_work(plan: Plan) -> bool:
-    if plan.unexamined or plan.insertions:
+    if plan.unexamined or plan.insertions or plan.forged:
         return True
     return any(not is_left_alone(decision, plan) for decision in plan.decisions)
 
@@ -84,6 +85,7 @@ def _apply(
         sections = {decision.reference.part for decision in decided}
         unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
     replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
+    replacements += removals(plan.forged)
     for signed in plan.signed:
         touched = any(
             stands_in(decision.reference.source, decision.reference.start, signed.part)

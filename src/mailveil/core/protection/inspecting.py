@@ -13,6 +13,7 @@ from mailveil.core.message.parse import parse_message
 from mailveil.core.message.signed import find_signed
 from mailveil.core.message.types import Message, Part, Span
 from mailveil.core.policy import Action, Envelope, decide, direction_of, is_protected
+from mailveil.core.protection.forged import forged_fields
 from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
 from mailveil.core.references.search import SearchSettings, find_references
@@ -58,6 +59,7 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
         risk=risk_of(verdicts, context),
         ambiguous=search.ambiguous,
         protected=is_protected(direction_of(envelope), settings.policy),
+        forged=forged_fields(message, settings.authserv_id, settings.trust),
     )
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from mailveil.core.authentication.trust import TrustedServers
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.transfer import place_all
-from mailveil.core.message.types import Defect, Limits, Message, Part, Source, Span
+from mailveil.core.message.types import Defect, Field, Limits, Message, Part, Source, Span
 from mailveil.core.policy import Action, PolicySettings, SignedMail
 from mailveil.core.references.types import Insertion, Media, Reference
 from mailveil.core.verdicts.types import Risk, Verdict
@@ -35,6 +36,8 @@ class EngineSettings:
     addresses: CopyAddresses | None = None
     content_id_domain: str = "mailveil.invalid"
     authorities: tuple[bytes, ...] = ()  # certificates (DER) of issuers that clients know without asking
+    authserv_id: str = ""  # what Authentication-Results of our own would be signed with; none may come in
+    trust: TrustedServers = field(default_factory=TrustedServers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Plan:
     risk: Risk
     ambiguous: bool
     protected: bool  # False where policy lets the message's direction pass
+    forged: tuple[tuple[Part, Field], ...] = ()  # fields that claim to be ours, with the header they stand in
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:

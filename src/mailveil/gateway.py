@@ -94,7 +94,7 @@ class Gateway:
                 # Once the message is away its pictures are due, whether or not the client still listens.
                 await asyncio.shield(self._settle(protected, reply, identifier))
         except UnexaminedError as error:  # has been logged where it arose
-            protected = replace(protected, defects=(str(error),))
+            protected = replace(protected, defects=(str(error),), examined=False)
         except Exception as error:  # whatever it is, the sender keeps the message
             log.error("message %s could not be processed: %s", identifier, error)
             reply = UNKNOWN_FAILURE

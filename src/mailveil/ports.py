@@ -181,7 +181,8 @@ class Protected:
 
     ``raw`` is to be delivered (the very same object where nothing was to do). ``keep_original`` is true where
     the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text);
-    ``reasons`` say so in words, with the signer and whether the signature was valid.
+    ``reasons`` say so in words, with the signer and whether the signature was valid. ``examined`` is false where
+    nobody could look into it, and ``raw`` is what stands for it.
     """
 
     raw: bytes
@@ -190,6 +191,7 @@ class Protected:
     defects: tuple[str, ...] = ()
     keep_original: bool = False
     reasons: tuple[str, ...] = ()
+    examined: bool = True
 
 
 class Engine(Protocol):
@@ -414,6 +416,7 @@ class Passage:
     changed: bool = False
     seconds: float = 0.0
     authentication: tuple[str, ...] = ()
+    examined: bool = True
 
 
 class Journal(Protocol):

@@ -103,6 +103,7 @@ def test_so_many_attempts_then_inert_text(tmp_path: Path, most: int) -> None:
     assert world.originals.release(kept.identifier) == RAW, "the original comes back byte for byte"
     assert kept.identifier in str(world.noted[-1].defects)
     assert world.noted[-1].changed
+    assert not world.noted[-1].examined
     assert f"{most} attempts" in kept.facts.reason
     world.attempts.close()
 

@@ -89,6 +89,8 @@ class SqliteJournal:
                     self._add(database, passage)
             except (sqlite3.Error, OSError) as error:
                 log.warning("journal cannot be written: %s", error)
+            except Exception:  # one message that cannot be noted must not be the last
+                log.exception("a message is missing in the journal")
 
     def _add(self, database: sqlite3.Connection, passage: Passage) -> None:
         short = replace(passage, found=passage.found[:MAX_FOUND])

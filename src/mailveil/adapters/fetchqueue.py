@@ -299,7 +299,9 @@ class FetchQueueTables:
                 ).fetchone()
                 if row is not None:
                     database.execute(
+                        # What its origin has seen before and put off (429, 503) stays known.
                         "DELETE FROM fetches WHERE id = ? AND state IN ('reserved', 'released') "
+                        "AND asked_again = 0 "
                         "AND NOT EXISTS (SELECT 1 FROM tokens WHERE fetch = fetches.id)",
                         row,
                     )

@@ -118,9 +118,11 @@ class Examination:
     async def _unexamined(self, raw: bytes, envelope: Envelope, failures: int, identifier: str) -> Protected:
         """Return what is delivered instead of a message that nobody can look into."""
         if not is_protected(direction_of(envelope), self.policy):
-            return Protected(raw, defects=("not examined; passed untouched, as policy has it",))
+            return Protected(
+                raw, defects=("not examined; passed untouched, as policy has it",), examined=False
+            )
         reason = f"could not be examined in {failures} attempts, delivered as inert text"
         name = await self.originals.keep(raw, envelope, reason)
         log.warning("message %s %s; original kept as %s", identifier, reason, name)
         inert = await asyncio.to_thread(make_inert, raw, name)
-        return Protected(inert, defects=(f"{reason}; original {name}",))
+        return Protected(inert, defects=(f"{reason}; original kept as {name}",), examined=False)

@@ -32,6 +32,7 @@ def end_passage(
         found=tuple(replace(found, url=_origin_of(found.url)) for found in protected.found),
         defects=protected.defects,
         changed=changed,
+        examined=protected.examined,
         seconds=max(0.0, now - passage.at),
     )
 

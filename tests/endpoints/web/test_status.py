@@ -49,6 +49,7 @@ FOUND = FoundReference("https://t.example", "img-src", "tracker", "pixel", 0.9, 
 PASSAGES = [
     Passage(1000.0, "id-1", EVIL, 123_456, "inbound", f"250 {EVIL}", (FOUND, FOUND), (), True, 0.012),
     Passage(900.0, "id-2", "", 10, "local", "451 4.4.1 down"),
+    Passage(800.0, "id-3", "", 10, "inbound", "250 OK", (), ("original kept as x-1",), True, examined=False),
 ]
 
 
@@ -124,8 +125,11 @@ def test_the_overview_tells_what_passed() -> None:
         "local, untouched",
         "try again later",
         "https://t.example",
+        "not examined",
+        "original kept as x-1",
     ):
         assert expected in text, expected
+    assert "nothing remote" not in text, "nobody knows that of what was not examined"
     assert "<script" not in text, "whatever a sender writes stays text"
     assert "postconf -e &lt;x&gt;" in text
 

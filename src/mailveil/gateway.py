@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.ports import (
     UNKNOWN_FAILURE,
+    Attempt,
     AttemptRecord,
     Authenticator,
     Clock,
@@ -56,14 +57,13 @@ class Gateway:
     embedding: Embedding | None = None
     next_hop: NextHop | None = None
     release_after_s: float = 0.0
+    authenticator: Authenticator | None = None
+    sealer: Sealer | None = None
     _examination: Examination = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
         object.__setattr__(self, "_examination", examination)
-
-    authenticator: Authenticator | None = None
-    sealer: Sealer | None = None
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
@@ -74,10 +74,11 @@ class Gateway:
         protected = Protected(raw)
         reply = UNKNOWN_FAILURE
         try:
-            envelope = await authenticated(self.authenticator, envelope, raw)
+            attempt = await self._examination.begin(raw)  # before anything looks into the message
+            envelope = await self._authenticated(attempt, envelope, raw)
             if envelope.authentication is not None:
                 passage = replace(passage, authentication=envelope.authentication.summary())
-            protected = await self._examination.examine(raw, envelope, identifier)
+            protected = await self._examination.examine(attempt, raw, envelope, identifier)
             if self.embedding is not None and protected.wanted:
                 protected = await self._embed(self.embedding, protected, raw, envelope, requester)
             if protected.keep_original:
@@ -101,6 +102,15 @@ class Gateway:
         finally:
             self._note(passage, protected, reply, changed=protected.raw != raw)
         return reply
+
+    async def _authenticated(self, attempt: Attempt, envelope: Envelope, raw: bytes) -> Envelope:
+        if not self._examination.is_worthwhile(attempt):
+            return envelope
+        try:
+            return await authenticated(self.authenticator, envelope, raw)
+        except BaseException:
+            self._examination.abandon(attempt)
+            raise
 
     async def _embed(
         self,

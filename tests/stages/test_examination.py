@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
@@ -176,6 +177,27 @@ def test_a_client_that_does_not_wait_hides_no_failure(world: World) -> None:
         asyncio.run(vanish())
     assert world.examined == 3
     assert world.accept().code == 250, "the engine is not asked a fourth time"
+    assert b"text/plain" in world.delivered[0]
+
+
+def test_what_kills_the_process_before_the_engine_counts_and_is_not_tried_again(world: World) -> None:
+    asked: list[bytes] = []
+
+    class Authenticator:
+        async def authenticate(self, raw: bytes) -> Authentication:
+            asked.append(raw)
+            assert sum(world.attempts._state.open.values()) == 1, "on record before anybody looks"
+            raise SystemExit  # as near to being killed as a test can come and go on
+
+    world.gateway = replace(world.gateway, authenticator=Authenticator())
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            world.accept()
+    assert world.attempts._state.open == {}
+    for _ in range(3):
+        world.attempts.end(asyncio.run(world.attempts.begin(RAW)), failed=True)
+    assert world.accept().code == 250
+    assert len(asked) == 2, "after so many failures nobody looks into it any more"
     assert b"text/plain" in world.delivered[0]
 
 

@@ -37,16 +37,27 @@ class Examination:
     policy: PolicySettings = field(default_factory=PolicySettings)
     _under_way: set[asyncio.Task[Protected]] = field(default_factory=set)
 
-    async def examine(self, raw: bytes, envelope: Envelope, identifier: str) -> Protected:
+    async def begin(self, raw: bytes) -> Attempt:
+        """Put on record that a message is about to be looked into; ``examine`` or ``abandon`` ends that."""
+        return await self.attempts.begin(raw) if self.attempts else UNCOUNTED
+
+    def is_worthwhile(self, attempt: Attempt) -> bool:
+        """Tell whether the message is to be looked into at all, since it has not failed too often."""
+        return attempt.failures < self.max_attempts
+
+    def abandon(self, attempt: Attempt) -> None:
+        """End an attempt that came to nothing by no fault of the message."""
+        self._end(attempt, failed=False)
+
+    async def examine(self, attempt: Attempt, raw: bytes, envelope: Envelope, identifier: str) -> Protected:
         """Return the message without remote references.
 
         Raises UnexaminedError where that fails, UnavailableError where it could not even be tried, and
         whatever the store of originals raises where an original must be kept and cannot be.
         """
-        attempt = await self.attempts.begin(raw) if self.attempts else UNCOUNTED
         failures = attempt.failures
-        if failures >= self.max_attempts:
-            self._end(attempt, failed=False)
+        if not self.is_worthwhile(attempt):
+            self.abandon(attempt)
             log.warning("message %s: %d attempts to examine it have failed", identifier, failures)
         else:
             try:
@@ -73,10 +84,10 @@ class Examination:
         self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy], identifier: str
     ) -> Protected | None:
         """Return an examined message that carries ``copies`` itself; ``None`` where that fails."""
-        attempt = await self.attempts.begin(raw) if self.attempts else UNCOUNTED
+        attempt = await self.begin(raw)
         if attempt.failures:
             # Something about it has failed before: what has been examined already is good enough.
-            self._end(attempt, failed=False)
+            self.abandon(attempt)
             return None
         try:
             return await self._outcome(attempt, raw, envelope, copies)

@@ -1,42 +1,58 @@
-"""A room with a real SMTP door on loopback, a scripted next hop behind it, and a raw client in front."""
+"""A room with a real SMTP or LMTP door on loopback, a scripted next hop behind it, and a raw client in front."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.core.policy import Envelope
+from mailveil.endpoints.lmtp import LmtpDoor
 from mailveil.endpoints.smtp import SmtpDoor, SmtpSettings
-from mailveil.ports import NextHop, Reply, Transaction
+from mailveil.endpoints.smtp_certificate import Certificate
+from mailveil.ports import MailProtocol, NextHop, Reply, Transaction
 
 EVERYTHING = ("SIZE 10000000", "8BITMIME", "SMTPUTF8")
 
 
+STALL = "…"  # in a script: say nothing any more, and read nothing
+Answer = str | Callable[[str], str | None] | None
+
+
 @dataclass
 class ScriptedServer:
-    """An SMTP server that answers what the script says: command verb → reply, ``None`` hangs up.
+    """An SMTP or LMTP server that answers what the script says: command verb → reply, ``None`` hangs up.
 
-    ``script`` may also hold ``"GREETING"``, ``"END"`` (after the message) and a callable of the whole line.
+    ``script`` may also hold ``"GREETING"``, ``"BODY"`` (said once the message has begun to come), ``"END"`` (after
+    the message; with LMTP for each recipient, whose RCPT command a callable is given) and, in place of a reply,
+    ``STALL``. With ``tls`` it offers STARTTLS, with ``path`` it listens on that Unix socket.
     """
 
-    script: dict[str, str | Callable[[str], str | None] | None] = field(default_factory=dict)
+    script: dict[str, Answer] = field(default_factory=dict)
     extensions: tuple[str, ...] = EVERYTHING
     wires: list[bytes] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
     port: int = 0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    lmtp: bool = False
+    path: str = ""
+    tls: ssl.SSLContext | None = None
+    open: int = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[ScriptedServer]:
         def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.tasks.append(asyncio.create_task(self._serve(reader, writer)))
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 24)
-        self.port = server.sockets[0].getsockname()[1]
+        if self.path:
+            server = await asyncio.start_unix_server(serve, self.path, limit=1 << 24)
+        else:
+            server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 24)
+            self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
@@ -52,43 +68,68 @@ class ScriptedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await self._talk(reader, writer)
         finally:
+            self.open -= 1
             writer.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def say(answer: str | None) -> bool:
-            if answer is None:
-                return False
-            writer.write(answer.encode() + b"\r\n")
-            await writer.drain()
-            return True
+    async def _say(self, writer: asyncio.StreamWriter, answer: str | None) -> bool:
+        if answer is None:
+            return False
+        if answer == STALL:
+            await asyncio.Event().wait()
+        writer.write(answer.encode() + b"\r\n")
+        await writer.drain()
+        return True
 
-        if not await say(self._answer("GREETING", "", "220 next.example ESMTP")):
+    def _default(self, verb: str, *, secured: bool) -> str:
+        if verb == ("LHLO" if self.lmtp else "EHLO"):
+            lines = ["next.example", *self.extensions]
+            if self.tls is not None and not secured:
+                lines.append("STARTTLS")
+            return "\r\n".join(
+                f"250{'-' if number < len(lines) else ' '}{text}" for number, text in enumerate(lines, 1)
+            )
+        if verb in ("LHLO", "EHLO"):
+            return "500 5.5.1 what"
+        known = {"DATA": "354 go on", "QUIT": "221 bye", "STARTTLS": "220 go", "XCLIENT": "220 next.example"}
+        return known.get(verb, "250 2.0.0 fine")
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not await self._say(writer, self._answer("GREETING", "", "220 next.example ESMTP")):
             return
+        secured, recipients = False, []
         while line := (await reader.readline()).decode().rstrip("\r\n"):
             self.commands.append(line)
             verb = line.split(" ")[0].upper()
-            if verb == "EHLO":
-                lines = ["next.example", *self.extensions]
-                default = "\r\n".join(
-                    f"250{'-' if number < len(lines) else ' '}{text}" for number, text in enumerate(lines, 1)
-                )
-            else:
-                default = {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 2.0.0 fine")
-            answer = self._answer(verb, line, default)
-            if not await say(answer) or verb == "QUIT":
+            answer = self._answer(verb, line, self._default(verb, secured=secured))
+            if not await self._say(writer, answer) or verb == "QUIT":
                 return
-            if verb == "DATA" and answer is not None and answer.startswith("354"):
+            if verb == "STARTTLS" and self.tls is not None and answer.startswith("220"):
+                await writer.start_tls(self.tls)
+                reader._transport = writer.transport
+                secured = True
+            if verb in ("MAIL", "RSET"):
+                recipients = []
+            if verb == "RCPT" and answer.startswith("2"):
+                recipients.append(line)
+            if verb == "DATA" and answer.startswith("354"):
+                if "BODY" in self.script:
+                    await reader.readexactly(200)
+                    writer.transport.pause_reading()
+                    await self._say(writer, self._answer("BODY", "", ""))
+                    return
                 # readuntil would miss a message of nothing but the final dot; none of the tests send one.
                 wire = await reader.readuntil(b"\r\n.\r\n")
-                end = self._answer("END", "", "250 2.0.0 queued as 4711")
-                if end is not None and end.startswith("2"):
-                    self.wires.append(wire[:-3])
-                if not await say(end):
-                    return
+                for recipient in recipients if self.lmtp else [""]:
+                    end = self._answer("END", recipient, "250 2.0.0 queued as 4711")
+                    if end is not None and end.startswith("250 ") and wire[:-3] not in self.wires[-1:]:
+                        self.wires.append(wire[:-3])
+                    if not await self._say(writer, end):
+                        return
 
 
 class Client:
@@ -101,7 +142,7 @@ class Client:
     async def reply(self) -> str:
         lines = []
         while True:
-            line = (await asyncio.wait_for(self.reader.readline(), 10)).decode()
+            line = (await asyncio.wait_for(self.reader.readline(), 60)).decode()
             if not line:
                 return "closed"
             assert line.endswith("\r\n"), line
@@ -126,6 +167,11 @@ class Client:
         self.writer.write(message + b".\r\n")
         return await self.reply()
 
+    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Start TLS after a 220; raises what the handshake raises."""
+        await self.writer.start_tls(context, server_hostname=name)
+        self.reader._transport = self.writer.transport
+
     def close(self) -> None:
         self.writer.close()
 
@@ -145,8 +191,9 @@ class Room:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.door.port))
         try:
             if greet:
+                hello = "LHLO" if isinstance(self.door, LmtpDoor) else "EHLO"
                 assert (await client.reply()).startswith("220 ")
-                assert (await client.say("EHLO client.example")).startswith("250")
+                assert (await client.say(f"{hello} client.example")).startswith("250")
             yield client
         finally:
             client.close()
@@ -158,17 +205,22 @@ async def smtp_room(
     *,
     accept: Callable[..., object] = pass_on,
     next_hop: NextHop | None = None,
-    script: dict[str, str | Callable[[str], str | None] | None] | None = None,
+    script: dict[str, Answer] | None = None,
     extensions: tuple[str, ...] = EVERYTHING,
-    hop_settings: dict[str, float] | None = None,
+    hop_settings: dict[str, object] | None = None,
+    hop_lmtp: bool = False,
+    hop_tls: ssl.SSLContext | None = None,
+    kind: type[SmtpDoor] = SmtpDoor,
+    certificate: Certificate | None = None,
     **settings: object,
 ) -> AsyncIterator[Room]:
-    hop = ScriptedServer(script or {}, extensions)
+    """Open the room; ``hop_lmtp`` and ``kind`` say what is spoken behind and in front, the rest sets the door."""
+    hop = ScriptedServer(script or {}, extensions, lmtp=hop_lmtp, tls=hop_tls)
     async with hop.running():
-        real = next_hop or SmtpNextHop(
-            NextHopSettings("127.0.0.1", hop.port, "gate.example", **(hop_settings or {}))
-        )
-        door = SmtpDoor(SmtpSettings("gate.example", **settings), real, accept)
+        spoken = MailProtocol.LMTP if hop_lmtp else MailProtocol.SMTP
+        more = {"protocol": spoken, **(hop_settings or {})}
+        real = next_hop or SmtpNextHop(NextHopSettings("127.0.0.1", hop.port, "gate.example", **more))
+        door = kind(SmtpSettings("gate.example", **settings), real, accept, certificate=certificate)
         await door.start("127.0.0.1", 0)
         try:
             yield Room(door, hop)

@@ -201,19 +201,18 @@ class Conversation:
         """Send commands, at once where that is offered, and return their replies. Raises ``ConversationError``."""
         if any(c in line for line in lines for c in "\r\n\x00"):
             raise ConversationError("a command is one line")
-        wires = [line.encode("utf-8") + b"\r\n" for line in lines]
         if "PIPELINING" not in self.extensions:
             async with self._turn:
-                return [(await self._exchange([wire], timeout_s))[0] for wire in wires]
-        self._announce(len(wires))
-        await self.write(b"".join(wires))
+                return [await self._exchange(line, timeout_s) for line in lines]
+        self._announce(len(lines))
+        await self.write(b"".join(line.encode("utf-8") + b"\r\n" for line in lines))
         async with self._turn:
-            return [await self._expected_reply(timeout_s) for _ in wires]
+            return [await self._reply_to(line, timeout_s) for line in lines]
 
-    async def _exchange(self, wires: Sequence[bytes], timeout_s: float | None) -> list[Reply]:
-        self._announce(len(wires))
-        await self.write(b"".join(wires))
-        return [await self._expected_reply(timeout_s) for _ in wires]
+    async def _exchange(self, line: str, timeout_s: float | None) -> Reply:
+        self._announce(1)
+        await self.write(line.encode("utf-8") + b"\r\n")
+        return await self._reply_to(line, timeout_s)
 
     def _announce(self, replies: int) -> None:
         """Expect so many replies more; what has come unasked is the reply to nothing."""
@@ -222,9 +221,12 @@ class Conversation:
             raise ConversationError("the server spoke unasked")
         self._unanswered += replies
 
-    async def _expected_reply(self, timeout_s: float | None) -> Reply:
+    async def _reply_to(self, line: str, timeout_s: float | None) -> Reply:
         reply = await self.read_reply(timeout_s)
         self._unanswered -= 1
+        if 300 <= reply.code < 400 and line != "DATA":
+            self._is_broken = True
+            raise ConversationError("what came is no reply to this command")
         return reply
 
     async def send_message(self, raw: bytes) -> Reply | None:
@@ -239,11 +241,8 @@ class Conversation:
                 if self._has_input():
                     raise ConversationError("the server spoke in mid-message")
         except ConversationError:
-            self._is_broken = False  # for what may have come before it hung up
-            try:
-                early = await self.read_reply(EARLY_REPLY_S)
-            finally:
-                self._is_broken = True
+            self._is_broken = True
+            early = await self._early_reply()
             if early.code >= 400:
                 return early
             raise
@@ -251,10 +250,26 @@ class Conversation:
         await self.write(end_of_data(raw))
         return None
 
+    async def _early_reply(self) -> Reply:
+        """Return what the server says in mid-message. Raises ``ConversationError``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EARLY_REPLY_S):
+                while not self._has_input() and self.reader.exception() is None and not self.reader.at_eof():
+                    await asyncio.sleep(EARLY_REPLY_S / 20)
+        # A stream whose connection was reset gives nothing out any more, though the reply came before that.
+        said = bytes(self.reader._buffer).decode("utf-8", "replace")  # type: ignore[attr-defined]
+        lines = said.splitlines()
+        if not said.endswith("\n") or lines[-1][3:4] == "-":
+            raise ConversationError("no reply")
+        return parse_reply(lines)
+
     async def read_verdict(self, *, is_last: bool) -> Reply:
         """Read a reply to a message: the only one, or with LMTP one for each recipient."""
         reply = await self.read_reply(self.settings.final_timeout_s)
         self._unanswered -= is_last
+        if reply.is_positive and reply.code >= 300:
+            self._is_broken = True
+            raise ConversationError("what came is no reply to a message")
         return reply
 
     async def write(self, data: bytes) -> None:

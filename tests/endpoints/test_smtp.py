@@ -508,6 +508,29 @@ def test_a_client_that_vanishes_in_data_leaves_nothing_behind() -> None:
     run(check())
 
 
+def test_a_client_that_only_looks_in_is_gone_at_once() -> None:
+    async def check() -> None:
+        async with smtp_room() as room:
+            for _ in range(50):
+                _, writer = await asyncio.open_connection("127.0.0.1", room.door.port)
+                writer.close()
+            async with asyncio.timeout(10):
+                while room.door.sessions:
+                    await asyncio.sleep(0.01)
+
+    run(check())
+
+
+def test_nothing_after_quit_is_carried_out() -> None:
+    async def check() -> None:
+        async with smtp_room() as room, room.client() as client:
+            assert (await client.say("QUIT\r\nMAIL FROM:<a@example.com>")).startswith("221 2.0.0")
+            assert await client.reply() == "closed"
+            assert not any(line.startswith("MAIL") for line in room.hop.commands)
+
+    run(check())
+
+
 def test_trusted_peers_tell_who_was_authenticated_or_local() -> None:
     seen = []
 

@@ -20,6 +20,8 @@ from mailveil.ports import SHUTTING_DOWN, NextHop, Reply, Transaction
 __all__ = ["OpenRelayError", "SmtpDoor", "SmtpSettings", "check_not_open"]
 log = logging.getLogger("mailveil.smtp")
 
+GOODBYE_S = 1.0
+
 Accept = Callable[[Envelope, bytes, Transaction, str], Awaitable[Reply]]
 
 
@@ -125,6 +127,10 @@ class SmtpDoor:
             await asyncio.sleep(0.05)
         for session in list(self.sessions):
             session.leave()
+        deadline = loop.time() + GOODBYE_S
+        await asyncio.sleep(0.01)
+        while self.sessions and loop.time() < deadline:
+            await asyncio.sleep(0.01)  # so that what was said last goes out
         await self.next_hop.close()
 
     def _admit(self) -> asyncio.Protocol:

@@ -108,11 +108,17 @@ class SmtpConnection(SMTP):
         super().connection_lost(error)
         self._end_transaction()
 
+    def eof_received(self) -> bool:
+        """Hang up: where the command loop had not even begun, nobody else would."""
+        super().eof_received()
+        return False
+
     def leave(self, reply: Reply = SHUTTING_DOWN) -> None:
         """Say goodbye and hang up."""
         if self.transport is not None:
             self._writer.write(encode_reply(reply) + b"\r\n")
             self.transport.close()
+            self.transport = None  # the command loop ends: what was sent along is not carried out any more
 
     def _timeout_cb(self) -> None:
         self.leave(SILENT)
@@ -232,9 +238,9 @@ class SmtpConnection(SMTP):
             )
         except (OSError, TimeoutError) as error:
             log.info("TLS with %s failed: %s", self.peer, error)
-            self.connection_lost(None)  # nobody else says so while the handshake is under way
-            return
+            transport = None
         if transport is None:
+            self.connection_lost(None)  # nobody else says so while the handshake is under way
             return
         self.transport = self._transport = transport
         self._reader._transport = transport  # type: ignore[attr-defined]

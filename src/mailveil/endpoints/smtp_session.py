@@ -70,6 +70,8 @@ class SmtpSession(SmtpConnection):
         """Start the session."""
         self.door.sessions.add(self)
         super().connection_made(transport)
+        if self.door.is_stopping:  # accepted just before the door closed
+            self.leave()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the session."""

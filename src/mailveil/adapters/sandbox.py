@@ -12,7 +12,7 @@ from typing import Any
 
 from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_header, parse_lengths
 from mailveil.core.references.types import Media
-from mailveil.core.safecopy import MEDIA_TYPES, CopyLimits, SafeCopy
+from mailveil.core.safecopy import MEDIA_TYPES, CopyLimits, Nested, SafeCopy, is_nestable
 
 log = logging.getLogger("mailveil.sandbox")
 START_TIMEOUT_S = 30.0
@@ -38,8 +38,11 @@ class Sandbox:
         self._child: asyncio.subprocess.Process | None = None
         self._served = 0
 
-    async def sanitise(self, body: bytes, media: Media) -> SafeCopy | str:
-        """Return a safe copy, or in a word why there is none. Total: a lost child is a reason as well."""
+    async def sanitise(self, body: bytes, media: Media, url: str = "") -> SafeCopy | str:
+        """Return a safe copy, or in a word why there is none. Total: a lost child is a reason as well.
+
+        ``url`` is where the content came from, for what a style sheet refers to.
+        """
         async with self._lock:
             try:
                 if self._served >= MAX_CONTENTS:
@@ -49,7 +52,7 @@ class Sandbox:
                 child = await self._start() if fresh else self._child
                 assert child is not None
                 async with asyncio.timeout(self.timeout_s + (START_TIMEOUT_S if fresh else 0)):
-                    return await self._ask(child, body, media)
+                    return await self._ask(child, body, media, url)
             except (OSError, EOFError, TimeoutError, FrameError, KeyError, TypeError, ValueError) as error:
                 log.warning("a %s of %d bytes broke the sandbox (%s)", media, len(body), type(error).__name__)
                 await self.close()
@@ -86,16 +89,20 @@ class Sandbox:
             cwd="/",
             env={
                 "LANG": "C.UTF-8",
+                "OPENBLAS_NUM_THREADS": "1",  # the library of numbers would start one for each core
                 **{name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             },
             start_new_session=True,
         )
         return self._child
 
-    async def _ask(self, child: asyncio.subprocess.Process, body: bytes, media: Media) -> SafeCopy | str:
+    async def _ask(
+        self, child: asyncio.subprocess.Process, body: bytes, media: Media, url: str
+    ) -> SafeCopy | str:
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(encode_frame({"media": str(media), "limits": asdict(self.limits)}, body))
+        request = {"media": str(media), "limits": asdict(self.limits), "url": url}
+        child.stdin.write(encode_frame(request, body))
         await child.stdin.drain()
         most = 4 * self.limits.max_bytes + (1 << 20)
         lengths = parse_lengths(await child.stdout.readexactly(LENGTHS.size), most)
@@ -103,11 +110,35 @@ class Sandbox:
         answer = await child.stdout.readexactly(lengths[1])
         if "refusal" in header:
             return str(header["refusal"])
-        return _safe_copy(header, answer, media)
+        return _safe_copy(header, answer, media, self.limits)
 
 
-def _safe_copy(header: dict[str, Any], body: bytes, media: Media) -> SafeCopy:
-    """Take the child at its word only where that can be right: a picture may have taken it over."""
+def _safe_copy(header: dict[str, Any], body: bytes, media: Media, limits: CopyLimits) -> SafeCopy:
+    """Take the child at its word only where that can be right: a picture may have taken it over.
+
+    What a style sheet refers to is fetched like anything else, by a fetcher that checks every address; here
+    it counts that there is not more of it than agreed, and only of what may have a copy.
+    """
     if header["media_type"] not in MEDIA_TYPES[media] or not body:
         raise ValueError("no copy of this kind")
-    return SafeCopy(header["media_type"], body, int(header["width"]), int(header["height"]))
+    nested = tuple(Nested(str(url), Media(kind)) for url, kind in header["nested"])
+    imports = sum(each.media is Media.STYLESHEET for each in nested)
+    if (
+        (nested and media is not Media.STYLESHEET)
+        or len(nested) > limits.max_nested
+        or imports > limits.max_imports
+        or not all(is_nestable(each) for each in nested)
+    ):
+        raise ValueError("no references of a style sheet")
+    is_silent = header["is_silent"]
+    return SafeCopy(
+        header["media_type"],
+        body,
+        width=int(header["width"]),
+        height=int(header["height"]),
+        frames=int(header["frames"]),
+        duration_s=float(header["duration_s"]),
+        is_silent=None if is_silent is None else bool(is_silent),
+        replaced=bool(header["replaced"]),
+        nested=nested,
+    )

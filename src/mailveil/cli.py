@@ -299,6 +299,31 @@ def release(invocation: Invocation, name: str, output: str) -> int:
         end(str(error))
 
 
+@program.command(name="arc-key")
+@click.argument("domain", required=False, default="")
+@click.option(
+    "--selector", default="", metavar="NAME", help="Its selector [default: mailveil and the month]."
+)
+@click.option(
+    "-o", "--output", default="", metavar="FILE", help="Where it goes [default: with the other state]."
+)
+@click.pass_obj
+def arc_key(invocation: Invocation, domain: str, selector: str, output: str) -> int:
+    """Make a key that changed messages are sealed with (ARC), in the name of DOMAIN.
+
+    Says what to put into the DNS and the configuration. Contacts nobody, and never writes over a file.
+    """
+    from mailveil.adapters.sealer import SealingKeyError
+    from mailveil.commands.arckey import make_arc_key
+
+    try:
+        return make_arc_key(invocation.settings(), domain, selector, output)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except (SealingKeyError, OSError) as error:
+        end(str(error))
+
+
 @program.command()
 @click.option("--default", "show_default", is_flag=True, help="Print the commented file of all settings.")
 @click.pass_obj

@@ -226,17 +226,22 @@ def build_authenticator(settings: Settings) -> MessageAuthenticator:
     )
 
 
+def build_sealing_key(settings: Settings, path: Path) -> SealingKey:
+    """Return the key in a file, with the names that it seals under. Raises ``SealingKeyError``."""
+    return SealingKey(
+        domain=settings.authentication.arc_domain.lower(),
+        selector=settings.authentication.arc_selector.lower(),
+        key=read_key_file(path),
+        authserv_id=settings.authserv_id,
+    )
+
+
 def build_sealer(settings: Settings) -> ArcSealer | None:
     """Return what seals changed messages, if they are to be sealed. Raises ``SealingKeyError``."""
     if settings.arc_key_file is None:
         return None
     choices = settings.authentication
-    key = SealingKey(
-        domain=choices.arc_domain.lower(),
-        selector=choices.arc_selector.lower(),
-        key=read_key_file(settings.arc_key_file),
-        authserv_id=settings.authserv_id,
-    )
+    key = build_sealing_key(settings, settings.arc_key_file)
     return ArcSealer(key, timeout_s=choices.timeout_s, max_header_bytes=settings.limits.max_header_bytes)
 
 

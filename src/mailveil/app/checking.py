@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mailveil.adapters.exits import Exit, resolver_place
-from mailveil.app.building import build_exits, build_next_hop, smtp_settings
+from mailveil.adapters.sealer import SealingKeyError
+from mailveil.adapters.txtlookup import DnsTxtLookup
+from mailveil.app.building import build_exits, build_next_hop, build_sealing_key, smtp_settings
 from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
+from mailveil.core.authentication import is_record_of, key_record
 from mailveil.core.protection import CopyMode
 from mailveil.endpoints.milter import StrangersError, check_listener
 from mailveil.endpoints.milter.dialogue import ACTIONS, STEPS
 from mailveil.endpoints.milter.wire import VERSION, Negotiation, PacketReader, encode_negotiation
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
+from mailveil.ports import TxtLookup, UnavailableError
 
 ANSWER_TIMEOUT_S = 5.0
 
@@ -41,7 +45,7 @@ class CheckResult:
     text: str
 
 
-async def check(settings: Settings) -> list[CheckResult]:
+async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[CheckResult]:
     """Try out what the settings say; sends no message and contacts no origin."""
     return [
         _storage(settings),
@@ -53,6 +57,8 @@ async def check(settings: Settings) -> list[CheckResult]:
         _status(settings),
         _fetching(settings),
         *await _exits(settings),
+        _believed(settings),
+        await _sealing(settings, lookup or DnsTxtLookup()),
     ]
 
 
@@ -257,3 +263,49 @@ async def _exit(each: Exit, settings: Settings) -> CheckResult:
             return CheckResult("exit", Outcome.BAD, text)
         writer.transport.abort()
     return notice or CheckResult("exit", Outcome.GOOD, f"{each} answers and reaches its resolver")
+
+
+def _believed(settings: Settings) -> CheckResult:
+    choices = settings.authentication
+    on = choices.verify_dkim
+    verified = "DKIM is verified here" if on else "DKIM is not verified ([authentication] verify_dkim)"
+    servers = [choices.trusted_authserv_id] if choices.trusted_authserv_id else []
+    servers += ["whoever writes no name"] if choices.trust_missing_id else []
+    told = " and ".join(servers) or "nobody ([authentication] trusted_authserv_id)"
+    return CheckResult("authentication", Outcome.GOOD, f"{verified}; SPF and DMARC are believed of {told}")
+
+
+async def _sealing(settings: Settings, lookup: TxtLookup) -> CheckResult:
+    """Tell whether servers further on have a reason to accept messages that were changed."""
+    if settings.arc_key_file is None:
+        return _unsealed(settings)
+    try:
+        key = build_sealing_key(settings, settings.arc_key_file)
+    except SealingKeyError as error:
+        return CheckResult("sealing", Outcome.BAD, f"[authentication] arc_key_file = {error}")
+    publish = f'publish: {key.record_name} TXT "{key_record(key.key)}"'
+    try:
+        records = await lookup(key.record_name, ANSWER_TIMEOUT_S)
+    except UnavailableError as error:
+        text = f"{key.record_name} could not be looked up: {error}; if it is not there yet, {publish}"
+        return CheckResult("sealing", Outcome.NOTICE, text)
+    if not records:
+        text = f"nobody can verify our seals: {key.record_name} is not in the DNS; {publish}"
+        return CheckResult("sealing", Outcome.BAD, text)
+    if not is_record_of(key.key, records):
+        text = f"nobody can verify our seals: {key.record_name} holds another key; {publish}"
+        return CheckResult("sealing", Outcome.BAD, text)
+    text = f"changed messages are sealed as {key.domain}, and {key.record_name} holds our key"
+    return CheckResult("sealing", Outcome.GOOD, text)
+
+
+def _unsealed(settings: Settings) -> CheckResult:
+    hop = settings.gateway.next_hop
+    if hop is None or hop.path or Endpoint(hop.host, hop.port).is_loopback:
+        text = "changed messages are not sealed: whoever they are forwarded to finds their DKIM signatures broken"
+        return CheckResult("sealing", Outcome.GOOD, text)
+    text = (
+        f"changed messages are not sealed: if {hop} checks DMARC again it will reject some of them. Have it "
+        "trust this gateway instead of checking, or let them be sealed: `mailveil arc-key` makes a key"
+    )
+    return CheckResult("sealing", Outcome.NOTICE, text)

@@ -1,6 +1,7 @@
 """Authentication: who sent a message, as its signatures and trusted servers tell, and the seal that we add."""
 
 from mailveil.core.authentication.arc import SealingKey, SealRefusedError, seal_fields, why_unsealable
+from mailveil.core.authentication.keys import is_record_of, key_record
 from mailveil.core.authentication.opening import Opened, judge, open_message
 from mailveil.core.authentication.results import parse_authentication_results
 from mailveil.core.authentication.trust import TrustedServers, trusted_fields
@@ -24,7 +25,9 @@ __all__ = [
     "TrustedServers",
     "VouchedResult",
     "authentication_of",
+    "is_record_of",
     "judge",
+    "key_record",
     "open_message",
     "parse_authentication_results",
     "seal_fields",

@@ -126,8 +126,14 @@ def build_addresses(settings: Settings) -> CopyAddresses:
 
 def build_engine(settings: Settings) -> WorkerPool:
     """Return the worker processes. Raises ``OriginalError`` for the key of the copies' addresses."""
-    return WorkerPool(
+    # Only here: mail in files is not ours to judge, and our own name may have to be asked of the DNS.
+    engine = replace(
         engine_settings(settings, load_key(settings.copies_key_file)),
+        authserv_id=settings.authserv_id,
+        trust=settings.trusted_servers,
+    )
+    return WorkerPool(
+        engine,
         processes=settings.processes,
         max_bytes=settings.workers.max_bytes,
         timeout_s=settings.workers.timeout_s,

@@ -141,8 +141,6 @@ def engine_settings(
         # Where no copy is hosted, no address is ever written, and the origin only has to be a valid one.
         addresses=CopyAddresses(NO_ORIGIN if why_no_origin(origin) else origin, key),
         authorities=read_authorities(),
-        authserv_id=settings.authserv_id,
-        trust=settings.trusted_servers,
     )
 
 

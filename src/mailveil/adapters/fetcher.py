@@ -29,7 +29,7 @@ WAITING = frozenset({429, 503})
 NO_CONNECTION = frozenset({5, 6, 7, 97})
 MALFORMED = frozenset({1, 8, 16, 18, 56, 61, 92})
 BAD_CERTIFICATE = frozenset({51, 60, 83, 90, 91})
-TIMED_OUT = 28
+TIMED_OUT, TOO_LARGE = 28, 100
 CUTS = {
     "large": FetchOutcome.TOO_LARGE,
     "room": FetchOutcome.TOO_LARGE,
@@ -158,7 +158,8 @@ class OriginFetcher:
                 )
             if last.status not in REDIRECTS:
                 return self._finish(body, last, flight)
-            target = resolve(fields.get("location", ""), url)
+            location = fields.get("location", "")
+            target = resolve(location, url) if location else None
             if target is None:
                 return Fetched(FetchOutcome.HTTP_ERROR, detail="redirect to nowhere")
             url = target.partition("#")[0]
@@ -249,6 +250,8 @@ class OriginFetcher:
             if not contact.address:
                 return Fetched(FetchOutcome.UNREACHABLE, detail=contact.detail or "no connection in time")
             return Fetched(*self._timed_out(answer))
+        if answer.code == TOO_LARGE:  # libcurl's own bound of header fields
+            return Fetched(FetchOutcome.TOO_MANY_FIELDS, detail="more than libcurl takes")
         if answer.code in BAD_CERTIFICATE:
             return Fetched(FetchOutcome.BAD_CERTIFICATE, detail=f"curl code {answer.code}")
         if answer.code in MALFORMED:

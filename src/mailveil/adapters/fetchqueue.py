@@ -15,7 +15,7 @@ import random
 import sqlite3
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -55,6 +55,7 @@ COLUMNS = (
 HOUR_S, DAY_S = 3600.0, 86_400.0
 COUNT_AGAIN_S = 5.0
 MAX_TURNS = 1000
+MAX_WANTED = 1 << 40
 PRUNE_BATCH = 1000
 # Fetches of one moment begin in no order, those without any delay as well.
 SHUFFLE_S = 0.001
@@ -120,7 +121,6 @@ class Purse:
 
     requester: Requester
     left: int
-    urls: dict[bytes, int | None] = field(default_factory=dict)
 
 
 def upgrade(database: sqlite3.Connection) -> None:
@@ -160,7 +160,8 @@ class FetchQueueTables:
     # --- what may be fetched -----------------------------------------------------------------------------
 
     def _purse(self, requester: Requester) -> Purse:
-        return Purse(requester, self.settings.budgets.per_message)
+        # Who cleans a whole mailbox says for no message what is wanted, and so has the budget of none.
+        return Purse(requester, self.settings.budgets.per_message if requester.message else MAX_WANTED)
 
     def _fetch_of(
         self, database: sqlite3.Connection, copy: WantedCopy, now: float, purse: Purse
@@ -341,7 +342,8 @@ class FetchQueueTables:
     def _whose_turn(self, database: sqlite3.Connection, now: float) -> int | None:
         """Return the fetch that is due for the next organisation after the last that had its turn."""
         oldest = database.execute(
-            "SELECT id FROM fetches WHERE state = 'released' AND not_before <= ? ORDER BY not_before LIMIT 1",
+            "SELECT id FROM fetches INDEXED BY fetches_by_state "
+            "WHERE state = 'released' AND not_before <= ? ORDER BY not_before LIMIT 1",
             (now,),
         ).fetchone()
         if oldest is None:
@@ -350,7 +352,7 @@ class FetchQueueTables:
         is_around = False
         for _ in range(MAX_TURNS):
             row = database.execute(
-                "SELECT organisation FROM fetches WHERE state = 'released' AND organisation > ? "
+                "SELECT organisation FROM fetches INDEXED BY fetches_due WHERE state = 'released' AND organisation > ? "
                 "ORDER BY organisation LIMIT 1",
                 (self._turn,),
             ).fetchone()
@@ -363,7 +365,8 @@ class FetchQueueTables:
             else:
                 self._turn = row[0]
             due = database.execute(
-                "SELECT id FROM fetches WHERE state = 'released' AND organisation = ? AND not_before <= ? "
+                "SELECT id FROM fetches INDEXED BY fetches_due "
+                "WHERE state = 'released' AND organisation = ? AND not_before <= ? "
                 "ORDER BY not_before LIMIT 1",
                 (row[0], now),
             ).fetchone()

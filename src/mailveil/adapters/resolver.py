@@ -104,7 +104,7 @@ class Resolver:
             except (TimeoutError, OSError):
                 return ()
             self._keep(exit_name, "servers", domain, cached)
-        return tuple(each.value for each in cached.records if each.kind == "NS")
+        return tuple(sorted(each.value for each in cached.records if each.kind == "NS"))
 
     # --- asking ------------------------------------------------------------------------------------------
 
@@ -210,10 +210,12 @@ def read_answer(name: str, kind: str, response: dns.message.Message) -> NameAnsw
         place = alias[0].target
         records.append(_record(alias.name, "CNAME", alias.ttl, place))
     servers = tuple(
-        _text(value.target)
-        for rrset in response.authority
-        if rrset.rdtype == dns.rdatatype.NS
-        for value in rrset
+        sorted(
+            _text(value.target)
+            for rrset in response.authority
+            if rrset.rdtype == dns.rdatatype.NS
+            for value in rrset
+        )
     )[:MAX_RECORDS]
     found = any(each.kind == kind for each in records)
     defect = "" if found else "nxdomain" if response.rcode() == dns.rcode.NXDOMAIN else "nodata"

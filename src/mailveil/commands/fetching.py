@@ -71,22 +71,27 @@ class FetchedCopies:
         """Fetch everything that may be fetched, once each."""
         places = asyncio.Semaphore(max_parallel)
 
-        async def one(url: str, media: Media) -> None:
+        async def one(uses: list[WantedCopy]) -> None:
             async with places:
-                fetched = await fetcher.fetch(url, media)
+                fetched = await fetcher.fetch(uses[0].url, uses[0].media)
                 if fetched.outcome is not FetchOutcome.FETCHED:
-                    self.refused[str(fetched.outcome)] += 1
+                    self.refused[str(fetched.outcome)] += len(uses)
                     return
-                copy = await sandbox.sanitise(fetched.body, media)
-            if isinstance(copy, SafeCopy):
-                self.add(url, media, copy)
-            else:
-                self.refused[str(copy)] += 1
+                for each in uses:
+                    copy = await sandbox.sanitise(fetched.body, each.media)
+                    if isinstance(copy, SafeCopy):
+                        self.add(each.url, each.media, copy)
+                    else:
+                        self.refused[str(copy)] += 1
 
-        targets = dict.fromkeys((each.url, each.media) for each in wanted if each.may_fetch)
+        # One URL is one fetch, whatever kinds of copies are wanted of it and at whichever fragments.
+        targets: dict[str, dict[tuple[str, Media], WantedCopy]] = {}
+        for each in wanted:
+            if each.may_fetch:
+                targets.setdefault(each.url.partition("#")[0], {})[each.url, each.media] = each
         async with asyncio.TaskGroup() as tasks:
-            for url, media in targets:
-                tasks.create_task(one(url, media))
+            for uses in targets.values():
+                tasks.create_task(one(list(uses.values())))
 
 
 @contextmanager

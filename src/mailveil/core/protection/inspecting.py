@@ -16,6 +16,7 @@ from mailveil.core.policy import Action, Envelope, decide, direction_of, is_prot
 from mailveil.core.protection.forged import forged_fields
 from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
+from mailveil.core.references.links import same_place
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
 from mailveil.core.verdicts.rules import judge, risk_of
@@ -123,6 +124,7 @@ class _Decisions:
         self.raw = raw
         self.settings = settings
         self.linked = linked
+        self.linked_places: frozenset[str] | None = None
         self.digest = b""
         self.wanted: dict[tuple[str, Media, str, str], Wanted] = {}
         self.tokens: dict[tuple[str, Media], str] = {}
@@ -148,11 +150,17 @@ class _Decisions:
                 token=self.token(settings.addresses, reference.url, media),
                 url=reference.url,
                 media=media,
-                may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and reference.url not in self.linked,
+                may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url),
                 width=_declared_pixels(width),
                 height=_declared_pixels(height),
             )
         return Decision(reference, verdict, action, wanted)
+
+    def is_linked(self, url: str) -> bool:
+        """Tell whether a URL leads where a link or a List-* field leads: fetching it could confirm or unsubscribe."""
+        if self.linked_places is None:
+            self.linked_places = frozenset(map(same_place, self.linked))
+        return url in self.linked or same_place(url) in self.linked_places
 
     def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
         """Return the token of a copy in this message."""

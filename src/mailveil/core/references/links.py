@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Final
+from urllib.parse import urlsplit
 
 from mailveil.core.references.types import Scope
 from mailveil.core.references.url import resolve
 
 _URL: Final = re.compile(r"(?:https?|ftp)://[^\s<>\"]++", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_MAX_UNESCAPED: Final = 3
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRAILING: Final = ".,;:!?)]}'"
 
 
@@ -36,3 +41,34 @@ def note_links(value: str, scope: Scope) -> None:
             if url is not None:
                 linked.add(url)
         start = value.find("<", end)
+
+
+def same_place(url: str) -> str:
+    """Return what two spellings have in common that lead an origin to do the same thing.
+
+    Two URLs of the same place need not be equal: scheme, fragment, port, the case and final dot of the host,
+    escapes that are not needed (RFC 3986 section 6.2.2), an empty query and ``&amp;`` for ``&`` make no difference.
+    Errs towards equality, since it keeps links from being followed. Linear in the length of ``url``.
+    """
+    for _ in range(_MAX_UNESCAPED):
+        plain = unescape(url) if "&" in url else url
+        if plain == url:
+            break
+        url = plain
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        port = parts.port
+    except ValueError:
+        return url
+    if port in (None, 80, 443):
+        port = None
+    place = f"//{host}{'' if port is None else f':{port}'}{parts.path or '/'}"
+    if parts.query:
+        place += f"?{parts.query}"
+    return _ESCAPE.sub(_plain_escape, place)
+
+
+def _plain_escape(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return character if character in _UNRESERVED else f"%{match[1].upper()}"

@@ -1,0 +1,342 @@
+"""The fetch queue: what may be fetched, in whose turn, once for all kinds of copies; and what is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
+from mailveil.adapters.fetchqueue import Budgets
+from mailveil.core.references.types import Media
+from mailveil.core.verdicts.evidence import (
+    BodyFacts,
+    FetchEvidence,
+    FetchOutcome,
+    Hop,
+    NameAnswer,
+    NameRecord,
+)
+from mailveil.ports import FetchJob, Requester, UnavailableError, WantedCopy
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+class Room:
+    def __init__(self, directory: Path, **settings: object) -> None:
+        self.clock = 1_000_000_000.0
+        self.directory = directory
+        self.store = SqliteCopyStore(StoreSettings(directory, **settings), lambda: self.clock)  # type: ignore[arg-type]
+        self.count = 0
+
+    def do(self, coroutine):  # type: ignore[no-untyped-def]
+        return asyncio.run(coroutine)
+
+    def want(self, url: str, media: Media = Media.IMAGE) -> WantedCopy:
+        self.count += 1
+        return WantedCopy(f"token-{self.count}", url, media)
+
+    def ask(self, urls: list[str], requester: Requester, media: Media = Media.IMAGE) -> list[WantedCopy]:
+        """Have a message want copies, and be delivered."""
+        wanted = [self.want(url, media) for url in urls]
+        self.do(self.store.reserve(wanted, requester))
+        self.do(self.store.release(wanted))
+        return wanted
+
+    def claims(self) -> list[FetchJob]:
+        found = []
+        while (job := self.do(self.store.claim())) is not None:
+            found.append(job)
+        return found
+
+    def pending(self, wanted: list[WantedCopy]) -> list[bool]:
+        return [self.do(self.store.get(each.token)).pending for each in wanted]
+
+
+@pytest.fixture
+def make(tmp_path: Path):  # type: ignore[no-untyped-def]
+    rooms: list[Room] = []
+
+    def make(**settings: object) -> Room:
+        rooms.append(Room(tmp_path / f"copies-{len(rooms)}", **settings))
+        return rooms[-1]
+
+    yield make
+    for room in rooms:
+        room.store.close()
+
+
+def urls(count: int, host: str = "origin.example", path: str = "") -> list[str]:
+    return [f"https://{host}/{path}{number}" for number in range(count)]
+
+
+# --- budgets -----------------------------------------------------------------------------------------------------
+
+
+def test_one_message_has_only_so_many_urls_fetched(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_message=3))
+    wanted = room.ask(urls(5), Requester("m", "a.example", "org.example"))
+    assert room.pending(wanted) == [True] * 3 + [False] * 2, "beyond the budget there are placeholders"
+    assert len(room.claims()) == 3
+    assert len(room.ask(urls(5, path="x"), Requester("n", "a.example", "org.example"))) == 5
+    assert len(room.claims()) == 3, "the next message has a budget of its own"
+
+
+def test_one_senders_domain_has_only_so_many_a_day(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_sender=4))
+    for message in range(3):
+        room.ask(urls(3, path=f"{message}-"), Requester(str(message), "flood.example", "org.example"))
+    assert len(room.claims()) == 4
+    room.ask(urls(3, path="other-"), Requester("o", "other.example", "org.example"))
+    assert len(room.claims()) == 3, "another sender is not kept waiting"
+    room.clock += DAY
+    room.ask(urls(3, path="next-"), Requester("p", "flood.example", "org.example"))
+    assert len(room.claims()) == 3
+
+
+def test_one_registrable_domain_is_asked_for_only_so_many_an_hour(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_domain=4))
+    for number in range(6):  # a name for each, and a sender for each
+        room.ask(
+            [f"https://n{number}.victim.co.uk/x"], Requester(str(number), f"s{number}.example", "org.example")
+        )
+    room.ask(["https://bystander.co.uk/x"], Requester("b", "b.example", "org.example"))
+    hosts = Counter(job.url.split("/")[2].split(".", 1)[-1] for job in room.claims())
+    assert hosts == {"victim.co.uk": 4, "co.uk": 1}
+    room.clock += HOUR
+    room.ask(["https://n9.victim.co.uk/x"], Requester("z", "z.example", "org.example"))
+    assert len(room.claims()) == 1
+
+
+def test_one_address_is_contacted_only_so_often_an_hour(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_address=2))
+    answers = [room.do(room.store.may_contact("203.0.113.7")) for _ in range(3)]
+    assert answers == [True, True, False]
+    assert room.do(room.store.may_contact("203.0.113.8"))
+    room.clock += HOUR
+    assert room.do(room.store.may_contact("203.0.113.7"))
+
+
+def test_budgets_outlive_the_process_and_name_nobody(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_sender=2))
+    room.ask(urls(2), Requester("m", "sender.example", "org.example"))
+    room.store.close()
+    room.store = SqliteCopyStore(room.store.settings, lambda: room.clock)
+    wanted = room.ask(urls(1, path="x"), Requester("n", "sender.example", "org.example"))
+    assert room.pending(wanted) == [False]
+    room.store.close()
+    raw = b"".join(path.read_bytes() for path in room.directory.glob("copies.sqlite3*"))
+    assert b"sender.example" not in raw
+    assert b"org.example" not in raw
+    room.store = SqliteCopyStore(room.store.settings, lambda: room.clock)
+
+
+def test_who_asks_for_no_message_has_no_budget_of_one(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(per_message=1))
+    room.ask(urls(5), Requester())
+    assert len(room.claims()) == 5
+
+
+def test_a_full_queue_gives_placeholders(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(budgets=Budgets(max_queued=3))
+    wanted = room.ask(urls(5), Requester("m", "a.example", "org.example"))
+    assert room.pending(wanted) == [True] * 3 + [False] * 2
+    room.claims()
+    room.clock += 60
+    assert room.pending(room.ask(urls(1, path="x"), Requester("n", "a.example", "o.example"))) == [True]
+
+
+# --- turns -------------------------------------------------------------------------------------------------------
+
+
+def test_the_flood_of_one_organisation_keeps_no_other_waiting(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    for number in range(20):
+        room.ask(urls(20, path=f"{number}-"), Requester(f"f{number}", "flood.example", "flooded.example"))
+    room.ask(urls(3, path="a-"), Requester("a", "a.example", "first.example"))
+    room.ask(urls(3, path="b-"), Requester("b", "b.example", "second.example"))
+    first = [room.do(room.store.claim()) for _ in range(9)]
+    origins = Counter(job.url.split("/")[3].split("-")[0] for job in first)
+    assert origins["a"] == 3
+    assert origins["b"] == 3
+    assert len(room.claims()) == 400 - 3, "and nothing is forgotten"
+
+
+def test_turns_wait_for_nobody_that_is_not_due(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    waiting = [room.want(url) for url in urls(3, path="later-")]
+    room.do(room.store.reserve(waiting, Requester("m", "a.example", "early.example")))
+    room.do(room.store.release(waiting, after_s=100))
+    room.ask(urls(2), Requester("n", "b.example", "late.example"))
+    assert len(room.claims()) == 2
+    room.clock += 101
+    assert len(room.claims()) == 3
+
+
+def test_fetches_of_one_message_begin_in_no_order(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    room.ask(urls(50), Requester("m", "a.example", "org.example"))
+    assert [job.url for job in room.claims()] != urls(50)
+
+
+def test_claims_take_no_longer_for_a_long_queue(make) -> None:  # type: ignore[no-untyped-def]
+    """With a linear search a claim of 50,000 rows would take as long as reading them all; counted in steps."""
+    room = make()
+    room.ask(urls(1), Requester("m", "a.example", "org.example"))
+
+    def steps() -> int:
+        count = 0
+
+        def work(database: sqlite3.Connection) -> int:
+            nonlocal count
+
+            def step() -> int:
+                nonlocal count
+                count += 1
+                return 0
+
+            database.set_progress_handler(step, 100)
+            assert room.store._whose_turn(database, room.clock + 1) is not None
+            database.set_progress_handler(None, 0)
+            return count
+
+        return room.do(room.store._write_with(work))
+
+    few = steps()
+    room.store.close()
+    database = sqlite3.connect(room.directory / "copies.sqlite3")
+    database.executemany(
+        "INSERT INTO fetches (url_digest, url, media, state, created, organisation) "
+        "VALUES (randomblob(32), 'https://a.example/' || ?, 'image', 'released', 1e9, ?)",
+        ((number, number.to_bytes(4, "big")[2:]) for number in range(50_000)),
+    )
+    database.commit()
+    database.close()
+    room.store = SqliteCopyStore(room.store.settings, lambda: room.clock)
+    assert steps() <= few + 5
+
+
+# --- one fetch for one URL ---------------------------------------------------------------------------------------
+
+
+def test_a_url_wanted_as_several_things_is_fetched_once_for_all(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    url = "https://origin.example/thing"
+    image = room.want(url)
+    font = room.want(url + "#part", Media.FONT)
+    room.do(room.store.reserve([image, font], Requester("m", "a.example", "org.example")))
+    room.do(room.store.release([image, font]))
+    (job,) = room.claims()
+    assert job.url == url
+    (sibling,) = job.siblings
+    assert {job.media, sibling.media} == {Media.IMAGE, Media.FONT}
+    by_media = {job.media: job, sibling.media: sibling}
+    assert room.do(room.store.put(by_media[Media.IMAGE], b"picture", "image/png"))
+    room.do(room.store.settle(by_media[Media.FONT]))
+    assert room.do(room.store.get(image.token)).body == b"picture"
+    assert room.pending([font]) == [False]
+
+
+def test_a_url_that_was_asked_for_today_is_not_asked_for_as_something_else(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    url = "https://origin.example/thing"
+    room.ask([url], Requester("m", "a.example", "org.example"))
+    assert len(room.claims()) == 1
+    assert room.pending(room.ask([url], Requester("n", "a.example", "org.example"), Media.FONT)) == [False]
+    assert room.claims() == []
+    room.clock += DAY + 1
+    room.ask([url], Requester("o", "a.example", "org.example"), Media.FONT)
+    assert len(room.claims()) == 1
+
+
+def test_what_is_given_back_comes_again_with_its_siblings_and_its_count(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    url = "https://origin.example/thing"
+    for media in (Media.IMAGE, Media.STYLESHEET):
+        room.ask([url], Requester("m", "a.example", "org.example"), media)
+    (job,) = room.claims()
+    room.do(room.store.give_back(job, room.clock + 10, again_at="https://elsewhere.example/y"))
+    assert room.claims() == []
+    room.store.close()
+    room.store = SqliteCopyStore(room.store.settings, lambda: room.clock)  # a restart in between
+    room.clock += 11
+    (again,) = room.claims()
+    assert again.url == "https://elsewhere.example/y"
+    assert again.asked_again
+    assert again.retries == 1
+    assert len(again.siblings) == 1
+
+
+# --- evidence ----------------------------------------------------------------------------------------------------
+
+EVIDENCE = FetchEvidence(
+    FetchOutcome.DRIP_FED,
+    "drip",
+    (
+        Hop("https://t.example/?who=anna", 302, (("location", "/x"),), 0.25, "203.0.113.7", "2", 600, 4000, 0.1,
+            NameAnswer("t.example", (NameRecord("t.example", "CNAME", 60, "v.example"),
+                                     NameRecord("v.example", "A", 30, "203.0.113.7")), ("ns.v.example",))),
+        Hop("https://t.example/x", 200),
+    ),
+    BodyFacts(7, "00", "audio/wav", "", 9, 7, False, ((0.5, 1), (1.5, 2))),
+    "socks5://exit.example:1080",
+    4.5,
+)  # fmt: skip
+
+
+def test_evidence_is_kept_as_it_was_for_its_days_and_cannot_be_read_from_the_disk(make) -> None:  # type: ignore[no-untyped-def]
+    room = make(evidence_days=30)
+    url = "https://t.example/?who=anna"
+    room.ask([url], Requester("m", "a.example", "org.example"))
+    (job,) = room.claims()
+    room.do(room.store.testify(job, EVIDENCE))
+    room.do(room.store.settle(job))
+    (past,) = room.do(room.store.evidence_of(url + "#x"))
+    assert past.evidence == EVIDENCE
+    assert past.url == url
+    assert room.do(room.store.past_fetches()) == [past]
+    raw = b"".join(path.read_bytes() for path in room.directory.glob("copies.sqlite3-wal"))
+    assert b"203.0.113.7" not in raw
+    room.do(room.store.prune(room.clock + 31 * DAY))
+    assert room.do(room.store.past_fetches()) == []
+
+
+def test_evidence_under_another_key_is_said_to_be_unreadable(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    room.ask(urls(1), Requester("m", "a.example", "org.example"))
+    (job,) = room.claims()
+    room.do(room.store.testify(job, EVIDENCE))
+    room.store.close()
+    (room.directory / "queue.key").unlink()
+    room.store = SqliteCopyStore(room.store.settings, lambda: room.clock)
+    with pytest.raises(UnavailableError, match=r"queue\.key"):
+        room.do(room.store.past_fetches())
+
+
+def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    directory = tmp_path / "copies"
+    directory.mkdir(mode=0o700)
+    database = sqlite3.connect(directory / "copies.sqlite3")
+    database.executescript(
+        "CREATE TABLE fetches (id INTEGER PRIMARY KEY, url_digest BLOB NOT NULL, url TEXT NOT NULL, "
+        "media TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, not_before REAL NOT NULL DEFAULT 0, "
+        "sha256 TEXT, media_type TEXT NOT NULL DEFAULT '');"
+    )
+    database.execute(
+        "INSERT INTO fetches (url_digest, url, media, state, created) VALUES (x'00', 'https://a/', 'image', "
+        "'released', ?)",
+        (time.time(),),
+    )
+    database.commit()
+    database.close()
+    store = SqliteCopyStore(StoreSettings(directory))
+    try:
+        job = asyncio.run(store.claim())
+        assert job is not None
+        assert job.url == "https://a/"
+    finally:
+        store.close()

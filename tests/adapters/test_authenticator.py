@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from mailveil.adapters.authenticator import MessageAuthenticator
-from mailveil.core.authentication import Authentication, Result, TrustedServers
+from mailveil.core.authentication import Authentication, Result, TrustedServers, why_unsealable
+from mailveil.core.authentication.arc import results_value
 from signing_room import MESSAGE, StubDns, arc_signed, record, rsa_key, signed
 
 NAME = "s1._domainkey.example.org"
@@ -64,7 +65,7 @@ def test_signatures_need_not_be_looked_at() -> None:
     trust = TrustedServers("mx.example")
     raw = b"Authentication-Results: mx.example; dmarc=pass header.from=mail.example.org\r\n" + signed()
     result = found(raw, dns, verify=False, trust=trust)
-    assert (result.dkim, dns.asked) == ((), [])
+    assert (result.dkim, result.unverified, dns.asked) == ((), 1, [])
     assert result.author_domain == "mail.example.org"
 
 
@@ -108,6 +109,17 @@ def test_a_lookup_that_breaks_is_no_reason_to_keep_mail() -> None:
 def test_no_time_at_all() -> None:
     result = found(signed(), StubDns({NAME: (KEY,)}), timeout_s=0.0)
     assert result.author_domain == ""
+    # Nobody may vouch for what nobody has read.
+    assert why_unsealable(result) or [each.result for each in result.dkim] == [Result.TEMPERROR]
+
+
+def test_what_was_not_verified_is_not_vouched_for() -> None:
+    raw = arc_signed(b"Authentication-Results: list.example; spf=pass\r\n" + signed())
+    result = found(raw, StubDns(), verify=False)
+    assert why_unsealable(result)
+    result = found(signed(), StubDns(), verify=False)
+    assert not why_unsealable(result)
+    assert "dkim" not in results_value(1, "mx", result)
 
 
 def test_a_chain_is_verified_too() -> None:

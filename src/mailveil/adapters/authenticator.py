@@ -15,7 +15,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from mailveil.core.authentication import Authentication, Opened, TrustedServers, judge, open_message
+from mailveil.core.authentication import (
+    ArcState,
+    Authentication,
+    Opened,
+    Result,
+    TrustedServers,
+    judge,
+    leave_unverified,
+    open_message,
+)
 from mailveil.core.authentication.canonical import hash_bodies
 from mailveil.ports import TxtLookup, UnavailableError
 
@@ -23,7 +32,7 @@ log = logging.getLogger("mailveil.authentication")
 THREADS = 2
 ASKING_SHARE = 0.8  # of the time, so that what was answered can still be made use of
 
-Result = TypeVar("Result")
+Done = TypeVar("Done")
 
 
 class MessageAuthenticator:
@@ -56,12 +65,8 @@ class MessageAuthenticator:
             # The time given is a budget for each step, too: a thread that is stuck holds no mail up.
             async with asyncio.timeout(self.timeout_s):
                 opened = await self._run(lambda: open_message(raw, self.trust, self.max_header_bytes))
-                if (
-                    not self.verify
-                    or opened.header is None
-                    or not (opened.signatures or opened.chain.highest)
-                ):
-                    return opened.known
+                if not self.verify:
+                    return leave_unverified(opened)
                 return await self._verify(raw, opened, deadline)
         except TimeoutError:
             log.warning("a message could not be authenticated within [authentication] timeout_s")
@@ -71,6 +76,8 @@ class MessageAuthenticator:
         return await self._without_answers(opened)
 
     async def _verify(self, raw: bytes, opened: Opened, deadline: float) -> Authentication:
+        if not opened.key_names:
+            return judge(opened, {}, {}, self.now())
         asking = asyncio.gather(*(self._ask(name) for name in opened.key_names))
         try:
             start = opened.header.body_start if opened.header else len(raw)
@@ -94,14 +101,14 @@ class MessageAuthenticator:
     async def _without_answers(self, opened: Opened | None) -> Authentication:
         """Return what the header alone tells, every signature as not verified."""
         if opened is None:
-            return Authentication(disputed=True)
+            return Authentication(disputed=True, arc=ArcState(Result.TEMPERROR, reason="not read in time"))
         try:
             return judge(opened, {}, {}, self.now())
         except Exception as error:
             log.error("a message's signatures cannot be described: %s", type(error).__name__)
             return opened.known
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def _run(self, work: Callable[[], Done]) -> Done:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:

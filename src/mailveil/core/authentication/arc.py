@@ -322,7 +322,7 @@ def results_value(instance: int, authserv_id: str, authentication: Authenticatio
             "header.b": each.signature_start,
         }
         found.append(f"dkim={each.result}" + _properties(properties))
-    if not authentication.dkim:
+    if not authentication.dkim and not authentication.unverified:
         found.append("dkim=none")
     for method, vouched in (("spf", authentication.spf), ("dmarc", authentication.dmarc)):
         if vouched is not None:

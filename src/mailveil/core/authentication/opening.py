@@ -14,7 +14,7 @@ from mailveil.core.authentication.arc import ArcChain, judge_chain, read_chain
 from mailveil.core.authentication.canonical import BodyForm, SignedHeader, read_signed_header
 from mailveil.core.authentication.dkim import Answers, BodyHashes, Signature, dkim_result, find_signatures
 from mailveil.core.authentication.trust import TrustedServers, ascii_domain, author_domains, vouched
-from mailveil.core.authentication.types import Authentication, VouchedResult
+from mailveil.core.authentication.types import ArcState, Authentication, Result, VouchedResult
 from mailveil.core.message.header import parse_header
 
 MAX_HEADER_BYTES: Final = 1024 * 1024
@@ -73,6 +73,15 @@ def _speaks_of(dmarc: VouchedResult, domains: Sequence[str]) -> bool:
     """Tell whether a DMARC result is about this author, as far as it names one."""
     named = dmarc.property("header.from")
     return not named or ascii_domain(named.rpartition("@")[2]) in domains
+
+
+def leave_unverified(opened: Opened) -> Authentication:
+    """Return what a message's header tells where nobody is to be asked for keys. Total."""
+    known, chain = opened.known, opened.chain
+    arc = known.arc
+    if chain.highest or chain.fault:
+        arc = ArcState(Result.TEMPERROR, chain.highest, reason="not verified")
+    return replace(known, unverified=known.unverified + len(opened.signatures), arc=arc)
 
 
 def judge(opened: Opened, bodies: BodyHashes, answers: Answers, now: float) -> Authentication:

@@ -49,9 +49,9 @@ class ScriptedServer:
             self.tasks.append(asyncio.create_task(self._serve(reader, writer)))
 
         if self.path:
-            server = await asyncio.start_unix_server(serve, self.path, limit=1 << 24)
+            server = await asyncio.start_unix_server(serve, self.path, limit=1 << 26)
         else:
-            server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 24)
+            server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 26)
             self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -494,5 +494,5 @@ def _announcement(running: _Running) -> list[str]:
         if Role.STATUS in running.roles:
             lines += [f"and look at {settings.status_url}/"]
         recipes = mail_server_recipes(settings).splitlines()
-        lines += ["", "With a mail server:", *(f"  {line}".rstrip() for line in recipes)]
+        lines += ["", "Behind Postfix:", *(f"  {line}".rstrip() for line in recipes)]
     return lines

@@ -87,6 +87,8 @@ class Dialogue:
     def __init__(self, max_message_bytes: int, refusal: Reply | None = None) -> None:
         self.actions = Action(0)
         self.steps = Step(0)
+        self._awaited: frozenset[type] = frozenset()  # events that the mail server waits for an answer to
+        self._has_leading_space = False
         self.defect = ""  # why the dialogue ended, if not by the mail server's leave
         self._max_message_bytes = max_message_bytes
         self._refuse_all = refusal
@@ -167,7 +169,7 @@ class Dialogue:
                 turn = self._hear(event)
                 if turn is not None:
                     return turn
-            if (step := ANSWERED.get(kind)) is not None and step not in self.steps:
+            if kind in self._awaited:
                 self._output.append(wire.CONTINUE)
         if self._state is _State.ENDED:
             return Turn.END
@@ -183,6 +185,8 @@ class Dialogue:
         self.actions = event.actions & (ACTIONS | Action.REQUEST_MACROS)
         if self._refuse_all is None:
             self.steps = event.steps & STEPS
+        self._awaited = frozenset(kind for kind, step in ANSWERED.items() if step not in self.steps)
+        self._has_leading_space = Step.LEADING_SPACE in self.steps
         self._output.append(
             wire.encode_negotiation(
                 min(event.version, wire.VERSION),
@@ -266,7 +270,7 @@ class Dialogue:
             if b"\n" in value:
                 value = value.replace(b"\n", b"\r\n")
             # Without that step the mail server left out one space, if there was any.
-            stripped = Step.LEADING_SPACE not in self.steps and value[:1] not in (b"\t", b"\r", b"")
+            stripped = not self._has_leading_space and value[:1] not in (b"\t", b"\r", b"")
             self._received += b"%b:%b%b\r\n" % (event.name, b" " if stripped else b"", value)
         elif type(event) is wire.Body:
             if not self._in_body:
@@ -348,7 +352,7 @@ class Dialogue:
 
     def _sent(self, value: bytes) -> bytes:
         value = value.replace(b"\r\n", b"\n")
-        if Step.LEADING_SPACE in self.steps:
+        if self._has_leading_space:
             return value
         return value.removeprefix(b" ")  # the mail server puts it there again
 
@@ -367,11 +371,7 @@ def _is_local(client: wire.Connect) -> bool:
     with no port, which no connection has. Whoever connects from this machine by SMTP is not told from a
     forwarder of outside mail, and what cannot be proven to be local is from outside.
     """
+    if client.host != "localhost" or client.port != 0 or client.family not in ("4", "6"):
+        return False
     address = _address(client.address)
-    return (
-        client.host == "localhost"
-        and client.family in ("4", "6")
-        and client.port == 0
-        and bool(address)
-        and ip_address(address).is_loopback
-    )
+    return bool(address) and ip_address(address).is_loopback

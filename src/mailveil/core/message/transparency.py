@@ -60,6 +60,7 @@ def find_lone_dot(wire: bytes) -> int:
 
 def would_smuggle(raw: bytes) -> bool:
     """Tell whether a message as it would go over the wire has a lone dot before its end."""
-    if b"\x00" not in raw and not any(pattern in raw for pattern in LONE_DOTS):
+    end = raw[-2:] + b"\r\n"  # a dot may come to stand alone by the line break that follows it on the wire
+    if b"\x00" not in raw and not any(pattern in raw or pattern in end for pattern in LONE_DOTS):
         return False
     return find_lone_dot(stuff_dots(raw)[:-3]) >= 0

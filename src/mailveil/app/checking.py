@@ -7,13 +7,13 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from enum import StrEnum
 
 from mailveil.adapters.exits import Exit, resolver_place
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
-from mailveil.app.building import build_exits, build_next_hop, build_sealing_key, smtp_settings
+from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
+from mailveil.app.check_result import CheckResult, Outcome
+from mailveil.app.checking_doors import check_certificate, check_lmtp, check_next_hop
 from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
@@ -25,24 +25,9 @@ from mailveil.endpoints.milter.wire import VERSION, Negotiation, PacketReader, e
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
 from mailveil.ports import TxtLookup, UnavailableError
 
+__all__ = ["CheckResult", "Outcome", "check"]
+
 ANSWER_TIMEOUT_S = 5.0
-
-
-class Outcome(StrEnum):
-    """How a check went."""
-
-    GOOD = "good"
-    NOTICE = "notice"  # works, but an administrator should know
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One thing that was tried, and what came of it."""
-
-    name: str
-    outcome: Outcome
-    text: str
 
 
 async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[CheckResult]:
@@ -50,7 +35,9 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     return [
         _storage(settings),
         _relaying(settings),
-        await _next_hop(settings),
+        await check_next_hop(settings),
+        *check_certificate(settings),
+        *await check_lmtp(settings),
         *[await _listener(name, settings) for name in ("gateway", "copies", "status")],
         *await _milters(settings),
         _copies(settings),
@@ -85,17 +72,6 @@ def _relaying(settings: Settings) -> CheckResult:
     clients = ", ".join(str(network) for network in settings.gateway.clients)
     taken = f"anybody may send to {domains}" if domains else "nobody else may send"
     return CheckResult("relaying", Outcome.GOOD, f"{clients or 'nobody'} may send to any recipient, {taken}")
-
-
-async def _next_hop(settings: Settings) -> CheckResult:
-    hop = build_next_hop(settings)
-    reply = await hop.check()
-    await hop.close()
-    outcome = Outcome.GOOD if reply.is_positive else Outcome.BAD
-    if reply.is_positive and settings.gateway.next_hop is None:
-        text = f"none is set: mail is kept in {hop.name}"
-        return CheckResult("next hop", Outcome.NOTICE, text)
-    return CheckResult("next hop", outcome, f"{hop.name} answers {str(reply).splitlines()[0]}")
 
 
 async def _listener(name: str, settings: Settings) -> CheckResult:

@@ -531,6 +531,20 @@ def test_nothing_after_quit_is_carried_out() -> None:
     run(check())
 
 
+def test_no_log_names_a_recipient(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        script = {"END": lambda line: "250 2.0.0 <reader@example.org> saved"}
+        async with smtp_room(script=script) as room, room.client() as client:
+            assert (await client.send(MESSAGE)).startswith("250 2.0.0 <reader@example.org>")
+            await client.say("RCPT TO:<reader@example.org>")
+            await client.say("NONSENSE reader@example.org")
+
+    caplog.set_level("DEBUG")
+    run(check())
+    assert "250 2.0.0" in caplog.text
+    assert "reader@example.org" not in caplog.text
+
+
 def test_trusted_peers_tell_who_was_authenticated_or_local() -> None:
     seen = []
 

@@ -266,13 +266,14 @@ class SmtpSession(SmtpConnection):
             log.exception("message %s could not be processed", identifier)
             reply = UNKNOWN_FAILURE
         log.info(
-            "message %s from [%s]: %d bytes, %d recipients, %d ms: %s",
+            "message %s from [%s]: %d bytes, %d recipients, %d ms: %d %s",
             identifier,
             envelope.client_address,
             len(message),
             len(self.recipients),
             (time.monotonic() - started) * 1000,
-            str(reply).encode("ascii", "backslashreplace").decode(),
+            reply.code,
+            reply.status,  # without its text, in which many servers name the recipient
         )
         # 421 would announce that we hang up; that the next hop hangs up is not the client's business.
         return replace(reply, code=451) if reply.code == 421 else reply

@@ -363,7 +363,7 @@ def test_who_asks_us_to_wait_says_for_how_long(status: str, field: str, seconds:
 
 def test_one_address_has_only_so_many_connections_at_once() -> None:
     async def work() -> None:
-        guarded = {"limits": EgressLimits(max_per_address=2, connect_timeout_s=1)}
+        guarded = {"limits": EgressLimits(max_per_address=2, connect_timeout_s=1, patience_s=0.2)}
         async with fetching(silence, guarded=guarded, timeout_s=20) as (fetcher, origin, _names):  # type: ignore[arg-type]
             first = [asyncio.create_task(fetcher.fetch(f"{URL}{number}", Media.IMAGE)) for number in range(2)]
             async with asyncio.timeout(30):

@@ -50,6 +50,7 @@ CHUNK_BYTES = 16 * 1024
 MAX_REQUEST_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 5.0
 GREETING_TIMEOUT_S = 10.0
+PLACE_POLL_S = 0.05
 
 
 class RefusedError(Exception):
@@ -63,13 +64,17 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EgressLimits:
-    """Bounds of one connection, and of all connections to one address at once."""
+    """Bounds of one connection, and of all connections to one address at once.
+
+    Who finds ``max_per_address`` of them waits for ``patience_s``, then is told that the address is busy.
+    """
 
     max_bytes: int = 12 * 1024 * 1024
     lookup_timeout_s: float = 5.0
     connect_timeout_s: float = 8.0
     total_timeout_s: float = 30.0
     max_per_address: int = 16
+    patience_s: float = 2.0
 
 
 @dataclass(slots=True)
@@ -247,7 +252,7 @@ class EgressGuard:
             await self._carry(contact, (reader, writer), (origin_reader, origin_writer))
         finally:
             origin_writer.transport.abort()
-            self._at_once[str(address)] -= 1
+            self._leave(str(address))
 
     async def _reach(self, permit: Permit) -> tuple[IPAddress, Streams]:
         """Look up, check and connect; the address counts as taken once this returns."""
@@ -277,8 +282,7 @@ class EgressGuard:
     async def _reach_through(self, permit: Permit, way_out: Exit | None) -> tuple[IPAddress, Streams]:
         address = await self.choose(permit, way_out)
         key = str(address)
-        if self._at_once[key] >= self.limits.max_per_address:
-            raise RefusedError(FAILED, "too many connections to its address", FetchOutcome.BUSY)
+        await self._until_free(key)
         if self.may_contact is not None:
             try:
                 allowed = await self.may_contact(key)
@@ -290,11 +294,24 @@ class EgressGuard:
         try:
             return address, await self.connect(address, permit.port, way_out)
         except UnreachableError as error:
-            self._at_once[key] -= 1
+            self._leave(key)
             raise RefusedError(UNREACHABLE, str(error), FetchOutcome.UNREACHABLE) from error
         except BaseException:
-            self._at_once[key] -= 1
+            self._leave(key)
             raise
+
+    def _leave(self, address: str) -> None:
+        self._at_once[address] -= 1
+        if not self._at_once[address]:
+            del self._at_once[address]
+
+    async def _until_free(self, address: str) -> None:
+        """Wait a little for a place at an address: a newsletter's pictures come from one, and come fast."""
+        ends = time.monotonic() + self.limits.patience_s
+        while self._at_once[address] >= self.limits.max_per_address:
+            if time.monotonic() >= ends:
+                raise RefusedError(FAILED, "too many connections to its address", FetchOutcome.BUSY)
+            await asyncio.sleep(PLACE_POLL_S)
 
     async def connect(self, address: IPAddress, port: int, way_out: Exit | None) -> Streams:
         """Connect to an address that was checked."""

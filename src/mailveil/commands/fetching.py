@@ -29,6 +29,7 @@ from mailveil.ports import UnavailableError, WantedCopy
 
 CONTENT_ID_DOMAIN = EngineSettings().content_id_domain
 POLL_S = 0.2
+BUSY_ATTEMPTS = 30  # each of which waits by itself for a place at the address
 
 
 class FetchedCopies:
@@ -74,6 +75,10 @@ class FetchedCopies:
         async def one(uses: list[WantedCopy]) -> None:
             async with places:
                 fetched = await fetcher.fetch(uses[0].url, uses[0].media)
+                for _ in range(BUSY_ATTEMPTS):
+                    if fetched.outcome is not FetchOutcome.BUSY:
+                        break
+                    fetched = await fetcher.fetch(uses[0].url, uses[0].media)  # nobody was contacted
                 if fetched.outcome is not FetchOutcome.FETCHED:
                     self.refused[str(fetched.outcome)] += len(uses)
                     return

@@ -231,7 +231,7 @@ async def _start_gateway(running: _Running) -> None:
     if certificate is not None:
         running.reloads.append(certificate.reload)
     await _start_lmtp(running, lmtp)
-    await _start_milter(running, gateway)
+    await _start_milter(running, gateway, intake)
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
@@ -248,12 +248,12 @@ async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
             running.lmtp = listen
 
 
-async def _start_milter(running: _Running, gateway: Gateway) -> None:
+async def _start_milter(running: _Running, gateway: Gateway, intake: Intake) -> None:
     settings = running.settings
     # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
     # mail goes on from there, not to our own next hop.
     patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
-    door = MilterDoor(milter_settings(settings), patient.accept)
+    door = MilterDoor(milter_settings(settings), patient.accept, intake)
     running.endings.append(lambda: door.stop(SHUTDOWN_GRACE_S))
     if listen := settings.milter.listen:
         try:

@@ -77,16 +77,25 @@ class Arrival:
         size = len(self._received) - 2
         if self.refusal is None and size > self.max_message_bytes + (0 if at >= 0 else len(END_OF_DATA)):
             self.refuse(TOO_LARGE)
-        if self.refusal is None and size > self._counted:
-            if self.intake.claim(self, size - self._counted, now):
-                self._counted = size
-            else:
-                self.refuse(BUSY)
+        self._count(size, now)
         if self.refusal is not None:
             del self._received[: -len(END_OF_DATA) + 1]
         if rest is not None:
             self.intake.forget(self)
         return rest
+
+    def grow(self, size: int, now: float) -> bool:
+        """Count a message that another keeps, now of ``size``; False where it has been refused instead."""
+        self._total = size
+        self._count(size, now)
+        return self.refusal is None
+
+    def _count(self, size: int, now: float) -> None:
+        if self.refusal is None and size > self._counted:
+            if self.intake.claim(self, size - self._counted, now):
+                self._counted = size
+            else:
+                self.refuse(BUSY)
 
     def refuse(self, reply: Reply) -> None:
         """Let go of what has come, and keep nothing of what still comes."""

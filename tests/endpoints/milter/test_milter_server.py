@@ -24,7 +24,8 @@ from endpoints.milter.mail_server import StoredMessage, packets_in
 from mailveil.core.policy import Envelope
 from mailveil.endpoints.milter import MilterDoor, MilterSettings, StrangersError, check_listener
 from mailveil.endpoints.milter import server as milter_server
-from mailveil.endpoints.milter.server import open_socket
+from mailveil.endpoints.milter.unixsocket import open_socket
+from mailveil.endpoints.smtp_intake import Intake
 from mailveil.ports import Reply, Transaction
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -183,6 +184,42 @@ def test_without_room_a_message_waits_and_is_then_put_off(monkeypatch: pytest.Mo
             assert not (await third.answer(RAW)).refusal
             second.send(RAW)
             assert not (await second.answer(RAW)).refusal, "a connection that was put off goes on"
+
+    run(work())
+
+
+def test_bytes_are_bounded_over_all_messages() -> None:
+    go = asyncio.Event()
+
+    async def accept(envelope, raw, transaction, identifier) -> Reply:
+        await go.wait()
+        return await transaction.deliver(raw)
+
+    async def work() -> None:
+        intake = Intake(8, 1_000_000)
+        door = MilterDoor(MilterSettings(clients=LOOPBACK), accept, intake)
+        await door.start("127.0.0.1", 0)
+        async with connected(door) as first, connected(door) as second, connected(door) as third:
+            large = RAW + b"x" * 700_000
+            first.send(large)
+            while intake.taken_bytes < len(large):
+                await asyncio.sleep(0.01)
+            second.send(large)
+            assert (await second.answer(large)).refusal.startswith("451 4.3.2 ")
+            third.send(RAW)
+            go.set()
+            assert (await third.answer(RAW)).delivered == RAW
+            assert (await first.answer(large)).delivered == large
+            second.send(large)
+            assert (await second.answer(large)).delivered == large
+            third.writer.write(mail_server.envelope() + mail_server.fields(b"A: " + b"x" * 500_000))
+            await third.writer.drain()
+            while intake.taken_bytes < 500_000:
+                await asyncio.sleep(0.01)
+        while door.sessions:
+            await asyncio.sleep(0.01)
+        assert intake.taken_bytes == 0, "whoever leaves gives its bytes back"
+        await door.stop(1)
 
     run(work())
 

@@ -132,6 +132,16 @@ class Dialogue:
         self._state = _State.CONTENT
         self._refusal = refusal
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of a message is held."""
+        return len(self._received) or len(self._raw)
+
+    def let_go(self, reply: Reply) -> None:
+        """Keep nothing of the message that is coming in, and refuse it at its end."""
+        self._refusal = self._refusal or reply
+        self._received = bytearray()
+
     def answer(self, raw: bytes) -> None:
         """Take the message, as ``raw``: send exactly what differs from what the mail server has.
 

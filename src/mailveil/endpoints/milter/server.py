@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import grp
 import logging
 import os
 import secrets
 import socket
-import stat
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +18,10 @@ from pathlib import Path
 from mailveil.core.policy import Envelope
 from mailveil.endpoints.milter.dialogue import Dialogue, Message, NotOfferedError, Turn
 from mailveil.endpoints.milter.fieldchanges import InexpressibleError
+from mailveil.endpoints.milter.unixsocket import open_socket, remove_socket
 from mailveil.endpoints.milter.wire import PROGRESS
+from mailveil.endpoints.smtp_intake import Arrival, Intake
+from mailveil.endpoints.smtp_replies import BUSY, FULL
 from mailveil.ports import UNKNOWN_FAILURE, Reply, Transaction
 
 log = logging.getLogger("mailveil.milter")
@@ -31,12 +31,9 @@ Network = IPv4Network | IPv6Network
 
 TAKEN = Reply(250, "2.0.0", "Given back to the mail server")
 HUNG_UP = Reply(451, "4.4.2", "The mail server hung up")
-BUSY = Reply(451, "4.3.2", "Too many messages at once, try again later")
-FULL = Reply(421, "4.3.2", "Too many connections, try again later")
 CANNOT_CHANGE = Reply(451, "4.3.5", "The mail server lets this filter change nothing")
 PROGRESS_S = 30.0  # mail servers wait for five minutes, and start anew when they are told to wait
 SWEEP_S = 5.0
-MAX_SOCKET_PATH_BYTES = 107
 
 
 class StrangersError(ValueError):
@@ -74,13 +71,18 @@ class MilterSettings:
 class MilterDoor:
     """The listening side. ``accept`` protects one message and delivers it (the gateway).
 
+    ``intake`` counts the bytes that the doors of a process hold together; without it there is no such bound.
+
     At most ``max_messages`` are held at once; a mail server that comes with a further one is not read from
     until there is room, and after ``busy_timeout_s`` its message is refused for now.
     """
 
-    def __init__(self, settings: MilterSettings, accept: Accept) -> None:
+    def __init__(self, settings: MilterSettings, accept: Accept, intake: Intake | None = None) -> None:
         self.settings = settings
         self.accept = accept
+        self.intake = intake or Intake(
+            settings.max_messages, settings.max_messages * settings.max_message_bytes
+        )
         self.sessions: set[MilterSession] = set()
         self.waiting: deque[MilterSession] = deque()
         self.is_stopping = False
@@ -119,7 +121,7 @@ class MilterDoor:
         for server in self._servers:
             server.close()
         if self._socket is not None:
-            _remove_socket(*self._socket)
+            remove_socket(*self._socket)
         for session in list(self.sessions):
             if not session.dialogue.is_under_way:
                 session.leave()
@@ -173,6 +175,7 @@ class MilterSession(asyncio.Protocol):
         self._heard_at = self._loop.time()
         self._told_at = 0.0
         self._has_room = False
+        self._arrival: Arrival | None = None
         self._is_paused = False
         self._is_answered = False
 
@@ -231,6 +234,8 @@ class MilterSession(asyncio.Protocol):
         if self.transport is None:
             return
         settings = self.door.settings
+        if self._arrival is not None and self._arrival.refusal is not None:
+            self.dialogue.let_go(BUSY)  # it came in so slowly that it had to give way
         if self.task is not None:
             if not self._is_answered and now - max(self._told_at, self._heard_at) >= PROGRESS_S:
                 self._told_at = now
@@ -253,10 +258,15 @@ class MilterSession(asyncio.Protocol):
                     self.door.waiting.append(self)
                     self._pause()
                     break
-                self._has_room = True
-                self.dialogue.begin()
+                self._begin()
             elif isinstance(turn, Message):
+                if not self._counts():
+                    self.dialogue.refuse(BUSY)
+                    self._leave_room()
+                    continue
                 self._is_answered = False
+                if self._arrival is not None:
+                    self.door.intake.forget(self._arrival)
                 self.task = asyncio.create_task(self._examine(turn))
                 break
             elif turn is Turn.OVER:
@@ -270,15 +280,31 @@ class MilterSession(asyncio.Protocol):
                 self._leave_room()
                 self.leave()
                 return
+        if not self._counts():
+            self.dialogue.let_go(BUSY)
         self._send()
 
     def admit(self) -> None:
         """Take the message that waited for room; the room is this session's already."""
-        self._has_room = True
-        self.dialogue.begin()
+        self._begin()
         self._resume()
 
+    def _begin(self) -> None:
+        self._has_room = True
+        settings, now = self.door.settings, self._loop.time()
+        self._arrival = self.door.intake.begin(settings.max_message_bytes, now)
+        self.dialogue.begin()
+
+    def _counts(self) -> bool:
+        """Count what is held of a message; False where there are too many bytes already."""
+        if self._arrival is None:
+            return True
+        return self._arrival.grow(self.dialogue.held_bytes, self._loop.time())
+
     def _leave_room(self) -> None:
+        if self._arrival is not None:
+            self._arrival.end()
+            self._arrival = None
         if self._has_room:
             self._has_room = False
             self.door.give_room()
@@ -366,73 +392,3 @@ def _may_connect(peer: str, clients: Sequence[Network]) -> bool:
         return False
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in clients)
-
-
-def open_socket(path: Path, mode: int, group: str) -> socket.socket:
-    """Return a listening Unix socket. Raises ``OSError``, EADDRINUSE where a live process has it.
-
-    It is made under another name and gets its place once its permissions are right, so that nobody connects
-    to it before and a socket that a dead process left behind is replaced in one step.
-    """
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
-        raise OSError(
-            errno.ENAMETOOLONG, f"longer than {MAX_SOCKET_PATH_BYTES} bytes, which sockets cannot be"
-        )
-    owner = _group_of(group)
-    if _is_answered(path):
-        raise OSError(errno.EADDRINUSE, "another process answers there already")
-    name = path.with_name(f"{path.name[:16]}.{os.getpid()}")
-    if len(os.fsencode(name)) > MAX_SOCKET_PATH_BYTES:
-        name = path.with_name(f".{os.getpid()}"[: len(path.name)])
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        name.unlink(missing_ok=True)
-        listening.bind(str(name))
-        try:
-            os.chown(name, -1, owner)
-            name.chmod(mode)
-            listening.listen(128)
-            listening.setblocking(False)
-            name.replace(path)
-        except OSError:
-            name.unlink(missing_ok=True)
-            raise
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def _group_of(group: str) -> int:
-    if not group:
-        return -1
-    try:
-        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise OSError(errno.EINVAL, f'there is no group "{group}"') from None
-
-
-def _is_answered(path: Path) -> bool:
-    """Tell whether a process listens on a socket. Raises ``OSError`` for a file of another kind."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError(errno.EEXIST, "a file that is no socket is in the way")
-    except FileNotFoundError:
-        return False
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except TimeoutError:
-            return True  # somebody listens, and is busy
-    return True
-
-
-def _remove_socket(path: Path, ours: os.stat_result) -> None:
-    """Remove our socket, unless another process has put its own in the place by now."""
-    with contextlib.suppress(OSError):
-        now = path.lstat()
-        if (now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino):
-            path.unlink()

@@ -32,7 +32,7 @@ def run(coroutine) -> None:
 @pytest.mark.parametrize("pipelining", [(), ("PIPELINING",)], ids=["lockstep", "pipelining"])
 def test_xforward_goes_on_with_every_attribute(pipelining: tuple[str, ...]) -> None:
     told = (
-        "NAME=mx.example ADDR=IPV6:2001:db8::7 PORT=4711 PROTO=ESMTP HELO=mx+2Bx.example IDENT=4F9D195432C "
+        "NAME=mx.example ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP HELO=mx+2Bx.example IDENT=4F9D195432C "
         "SOURCE=REMOTE"
     )
 
@@ -95,6 +95,45 @@ def test_commands_keep_to_512_bytes() -> None:
     assert set(told) == set(XFORWARD_ATTRIBUTES)
     assert told["ADDR"] == "2001:db8::1"
     assert told["PORT"] == ""
+
+
+def test_a_server_without_ipv6_is_told_all_but_the_address() -> None:
+    """As Postfix with inet_protocols = ipv4 answers; the mail of a client with such an address goes on all the same."""
+
+    def refuse(line: str) -> str:
+        return (
+            "501 5.5.4 Bad ADDR syntax"
+            if "ADDR=IPV6" in line
+            else "220 ok"
+            if "XCLIENT" in line
+            else "250 ok"
+        )
+
+    async def check() -> None:
+        for xclient in (False, True):
+            settings = {
+                "script": {"XFORWARD": refuse, "XCLIENT": refuse},
+                "extensions": (XFORWARD, XCLIENT),
+                "hop_settings": {"xclient": xclient},
+                **LOOPBACK_PEERS,
+            }
+            async with smtp_room(**settings) as room, room.client() as client:
+                await client.say("XFORWARD NAME=mx ADDR=IPV6:2001:db8::7 HELO=mx")
+                assert (await client.send(MESSAGE)).startswith("250")
+                told = [line for line in room.hop.commands if line[:8] in ("XFORWARD", "XCLIENT ")]
+                assert len(told) == 2
+                assert "ADDR=IPV6:2001:db8::7" in told[0]
+                if xclient:
+                    assert told[1].startswith("XCLIENT NAME=mx ADDR=[UNAVAILABLE]"), "a stranger, never us"
+                else:
+                    assert told[1].startswith("XFORWARD NAME=mx PORT="), "its logs are true but for that"
+            settings["script"]["XCLIENT"] = "501 5.5.4 Bad NAME syntax"
+        async with smtp_room(**settings) as room, room.client() as client:
+            assert (await client.send(MESSAGE)).startswith("451 4.3.5"), (
+                "what it cannot read is no reason to bounce"
+            )
+
+    run(check())
 
 
 def test_xclient_is_what_the_next_hop_offers() -> None:

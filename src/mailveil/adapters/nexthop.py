@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import time
 from collections.abc import Sequence
@@ -17,11 +18,14 @@ from mailveil.ports import HopTls, MailProtocol, Reply, Transaction
 
 __all__ = ["NextHopError", "NextHopSettings", "SmtpNextHop"]
 
+log = logging.getLogger("mailveil.nexthop")
+
 LEARN_TIMEOUT_S = 10.0
 RESET_TIMEOUT_S = 5.0
 LOST = Reply(451, "4.4.2", "Lost the connection to the next mail server, try again later")
 NO_EIGHT_BIT = Reply(451, "4.6.3", "Next mail server does not offer 8BITMIME, try again without")
 NO_UTF8 = Reply(451, "4.6.7", "Next mail server does not offer SMTPUTF8, try again without")
+NO_XCLIENT = Reply(451, "4.3.5", "Next mail server does not understand XCLIENT, try again later")
 SMUGGLING = Reply(554, "5.6.0", "Lone dot between bare line breaks refused (SMTP smuggling)")
 
 
@@ -242,6 +246,12 @@ class SmtpTransaction:
         """Speak for the client from here on: the next hop judges it as if it had come by itself."""
         conversation.is_personal = True
         reply = await conversation.command(xclient_command(self.envelope, words))
+        if reply.code == 501 and "ADDR" in words:
+            # A server without IPv6 knows no such address. The client is a stranger to it then, never us.
+            reply = await conversation.command(xclient_command(self.envelope, words, address=False))
+        if 500 <= reply.code < 505:
+            log.warning("next hop %s cannot take XCLIENT: %d %s", self.hop.name, reply.code, reply.status)
+            return NO_XCLIENT
         if reply.code == 220:
             reply = await conversation.greet(self.envelope.helo or self.hop.settings.hostname)
         elif reply.is_positive:

@@ -20,22 +20,35 @@ def offered_attributes(extensions: Mapping[str, str], extension: str) -> list[st
 def xforward_commands(envelope: Envelope, offered: Sequence[str]) -> list[str]:
     """Return the commands that tell a message's origin for the server's logs; none where nothing is offered.
 
-    What is not known is said to be unknown: the server may still have the origin of the message before.
+    What is not known is said to be unknown: the server may still have the origin of the message before. An IPv6
+    address goes by itself, since a server without IPv6 refuses the whole command that it stands in.
     """
     values = {**_values(envelope), "IDENT": envelope.queue_id}
     values["SOURCE"] = "LOCAL" if envelope.local_origin else "REMOTE"
     commands: list[str] = []
-    for word in _words(values, offered):
-        if commands and len(commands[-1]) + 1 + len(word) <= MAX_COMMAND_BYTES:
+    words = _words(values, offered)
+    alone = [word for word in words if word.startswith("ADDR=IPV6:")]
+    for word in [*alone, *(word for word in words if word not in alone)]:
+        if commands and commands[-1].partition(" ")[2] not in alone and _fits(commands[-1], word):
             commands[-1] += f" {word}"
         else:
             commands.append(f"XFORWARD {word}")
     return commands
 
 
-def xclient_command(envelope: Envelope, offered: Sequence[str]) -> str:
-    """Return the command by which a server takes our client for its own (https://www.postfix.org/XCLIENT_README.html)."""
-    return " ".join(["XCLIENT", *_words({**_values(envelope), "LOGIN": envelope.login}, offered)])
+def xclient_command(envelope: Envelope, offered: Sequence[str], *, address: bool = True) -> str:
+    """Return the command by which a server takes our client for its own; without ``address`` for a stranger.
+
+    https://www.postfix.org/XCLIENT_README.html
+    """
+    values = {**_values(envelope), "LOGIN": envelope.login}
+    if not address:
+        values["ADDR"] = ""
+    return " ".join(["XCLIENT", *_words(values, offered)])
+
+
+def _fits(command: str, word: str) -> bool:
+    return len(command) + 1 + len(word) <= MAX_COMMAND_BYTES
 
 
 def _values(envelope: Envelope) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
+from mailveil.lab import varied_honest, varied_trackers
 from mailveil.lab.certificates import Authority
 from mailveil.lab.contacts import Arrival, Contacts
 from mailveil.lab.honest import honest
@@ -16,6 +17,7 @@ from mailveil.lab.line import Line, Ways
 from mailveil.lab.nameserver import NameServer
 from mailveil.lab.origin import Origin, OriginKind, Registry
 from mailveil.lab.trackers import trackers
+from mailveil.lab.variety import Draw
 from mailveil.lab.webserver import WebServer
 from mailveil.lab.zones import APEX, Zone, Zones, zone
 
@@ -26,17 +28,29 @@ MAX_EXPECTED = 10_000
 
 
 def own_address(number: int) -> str:
-    """Return the address of the lab's owner with this number."""
-    return f"11.77.{number}.10"
+    """Return the address of the lab's owner with this number, from 1 on."""
+    return f"11.77.{(number - 1) % 200 + 1}.{10 + (number - 1) // 200}"
 
 
-ATTACKER = own_address(250)
-VENDOR = own_address(240)
+ATTACKER = "11.77.250.10"
+VENDOR = "11.77.240.10"
 
 
 def registry() -> Registry:
     """Return every origin that the lab has of its own."""
     return Registry(*trackers(VENDOR), *hostile(ATTACKER), *honest())
+
+
+def varied(seed: int = 1, each: int = 12) -> Registry:
+    """Return generated origins: so many of each family, with their ground truth, the same for the same seed."""
+    families = {**varied_trackers.FAMILIES, **varied_honest.FAMILIES}
+    return Registry(
+        *(
+            make(Draw(seed, family, 1000 * place + number))
+            for place, (family, make) in enumerate(families.items())
+            for number in range(each)
+        )
+    )
 
 
 class Lab:

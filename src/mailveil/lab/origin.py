@@ -34,6 +34,8 @@ class Learns(StrEnum):
     PRINTING = "printing"  # that it was printed
     REPETITION = "repetition"  # that this client has been here before
     LINKING = "linking"  # that it is the same reader whom other senders know
+    PLACE = "place"  # where the reader is: what is answered is made for it
+    DEVICE = "device"  # what the device is like: what is answered is made for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Origin:
     ``hosts`` are the names that it answers under, the first of them that of its URL (it may hold the
     recipient's token as a label; ``*.`` stands for any one). ``markup`` is what stands in a message, with
     ``{url}``. ``learns`` is the ground truth of a tracker, ``marker`` bytes that no safe copy may contain,
-    ``contacts`` how many requests one client makes that follows where it is led.
+    ``contacts`` how many requests one client makes that follows where it is led. ``family`` is what generated
+    origins have in common, ``""`` for those written by hand.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Origin:
     zones: tuple[Zone, ...] = ()
     marker: bytes = b""
     contacts: int = 1
+    family: str = ""
 
     def url(self, token: str) -> str:
         """Return the address that stands in the message to the recipient with this token."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from catalogue import known_against_regex
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.text import Text
@@ -190,6 +191,7 @@ def main() -> None:
         "clean: all cores against one": all_cores_against_one(mail),
         "memory with a 50 MB message": memory_of_a_large_message(),
         "adversarial inputs": adversarial_inputs(),
+        "operator of an address against one regex": known_against_regex(rounds),
     }
     if options.json:
         print(json.dumps(results, indent=1))

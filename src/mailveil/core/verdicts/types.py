@@ -133,10 +133,20 @@ DESCRIPTIONS: Mapping[Signal, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who runs a tracker, as far as its address tells; ``confidence`` is 0 to 1."""
+    """Who runs a tracker, as far as can be told; ``confidence`` is 0 to 1.
+
+    ``owner`` is the company behind the name where it is another, ``parent`` what the owner belongs to.
+    ``evidence`` says by what it was known, ``source`` where that fact can be read, ``verified`` whether it can.
+    """
 
     name: str
     confidence: float
+    owner: str = ""
+    parent: str = ""
+    category: str = ""
+    evidence: str = ""
+    source: str = ""
+    verified: bool = True
 
 
 class Verdict(NamedTuple):

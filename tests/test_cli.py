@@ -36,7 +36,7 @@ FROM = b"From a@b.example Thu Jan  1 00:00:00 2026\n"
 MAILVEIL = (sys.executable, "-m", "mailveil")
 KEYS = {"path", "message_id", "from", "subject", "bytes", "defects", "risk", "references"}
 REFERENCE_KEYS = {
-    "url", "vector", "part", "span", "verdict", "kind", "score", "signals", "operator", "action",
+    "url", "vector", "part", "span", "verdict", "kind", "score", "kinds", "risk", "reasons", "signals", "operator", "action",
 }  # fmt: skip
 
 
@@ -121,6 +121,8 @@ def test_scan_json_has_the_keys_that_are_promised(mailveil: Mailveil, box: Path)
     assert REMOTE[start:end] == URL.encode()
     assert reference["verdict"] == "tracker"
     assert 0 <= reference["score"] <= 1
+    assert (reference["kinds"], reference["risk"]) == (["open"], "medium")
+    assert {"signal", "weight", "words"} == set(reference["reasons"][0])
 
 
 def test_scan_finds_every_message_of_a_folder(mailveil: Mailveil, box: Path) -> None:
@@ -149,7 +151,9 @@ def test_scan_table_and_summary(mailveil: Mailveil, box: Path) -> None:
 def test_scan_one_message_in_detail(mailveil: Mailveil, box: Path) -> None:
     ended = mailveil("scan", box / "sub/a.eml")
     assert URL in ended.out
-    assert "PIXEL_1X1" in ended.out
+    assert "the picture is one pixel" in " ".join(ended.out.split())
+    assert "tracker open" in ended.out
+    assert "risk" in ended.out
 
 
 @pytest.mark.parametrize("stdin", [PLAIN, REMOTE])

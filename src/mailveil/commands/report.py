@@ -127,12 +127,11 @@ def _print_message(console: Console, record: dict[str, Any]) -> None:
         table.add_column(name, no_wrap=True)
     table.add_column("URL and why", overflow="fold")
     for each in record["references"]:
-        verdict = f"{each['verdict']} {each['kind'] or ''} {each['score']:.2f}".replace("  ", " ")
+        verdict = f"{each['verdict']} {'+'.join(each['kinds'])} {each['score']:.0%}".replace("  ", " ")
+        if each["verdict"] == "tracker":
+            verdict += f", {each['risk']} risk"
         why = _text(each["url"])
-        signals = " ".join(each["signals"])
-        operator = f" operator: {each['operator']['name']}" if each["operator"] else ""
-        names = f" leads to: {' → '.join(each['canonical_names'])}" if each.get("canonical_names") else ""
-        why.append("\n" + printable(f"{signals}{operator}{names}".strip()), style="dim")
+        why.append("\n" + printable(_why(each)), style="dim")
         table.add_row(
             _styled(verdict, each["verdict"]),
             _text(each["vector"]),
@@ -143,6 +142,23 @@ def _print_message(console: Console, record: dict[str, Any]) -> None:
     console.print()
     console.print(table)
     console.print()
+
+
+def _why(each: dict[str, Any]) -> str:
+    """Return in words what weighed most, who runs it, and where its host leads."""
+    side = 1 if each["verdict"] == "tracker" else -1
+    reasons = [(reason["weight"] * side > 0, reason["words"]) for reason in each["reasons"]]
+    said = "; ".join(words for speaks_for, words in reasons if speaks_for)
+    against = "; ".join(words for speaks_for, words in reasons if not speaks_for)
+    parts = [said] if said else []
+    if against:
+        parts.append(f"although {against}" if said else against)
+    operator = each["operator"]
+    if operator:
+        parts.append(f"operator: {operator['name']} ({operator['confidence']:.0%} sure)")
+    if each.get("canonical_names"):
+        parts.append(f"leads to: {' → '.join(each['canonical_names'])}")
+    return ", ".join(parts)
 
 
 def _count(messages: int, seconds: float) -> str:

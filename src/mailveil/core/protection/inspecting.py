@@ -19,13 +19,14 @@ from mailveil.core.references.certificates import known_issuer_among
 from mailveil.core.references.links import same_place
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
-from mailveil.core.verdicts.rules import judge, risk_of
-from mailveil.core.verdicts.types import MessageContext, Verdict
+from mailveil.core.verdicts.addresses import registrable_domain
+from mailveil.core.verdicts.judging import judge, risk_of
+from mailveil.core.verdicts.types import SERVICE_FIELDS, MessageContext, Verdict
 
 # An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
 # reads the whole grammar took a tenth of the time that a message takes.
 ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
-LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "feedback-id", "precedence"})
+TOLD_FIELDS = frozenset({"list-id", "list-unsubscribe", "precedence", *SERVICE_FIELDS})
 ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 MAX_ADDRESSEES = 50
 FETCHABLE_SCHEMES = ("http://", "https://")
@@ -80,9 +81,10 @@ def unrepeated(references: Sequence[Reference]) -> list[Reference]:
 def message_context(message: Message, envelope: Envelope, linked: set[str]) -> MessageContext:
     """Return what the judge has to know about the message around its references."""
     root = message.root
+    proven = envelope.authentication
     fields: dict[str, str] = {}
     for candidate in root.fields:
-        if candidate[0] in LIST_FIELDS:
+        if candidate[0] in TOLD_FIELDS:
             fields.setdefault(candidate.name, candidate.value)
     return MessageContext(
         envelope_sender=envelope.sender,
@@ -92,6 +94,7 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
         fields=fields,
         linked=frozenset(linked),
         size=len(message.source.data),
+        author_domain=registrable_domain(proven.author_domain) if proven is not None else "",
     )
 
 

@@ -15,6 +15,7 @@ from mailveil.core.message.transfer import place_all
 from mailveil.core.message.types import Defect, Field, Limits, Message, Part, Source, Span
 from mailveil.core.policy import Action, PolicySettings, SignedMail
 from mailveil.core.references.types import Insertion, Media, Reference
+from mailveil.core.verdicts.judging import reasons_of
 from mailveil.core.verdicts.types import Risk, Verdict
 
 
@@ -173,7 +174,13 @@ def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
         "verdict": str(verdict.kind_of_reference),
         "kind": None if verdict.kind is None else str(verdict.kind),
         "score": round(verdict.score, 3),
+        "kinds": [str(kind) for kind in verdict.kinds],
+        "risk": str(verdict.risk),
         "signals": [str(signal) for signal in verdict.signals],
+        "reasons": [
+            {"signal": str(reason.signal), "weight": reason.weight, "words": reason.words}
+            for reason in reasons_of(verdict)
+        ],
         "operator": None if operator is None else {"name": operator.name, "confidence": operator.confidence},
         "action": str(decision.action),
     }

@@ -1,4 +1,4 @@
-"""The words for what a reference is: signal, verdict, kind, operator, risk."""
+"""The words for what a reference is: verdict, kind, reason, operator, risk."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+from mailveil.core.verdicts.signals import Signal
+
+#: Header fields, in lower case, that mail services put on what they send.
+SERVICE_FIELDS = (
+    "feedback-id", "x-campaign", "x-campaignid", "x-csa-complaints", "x-dotmailer", "x-emarsys-identify",
+    "x-hs-cid", "x-job", "x-klaviyo-message-id", "x-mailgun-sid", "x-mailin-campaign", "x-mailjet-campaign",
+    "x-mandrill-user", "x-mc-user", "x-msys-api", "x-pm-message-id", "x-postmark-id", "x-rpcampaign",
+    "x-sailthru-message-id", "x-ses-outgoing", "x-sfmc-stack", "x-sg-eid", "x-sib-id", "x-sparkpost-msfbl",
+)  # fmt: skip
 
 
 class Finding(StrEnum):
@@ -38,99 +48,6 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
-class Signal(StrEnum):
-    """One observed fact about a reference. Names are permanent; ``DESCRIPTIONS`` says what each means."""
-
-    PIXEL_1X1 = "PIXEL_1X1"
-    PIXEL_SMALL = "PIXEL_SMALL"
-    PIXEL_HALF = "PIXEL_HALF"
-    LINE = "LINE"
-    INVISIBLE = "INVISIBLE"
-    OFF_SCREEN = "OFF_SCREEN"
-    VISIBLE_SIZE = "VISIBLE_SIZE"
-    ALT_TEXT = "ALT_TEXT"
-    RECIPIENT_IN_URL = "RECIPIENT_IN_URL"
-    ADDRESS_IN_URL = "ADDRESS_IN_URL"
-    TOKEN_IN_URL = "TOKEN_IN_URL"  # noqa: S105 - a signal's name
-    LONG_TOKEN_IN_URL = "LONG_TOKEN_IN_URL"  # noqa: S105 - a signal's name
-    HASHED_NAME = "HASHED_NAME"
-    UNIQUE_PIXEL = "UNIQUE_PIXEL"
-    FOREIGN_PIXEL = "FOREIGN_PIXEL"
-    TRACKING_PATH = "TRACKING_PATH"
-    TRACKING_HOST = "TRACKING_HOST"
-    KNOWN_OPERATOR = "KNOWN_OPERATOR"
-    STATIC_FILE = "STATIC_FILE"
-    DYNAMIC_PATH = "DYNAMIC_PATH"
-    SPACER = "SPACER"
-    ASSET_HOST = "ASSET_HOST"
-    REDIRECTOR = "REDIRECTOR"
-    IP_HOST = "IP_HOST"
-    FIRST_PARTY = "FIRST_PARTY"
-    THIRD_PARTY = "THIRD_PARTY"
-    LIST_MAIL = "LIST_MAIL"
-    SILENT_MEDIA = "SILENT_MEDIA"
-    RECEIPT_REQUEST = "RECEIPT_REQUEST"
-    HOST_LOOKUP = "HOST_LOOKUP"
-    CREDENTIAL_PATH = "CREDENTIAL_PATH"
-    PRINT_BEACON = "PRINT_BEACON"
-    HOVER_BEACON = "HOVER_BEACON"
-    FORWARD_BEACON = "FORWARD_BEACON"
-    DEVICE_QUERY = "DEVICE_QUERY"
-    PREFETCH = "PREFETCH"
-    PING = "PING"
-    REFRESH = "REFRESH"
-    SCRIPT = "SCRIPT"
-    EXTERNAL_CONTENT = "EXTERNAL_CONTENT"
-    SENDER_PICTURE = "SENDER_PICTURE"
-    CERTIFICATE_LOOKUP = "CERTIFICATE_LOOKUP"
-
-
-DESCRIPTIONS: Mapping[Signal, str] = {
-    Signal.PIXEL_1X1: "Declared to be shown one pixel wide and high, or less.",
-    Signal.PIXEL_SMALL: "Declared to be shown at most three pixels wide and high.",
-    Signal.PIXEL_HALF: "One side is declared at most one pixel long, the other not.",
-    Signal.LINE: "One side is declared at most three pixels long, the other longer: a rule or spacer.",
-    Signal.INVISIBLE: "Hidden by its style or attributes (display, visibility, opacity, size, mso-hide).",
-    Signal.OFF_SCREEN: "Positioned far outside the visible area.",
-    Signal.VISIBLE_SIZE: "Declared at least sixteen pixels wide or high and not hidden.",
-    Signal.ALT_TEXT: "Has an alternative text, so somebody is meant to see it.",
-    Signal.RECIPIENT_IN_URL: "The URL holds a recipient's address, plain, encoded or hashed.",
-    Signal.ADDRESS_IN_URL: "The URL holds some mail address, plain or encoded, that is not the sender's.",
-    Signal.TOKEN_IN_URL: "Path or query holds a random-looking token of at least sixteen characters.",
-    Signal.LONG_TOKEN_IN_URL: "Path or query holds a random-looking token of at least forty characters.",
-    Signal.HASHED_NAME: "The file name of a picture looks random, as content stores name files.",
-    Signal.UNIQUE_PIXEL: "A tiny or hidden picture whose address holds a random token or name.",
-    Signal.FOREIGN_PIXEL: "A one-pixel picture from another domain than the sender's, not named like a spacer.",
-    Signal.TRACKING_PATH: "The path contains a word for tracking, such as open, track, pixel or beacon.",
-    Signal.TRACKING_HOST: "The host name begins with a word for tracking, such as trk or open.",
-    Signal.KNOWN_OPERATOR: "The address has the shape of a known service's open tracking.",
-    Signal.STATIC_FILE: "The path ends in a static file and there is no query.",
-    Signal.DYNAMIC_PATH: "Loaded as a picture, but the path does not end as a file's does.",
-    Signal.SPACER: "Named like a layout spacer (spacer.gif, blank.gif) and without a token.",
-    Signal.ASSET_HOST: "The host serves public fonts, icons or libraries to everybody alike.",
-    Signal.REDIRECTOR: "Another URL stands inside the URL.",
-    Signal.IP_HOST: "The host is a bare IP address.",
-    Signal.FIRST_PARTY: "Host and sender share a registrable domain.",
-    Signal.THIRD_PARTY: "Host and sender have different registrable domains.",
-    Signal.LIST_MAIL: "The message declares itself as list or bulk mail.",
-    Signal.SILENT_MEDIA: "Sound or video that plays by itself, hidden or without controls.",
-    Signal.RECEIPT_REQUEST: "A header field asks for a receipt.",
-    Signal.HOST_LOOKUP: "Only a look-up or connection is asked for, under a host name with a long label.",
-    Signal.CREDENTIAL_PATH: "A network share, to which a Windows client hands out the reader's log-in.",
-    Signal.PRINT_BEACON: "Loaded only when the message is printed.",
-    Signal.HOVER_BEACON: "Loaded only when the reader points at, focuses or activates something.",
-    Signal.FORWARD_BEACON: "Loaded only where a client quotes or forwards the message.",
-    Signal.DEVICE_QUERY: "Loaded only under a media query: it tells the device or a setting.",
-    Signal.PREFETCH: "Asks the client to load something ahead of need.",
-    Signal.PING: "Reports a click to an address of its own.",
-    Signal.REFRESH: "Loads a document by itself, at once or again and again.",
-    Signal.SCRIPT: "Runs or loads a program.",
-    Signal.EXTERNAL_CONTENT: "The part's content, or the base of its references, lies elsewhere.",
-    Signal.SENDER_PICTURE: "A header field names a picture of the sender.",
-    Signal.CERTIFICATE_LOOKUP: "A certificate names an address that is asked while a signature is checked.",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Operator:
     """Who runs a tracker, as far as can be told; ``confidence`` is 0 to 1.
@@ -149,10 +66,36 @@ class Operator:
     verified: bool = True
 
 
+class Reason(NamedTuple):
+    """One thing that weighed in a verdict, in natural logarithms of odds; positive speaks for a tracker."""
+
+    signal: Signal
+    weight: float
+    words: str
+
+
+class Measured(NamedTuple):
+    """What there is to know of a reference before it is judged: signals, and the numbers that a model reads.
+
+    ``numbers`` are in the order of ``features.FEATURES``; ``meaning`` is the sum of what the signals weigh by
+    their meaning alone, in natural logarithms of odds, ``decided`` that nothing else is asked.
+    """
+
+    signals: tuple[Signal, ...]
+    numbers: tuple[float, ...]
+    meaning: float = 0.0
+    decided: bool = False
+    operator: Operator | None = None
+    operator_kind: Kind | None = None
+
+
 class Verdict(NamedTuple):
     """What one reference is. ``kinds`` is empty for content; the first is the weightiest.
 
-    A tuple, because a message has as many as references.
+    ``score`` is the calibrated probability that it is a tracker, ``log_odds`` the sum that it was made of.
+    ``reasons`` are those that weighed most, the weightiest first; of content, ``judging.reasons_of`` finds them
+    where they are asked for, from ``measured``. ``risk`` is what this reference alone gives away. A tuple,
+    because a message has as many as references.
     """
 
     kind_of_reference: Finding
@@ -160,6 +103,15 @@ class Verdict(NamedTuple):
     kinds: tuple[Kind, ...] = ()
     signals: tuple[Signal, ...] = ()
     operator: Operator | None = None
+    log_odds: float = 0.0
+    risk: Risk = Risk.LOW
+    reasons: tuple[Reason, ...] = ()
+    measured: Measured | None = None
+
+    @property
+    def probability(self) -> float:
+        """The calibrated probability that the reference is a tracker."""
+        return self.score
 
     @property
     def is_tracker(self) -> bool:
@@ -180,7 +132,8 @@ class MessageContext:
     those of the envelope or, without one, of the To and Cc fields. ``fields`` holds header fields by
     lower-case name, at least those that tell list and bulk mail: ``list-id``, ``list-unsubscribe``,
     ``precedence``, ``feedback-id``.
-    ``linked`` are the URLs of ordinary links, ``size`` the message's length in bytes.
+    ``linked`` are the URLs of ordinary links, ``size`` the message's length in bytes, ``author_domain`` the
+    registrable domain of the author that authentication proved, ``""`` where it proved none.
     """
 
     envelope_sender: str = ""
@@ -190,6 +143,7 @@ class MessageContext:
     fields: Mapping[str, str] = field(default_factory=dict)
     linked: frozenset[str] = frozenset()
     size: int = 0
+    author_domain: str = ""
 
     @property
     def is_list_mail(self) -> bool:
@@ -197,3 +151,12 @@ class MessageContext:
         if any(name in self.fields for name in ("list-id", "list-unsubscribe", "feedback-id")):
             return True
         return self.fields.get("precedence", "").strip().lower() in {"bulk", "list"}
+
+    @property
+    def mail_service(self) -> str:
+        """The header field, in lower case, that names a mail service, ``""`` where there is none."""
+        return next((name for name in SERVICE_FIELDS if name in self.fields), "")
+
+    def proves(self, domain: str) -> bool:
+        """Tell whether authentication proved an author with this registrable domain."""
+        return bool(domain) and domain == self.author_domain

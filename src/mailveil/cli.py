@@ -26,6 +26,7 @@ FAIL_ON = ("tracker", "remote", "risk=low", "risk=medium", "risk=high")
 MODES = ("hosted", "embedded", "none")
 ROLES = ("gateway", "copies", "fetcher", "status")
 ON_DEMAND_ROLES = ("egress",)
+LIST_FORMATS = ("adblock", "hosts", "disconnect", "cnames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +279,73 @@ def fetches(invocation: Invocation, *, limit: int, as_json: bool) -> int:
     from mailveil.commands.fetches import list_fetches
 
     return list_fetches(invocation.settings(), limit, as_json=as_json)
+
+
+@program.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each list.")
+@click.pass_context
+def lists(context: click.Context, *, as_json: bool) -> int:
+    """Show the imported block lists: where each came from, its licence, what of it is used.
+
+    What they name is evidence for verdicts, with the list's name beside it. A running server reads them when it
+    starts.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    from mailveil.commands.lists import show_lists
+
+    return show_lists(context.obj.settings(), as_json=as_json)
+
+
+yes_option = click.option("-y", "--yes", "assume_yes", is_flag=True, help="Agree beforehand.")
+
+
+@lists.command(name="import")
+@click.argument("name")
+@click.argument("source", metavar="FILE|URL")
+@click.option(
+    "--format", "form", type=click.Choice(LIST_FORMATS), default=None, help="[default: as it looks]"
+)
+@yes_option
+@click.pass_obj
+def import_list(invocation: Invocation, name: str, source: str, *, form: str | None, assume_yes: bool) -> int:
+    """Import a list from a file or an https address, under NAME.
+
+    Understands the rules of Adblock Plus and EasyPrivacy (those about network requests), hosts files,
+    Disconnect's services.json and entities.json, and AdGuard's lists of CNAMEs. Says what it would use and what
+    it would skip, and asks.
+
+    Exit code: 0; 1 where nobody agreed; 2 where it could not be read.
+    """
+    from mailveil.commands.lists import import_list
+    from mailveil.core.verdicts.lists import ListFormat
+
+    chosen = ListFormat(form) if form else None
+    return import_list(invocation.settings(), name, source, chosen, assume_yes=assume_yes)
+
+
+@lists.command(name="update")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@yes_option
+@click.pass_obj
+def update_lists(invocation: Invocation, names: tuple[str, ...], *, assume_yes: bool) -> int:
+    """Read lists again from where they came [default: all], say what would change, and ask.
+
+    Exit code: 0; 1 where nobody agreed; 2 where one could not be read.
+    """
+    from mailveil.commands.lists import update_lists
+
+    return update_lists(invocation.settings(), names, assume_yes=assume_yes)
+
+
+@lists.command(name="remove")
+@click.argument("name")
+@click.pass_obj
+def remove_list(invocation: Invocation, name: str) -> int:
+    """Forget a list."""
+    from mailveil.commands.lists import remove_list
+
+    return remove_list(invocation.settings(), name)
 
 
 @program.command()

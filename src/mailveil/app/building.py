@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from mailveil.adapters.exits import ExitPool
 from mailveil.adapters.exitserver import ExitServer, ExitServerSettings, OpenExitError
 from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
 from mailveil.adapters.fetchqueue import Budgets
+from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
@@ -33,6 +35,8 @@ from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.endpoints.smtp_certificate import Certificate
 from mailveil.ports import NextHop
 from mailveil.stages import Embedding
+
+log = logging.getLogger("mailveil")
 
 MAX_TRANSACTIONS_FOR_A_WORKER = 4
 # Messages that wait for pictures keep no worker busy, only memory.
@@ -127,8 +131,11 @@ def build_addresses(settings: Settings) -> CopyAddresses:
 def build_engine(settings: Settings) -> WorkerPool:
     """Return the worker processes. Raises ``OriginalError`` for the key of the copies' addresses."""
     # Only here: mail in files is not ours to judge, and our own name may have to be asked of the DNS.
+    lists, problems = read_lists(settings.lists_folder)
+    for problem in problems:
+        log.warning("a list is no evidence: %s", problem)
     engine = replace(
-        engine_settings(settings, load_key(settings.copies_key_file)),
+        engine_settings(settings, load_key(settings.copies_key_file), lists=lists),
         authserv_id=settings.authserv_id,
         trust=settings.trusted_servers,
     )

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable
 
 from mailveil.adapters.exits import Exit, resolver_place
+from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
@@ -34,6 +35,7 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     """Try out what the settings say; sends no message and contacts no origin."""
     return [
         _storage(settings),
+        _lists(settings),
         _relaying(settings),
         await check_next_hop(settings),
         *check_certificate(settings),
@@ -61,6 +63,14 @@ def _storage(settings: Settings) -> CheckResult:
     gigabytes = free.f_bavail * free.f_frsize / 1e9
     outcome = Outcome.GOOD if gigabytes >= 1 else Outcome.NOTICE
     return CheckResult("storage", outcome, f"{directory} is writable, {gigabytes:.1f} GB free")
+
+
+def _lists(settings: Settings) -> CheckResult:
+    lists, problems = read_lists(settings.lists_folder)
+    if problems:
+        return CheckResult("lists", Outcome.BAD, "; ".join(problems))
+    named = ", ".join(f"{each.name} ({each.parsed.count:,} rules)" for each in lists)
+    return CheckResult("lists", Outcome.GOOD, named or "none is imported")
 
 
 def _relaying(settings: Settings) -> CheckResult:

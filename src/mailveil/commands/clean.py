@@ -18,6 +18,7 @@ from mailveil.adapters.originals import OriginalError, OriginalFacts
 from mailveil.adapters.workerprocess import Answer, Failure, Job
 from mailveil.adapters.workers import WorkerPool
 from mailveil.commands.copies import WantedCopies, ask_consent, copies_key, find_wanted
+from mailveil.commands.listed import usable_lists
 from mailveil.commands.outputs import (
     Destination,
     UnusableError,
@@ -267,7 +268,9 @@ def open_pool(request: CleanRequest, settings: Settings) -> WorkerPool:
     # Even where no address is made, those that this installation made before are known by its key.
     key = copies_key(settings, create=mode is CopyMode.HOSTED)
     return WorkerPool(
-        engine_settings(settings, key, mode=mode, copies_url=request.copies_url),
+        engine_settings(
+            settings, key, mode=mode, copies_url=request.copies_url, lists=usable_lists(settings)
+        ),
         processes=request.jobs or settings.processes,
         max_bytes=settings.workers.max_bytes,
         timeout_s=settings.workers.timeout_s,

@@ -155,7 +155,10 @@ def _why(each: dict[str, Any]) -> str:
         parts.append(f"although {against}" if said else against)
     operator = each["operator"]
     if operator:
-        parts.append(f"operator: {operator['name']} ({operator['confidence']:.0%} sure)")
+        owner = f" of {operator['owner']}" if operator["owner"] else ""
+        parts.append(
+            f"operator: {operator['name']}{owner} ({operator['confidence']:.0%} sure: {operator['evidence']})"
+        )
     if each.get("canonical_names"):
         parts.append(f"leads to: {' → '.join(each['canonical_names'])}")
     return ", ".join(parts)

@@ -14,6 +14,7 @@ from mailveil.adapters.originals import OriginalError
 from mailveil.adapters.workerprocess import Failure, Job
 from mailveil.adapters.workers import WorkerPool
 from mailveil.commands.copies import copies_key
+from mailveil.commands.listed import usable_lists
 from mailveil.commands.report import ScanReport, host_of
 from mailveil.commands.sources import Skipped, read_sources, total_bytes
 from mailveil.commands.terminal import complain, console, progress
@@ -44,7 +45,7 @@ def scan(request: ScanRequest, settings: Settings) -> int:
     except OriginalError as error:
         complain(str(error))
         return 2
-    engine = engine_settings(settings, key, mode=CopyMode.NONE)
+    engine = engine_settings(settings, key, mode=CopyMode.NONE, lists=usable_lists(settings))
     matched = False
     with (
         progress(total) as bar,

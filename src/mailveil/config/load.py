@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -29,6 +29,7 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import Action, PolicySettings
 from mailveil.core.protection import CopyMode, EngineSettings
+from mailveil.core.verdicts.lists import ImportedList
 from mailveil.ports import HopTls
 
 SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
@@ -126,11 +127,16 @@ def policy_settings(settings: Settings) -> PolicySettings:
 
 
 def engine_settings(
-    settings: Settings, key: bytes, *, mode: CopyMode | None = None, copies_url: str = ""
+    settings: Settings,
+    key: bytes,
+    *,
+    mode: CopyMode | None = None,
+    copies_url: str = "",
+    lists: Sequence[ImportedList] = (),
 ) -> EngineSettings:
     """Return what the engine needs of the settings; ``key`` authenticates the addresses of hosted copies.
 
-    ``mode`` and ``copies_url`` take the place of what is configured.
+    ``mode`` and ``copies_url`` take the place of what is configured; ``lists`` are evidence for verdicts.
     """
     limits = settings.limits
     origin = origin_of(copies_url) if copies_url else settings.copies_url
@@ -141,6 +147,7 @@ def engine_settings(
         # Where no copy is hosted, no address is ever written, and the origin only has to be a valid one.
         addresses=CopyAddresses(NO_ORIGIN if why_no_origin(origin) else origin, key),
         authorities=read_authorities(),
+        lists=tuple(lists),
     )
 
 

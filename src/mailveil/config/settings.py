@@ -239,6 +239,11 @@ class Settings:
         return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mailveil"
 
     @property
+    def lists_folder(self) -> Path:
+        """Where imported block lists are kept."""
+        return self.directory / "lists"
+
+    @property
     def local_maildir(self) -> Path:
         """The Maildir that receives mail while there is no next hop."""
         return Path(self.gateway.local_maildir or self.directory / "maildir").expanduser()

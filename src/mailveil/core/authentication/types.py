@@ -112,6 +112,11 @@ class Authentication:
         vouched = self.dmarc is not None and self.dmarc.result is Result.PASS
         return self.from_domains[0] if signed or vouched else ""
 
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """The domains whose signatures verify, whoever they are."""
+        return tuple(each.domain for each in self.dkim if each.result is Result.PASS)
+
     def summary(self) -> tuple[str, ...]:
         """Return it in a few lines for an administrator; names no person and nothing made for one."""
         lines = [

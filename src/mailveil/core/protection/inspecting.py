@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from mailveil.core.copyaddress import CopyAddresses
@@ -21,6 +22,8 @@ from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
 from mailveil.core.verdicts.addresses import registrable_domain
 from mailveil.core.verdicts.judging import judge, risk_of
+from mailveil.core.verdicts.lists import lists_of
+from mailveil.core.verdicts.operators import operator_by_authentication
 from mailveil.core.verdicts.types import SERVICE_FIELDS, MessageContext, Verdict
 
 # An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
@@ -46,7 +49,9 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
     references = search.findings.references
     if search.ambiguous:
         references = unrepeated(references)
-    context = message_context(message, envelope, search.findings.linked)
+    context = replace(
+        message_context(message, envelope, search.findings.linked), lists=lists_of(settings.lists)
+    )
     verdicts = judge(references, context)
     decisions = _Decisions(raw, settings, search.findings.linked)
     return Plan(
@@ -95,6 +100,7 @@ def message_context(message: Message, envelope: Envelope, linked: set[str]) -> M
         linked=frozenset(linked),
         size=len(message.source.data),
         author_domain=registrable_domain(proven.author_domain) if proven is not None else "",
+        service=None if proven is None else operator_by_authentication(proven.signers),
     )
 
 

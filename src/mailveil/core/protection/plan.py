@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from mailveil.core.message.types import Defect, Field, Limits, Message, Part, So
 from mailveil.core.policy import Action, PolicySettings, SignedMail
 from mailveil.core.references.types import Insertion, Media, Reference
 from mailveil.core.verdicts.judging import reasons_of
+from mailveil.core.verdicts.lists import ImportedList
 from mailveil.core.verdicts.types import Risk, Verdict
 
 
@@ -39,6 +40,7 @@ class EngineSettings:
     authorities: tuple[bytes, ...] = ()  # certificates (DER) of issuers that clients know without asking
     authserv_id: str = ""  # what Authentication-Results of our own would be signed with; none may come in
     trust: TrustedServers = field(default_factory=TrustedServers)
+    lists: tuple[ImportedList, ...] = ()  # what the organisation imported as evidence for verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,6 @@ def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
             {"signal": str(reason.signal), "weight": reason.weight, "words": reason.words}
             for reason in reasons_of(verdict)
         ],
-        "operator": None if operator is None else {"name": operator.name, "confidence": operator.confidence},
+        "operator": None if operator is None else asdict(operator),
         "action": str(decision.action),
     }

@@ -134,7 +134,7 @@ def weights_of(measured: Measured, model: Model) -> dict[Signal, float]:
         weight = weight_of(signal, decided=measured.decided)
         if weight:
             found[signal] = found.get(signal, 0.0) + weight
-    if measured.operator is not None:
+    if measured.operator is not None and Signal.KNOWN_OPERATOR in present:
         found[Signal.KNOWN_OPERATOR] = operator_weight(measured.operator.confidence)
     if measured.decided:
         return found
@@ -146,6 +146,8 @@ def weights_of(measured: Measured, model: Model) -> dict[Signal, float]:
 
 def words_for(signal: Signal, measured: Measured) -> str:
     """Return a signal's words, with its number where it has one."""
+    if signal is Signal.LISTED and measured.listed:
+        return measured.listed
     words = FACTS[signal].words
     if "{}" not in words:
         return words

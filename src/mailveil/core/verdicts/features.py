@@ -29,7 +29,7 @@ from mailveil.core.verdicts.meaning import (
     operator_weight,
     weight_of,
 )
-from mailveil.core.verdicts.operators import ASSET_HOSTS, find_operator, operator_of
+from mailveil.core.verdicts.operators import ASSET_HOSTS, find_operator, operator_of, operator_with_lists
 from mailveil.core.verdicts.recipients import AddressForms
 from mailveil.core.verdicts.signals import EvidenceClass, Signal
 from mailveil.core.verdicts.types import Kind, Measured, MessageContext, Operator
@@ -152,6 +152,7 @@ class _Url(NamedTuple):
     token: bool
     operator: Operator | None
     operator_kind: Kind | None
+    listed: str = ""
 
 
 class Surroundings:
@@ -214,7 +215,7 @@ def measure(reference: Reference, surroundings: Surroundings) -> Measured:
         if signal in WEIGHTS or decided:
             meaning += weight_of(signal, decided=decided)
     numbers = (*url.numbers, *rendering, *message)
-    return Measured(tuple(signals), numbers, meaning, decided, url.operator, url.operator_kind)
+    return Measured(tuple(signals), numbers, meaning, decided, url.operator, url.operator_kind, url.listed)
 
 
 def _message_signals(references: Sequence[Reference], context: MessageContext) -> list[Signal]:
@@ -223,6 +224,8 @@ def _message_signals(references: Sequence[Reference], context: MessageContext) -
         signals.append(Signal.LIST_MAIL)
     if context.mail_service:
         signals.append(Signal.MAIL_SERVICE)
+    if context.service is not None:
+        signals.append(Signal.OPERATOR_AUTHENTICATED)
     return signals
 
 
@@ -254,6 +257,10 @@ def _look_at_url(url: str, surroundings: Surroundings) -> _Url:
         operator, kind = operator_of(shape), shape.kind
         signals.append(Signal.KNOWN_OPERATOR)
         meaning += operator_weight(operator.confidence)
+    listed = surroundings.context.lists.look(url, host)
+    if listed:
+        signals.append(Signal.LISTED)
+        operator = operator_with_lists(operator, listed)
     found = surroundings.forms.look(url)
     if found.recipient:
         signals.append(Signal.RECIPIENT_IN_HOST if found.in_host else Signal.RECIPIENT_IN_URL)
@@ -285,7 +292,7 @@ def _look_at_url(url: str, surroundings: Surroundings) -> _Url:
     )  # fmt: skip
     return _Url(
         place, domain, template_of(place), tuple(signals), numbers, meaning, bool(target[16]) and not query,
-        token, operator, kind,
+        token, operator, kind, "; ".join(map(str, listed)),
     )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ WEIGHTS: Final[Mapping[Signal, float]] = {
     Signal.RECIPIENT_NAME_IN_URL: 1.0,
     Signal.ASSET_HOST: -6.0,
     Signal.HIDDEN_BY_ANCESTOR: 0.5,
+    Signal.LISTED: 2.0,
     Signal.SILENT_MEDIA: 4.0,
     Signal.RECEIPT_REQUEST: 9.0,
     Signal.HOST_LOOKUP: 6.0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from mailveil.core.verdicts.lists.matching import NO_LISTS, Lists
 from mailveil.core.verdicts.signals import Signal
 
 #: Header fields, in lower case, that mail services put on what they send.
@@ -78,7 +79,8 @@ class Measured(NamedTuple):
     """What there is to know of a reference before it is judged: signals, and the numbers that a model reads.
 
     ``numbers`` are in the order of ``features.FEATURES``; ``meaning`` is the sum of what the signals weigh by
-    their meaning alone, in natural logarithms of odds, ``decided`` that nothing else is asked.
+    their meaning alone, in natural logarithms of odds, ``decided`` that nothing else is asked, ``listed`` what
+    imported lists say.
     """
 
     signals: tuple[Signal, ...]
@@ -87,6 +89,7 @@ class Measured(NamedTuple):
     decided: bool = False
     operator: Operator | None = None
     operator_kind: Kind | None = None
+    listed: str = ""
 
 
 class Verdict(NamedTuple):
@@ -133,7 +136,8 @@ class MessageContext:
     lower-case name, at least those that tell list and bulk mail: ``list-id``, ``list-unsubscribe``,
     ``precedence``, ``feedback-id``.
     ``linked`` are the URLs of ordinary links, ``size`` the message's length in bytes, ``author_domain`` the
-    registrable domain of the author that authentication proved, ``""`` where it proved none.
+    registrable domain of the author that authentication proved, ``""`` where it proved none, ``lists`` the block
+    lists that the organisation imported, ``service`` the mail service that authentication proved.
     """
 
     envelope_sender: str = ""
@@ -144,6 +148,8 @@ class MessageContext:
     linked: frozenset[str] = frozenset()
     size: int = 0
     author_domain: str = ""
+    lists: Lists = NO_LISTS
+    service: Operator | None = None
 
     @property
     def is_list_mail(self) -> bool:

@@ -18,6 +18,7 @@ from mailveil.core.verdicts.operators.types import (
     Shape,
     Source,
     operator_of,
+    operator_with_lists,
 )
 from mailveil.core.verdicts.types import Operator
 
@@ -39,6 +40,7 @@ __all__ = [
     "operator_by_nameserver",
     "operator_of",
     "operator_of_host",
+    "operator_with_lists",
 ]
 
 

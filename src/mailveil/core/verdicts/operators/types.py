@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from mailveil.core.verdicts.lists.types import Listed
 from mailveil.core.verdicts.operators.paths import PathShape
 from mailveil.core.verdicts.types import Kind, Operator
 
 UNVERIFIED_CONFIDENCE = 0.5  # no fact without a source that can be opened says more
+LISTED_CONFIDENCE = 0.5  # a list's word alone; the organisation trusts it, we have not looked
 
 
 class CatalogueError(Exception):
@@ -154,6 +156,15 @@ class Shape:
 def operator_of(shape: Shape) -> Operator:
     """Return who runs a tracker of this shape."""
     return named(shape.entry, shape.confidence, f"the address has the shape {shape}", shape.source)
+
+
+def operator_with_lists(operator: Operator | None, listed: Sequence[Listed]) -> Operator | None:
+    """Return an operator with what imported lists say besides, or whom they name where nobody else is known."""
+    said = "; ".join(map(str, listed))
+    if operator is not None:
+        return replace(operator, evidence=f"{operator.evidence}; {said}")
+    owner = next((each.owner for each in listed if each.owner), "")
+    return Operator(owner, LISTED_CONFIDENCE, evidence=said, verified=False) if owner else None
 
 
 def named(entry: Entry, confidence: float, evidence: str, source: Source | None) -> Operator:

@@ -5,6 +5,7 @@
 #   make test    check and test everything; INSTALL=1 installs what is missing from Debian's packages
 #   make lint    only the checks that need no mail: style, types, imports
 #   make bench   measure the speed (ARGS="--quick" for less of it)
+#   make lesson  learn in the lab what behaviour weighs (ARGS="--write" puts the table into the source)
 #   make bless   accept what the corpus gives now as expected; then read the difference
 #   make clean   remove what the other targets made
 
@@ -15,7 +16,7 @@ ARGS ?=
 PYTHON ?=
 PYTEST_ARGS ?=
 
-.PHONY: run setup test lint bench bless clean
+.PHONY: run setup test lint bench lesson bless clean
 .DEFAULT_GOAL := run
 
 run: setup
@@ -40,6 +41,9 @@ lint: $(VENV)/.installed-for-tests
 
 bench: $(VENV)/.installed-for-tests
 	@$(BIN)/python bench $(ARGS)
+
+lesson: $(VENV)/.installed-for-tests
+	@$(BIN)/python bench/lesson.py $(ARGS)
 
 bless: $(VENV)/.installed-for-tests
 	@MAILVEIL_BLESS=1 $(BIN)/pytest tests/test_corpus.py --quiet

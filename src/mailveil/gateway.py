@@ -17,6 +17,7 @@ from mailveil.ports import (
     Engine,
     FetchQueue,
     Journal,
+    Memory,
     NextHop,
     OriginalStore,
     Passage,
@@ -27,7 +28,7 @@ from mailveil.ports import (
     Transaction,
     UnavailableError,
 )
-from mailveil.stages import Embedding, Examination, UnexaminedError
+from mailveil.stages import Embedding, Examination, Observation, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.passage import begin_passage, end_passage
 
@@ -41,7 +42,8 @@ class Gateway:
     A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
     stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
     inert text. ``store`` is for hosted copies, ``embedding`` for those that messages carry themselves; how large
-    they may become is for ``next_hop`` to say. Fetches begin ``release_after_s`` later where the message may yet
+    they may become is for ``next_hop`` to say. What passed goes into the ``journal``, with verdicts that ``memory``
+    has compared with mail of before. Fetches begin ``release_after_s`` later where the message may yet
     be refused by whoever has it from us.
     """
 
@@ -59,11 +61,14 @@ class Gateway:
     release_after_s: float = 0.0
     authenticator: Authenticator | None = None
     sealer: Sealer | None = None
+    memory: Memory | None = None
     _examination: Examination = field(init=False, repr=False, compare=False)
+    _observation: Observation = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
         object.__setattr__(self, "_examination", examination)
+        object.__setattr__(self, "_observation", Observation(self.journal, self.memory))
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
@@ -100,7 +105,7 @@ class Gateway:
             log.error("message %s could not be processed: %s", identifier, error)
             reply = UNKNOWN_FAILURE
         finally:
-            self._note(passage, protected, reply, changed=protected.raw != raw)
+            self._note(passage, protected, reply, envelope, raw)
         return reply
 
     async def _authenticated(self, attempt: Attempt, envelope: Envelope, raw: bytes) -> Envelope:
@@ -156,13 +161,23 @@ class Gateway:
         except Exception:  # the next hop has answered: nothing may change that any more
             log.exception("message %s: copies have to wait for a restart", identifier)
 
-    def _note(self, passage: Passage, protected: Protected, reply: Reply, *, changed: bool) -> None:
-        if self.journal is None:
-            return
+    def _note(
+        self,
+        passage: Passage,
+        protected: Protected,
+        reply: Reply,
+        envelope: Envelope,
+        raw: bytes,
+    ) -> None:
         try:
-            self.journal.note(end_passage(passage, self.clock.now(), protected, reply, changed=changed))
+            ended = end_passage(passage, self.clock.now(), protected, reply, changed=protected.raw != raw)
+            self._observation.note(ended, protected, envelope, raw, went_on=reply.is_positive)
         except Exception:  # a report is never a decision
             log.exception("message %s is missing in the journal", passage.identifier)
+
+    async def finish(self) -> None:
+        """Wait a little for what is still to be put on record."""
+        await self._observation.finish()
 
 
 def requester_of(envelope: Envelope, identifier: str) -> Requester:

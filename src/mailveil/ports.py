@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.evidence import FetchEvidence
+from mailveil.core.verdicts.types import Verdict
 
 
 class UnavailableError(Exception):
@@ -165,7 +166,11 @@ class WantedCopy:
 
 @dataclass(frozen=True, slots=True)
 class FoundReference:
-    """What a report tells about one reference. No bodies, no addresses of people."""
+    """What a report tells about one reference. No bodies, no addresses of people.
+
+    ``reasons`` are words for an administrator, the weightiest first. By ``key`` its verdict is asked for anew
+    once more is known (``Memory.verdicts``); ``""`` where nothing more will be.
+    """
 
     url: str
     vector: str
@@ -173,6 +178,18 @@ class FoundReference:
     kind: str
     score: float
     action: str
+    kinds: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    operator: str = ""
+    key: str = ""
+
+
+class Judged(NamedTuple):
+    """A reference with the verdict of its message alone. ``token`` is that of its copy, ``""`` without one."""
+
+    url: str
+    verdict: Verdict
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +199,8 @@ class Protected:
     ``raw`` is to be delivered (the very same object where nothing was to do). ``keep_original`` is true where
     the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text);
     ``reasons`` say so in words, with the signer and whether the signature was valid. ``examined`` is false where
-    nobody could look into it, and ``raw`` is what stands for it.
+    nobody could look into it, and ``raw`` is what stands for it. ``judged`` goes with ``found``, one by one;
+    ``message_id`` and ``subject`` are for the judge's memory, which keeps neither.
     """
 
     raw: bytes
@@ -192,6 +210,9 @@ class Protected:
     keep_original: bool = False
     reasons: tuple[str, ...] = ()
     examined: bool = True
+    judged: tuple[Judged, ...] = ()
+    message_id: str = ""
+    subject: str = ""
 
 
 class Engine(Protocol):
@@ -392,6 +413,43 @@ class FetchQueue(Protocol):
 
     async def testify(self, job: FetchJob, evidence: FetchEvidence) -> None:
         """Keep what a fetch showed, for the judge and for reports."""
+        ...
+
+
+# --- the judge's memory ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMessage:
+    """A message that went on, for the judge's memory, which keeps keyed digests of all this and nothing else.
+
+    ``identifier`` tells copies of one message from messages of one mailing; ``recipients`` are those of one
+    transaction together.
+    """
+
+    identifier: str
+    sender_domain: str
+    subject: str
+    recipients: tuple[str, ...]
+    judged: tuple[Judged, ...]
+
+
+class Memory(Protocol):
+    """What the judge knows of mail and fetches past. Never on the way of mail.
+
+    Every method raises ``UnavailableError`` if it cannot answer in time.
+    """
+
+    async def meet(self, message: SeenMessage) -> tuple[Verdict, ...]:
+        """Take note of a message that went on; return its verdicts as they stand with what was known before."""
+        ...
+
+    async def learn(self, url: str, evidence: FetchEvidence) -> None:
+        """Take note of what a fetch showed."""
+        ...
+
+    async def verdicts(self, keys: Sequence[str]) -> Mapping[str, Verdict]:
+        """Return the verdicts under these keys as they stand now; what is not known any more is left out."""
         ...
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from mailveil.ports import FoundReference, Passage
 
@@ -111,7 +112,12 @@ class SqliteJournal:
 
 def _read(text: str) -> Passage:
     values = json.loads(text)
-    values["found"] = tuple(FoundReference(**found) for found in values["found"])
+    values["found"] = tuple(_read_found(found) for found in values["found"])
     for name in ("defects", "authentication"):
         values[name] = tuple(values.get(name, ()))
     return Passage(**values)
+
+
+def _read_found(values: dict[str, Any]) -> FoundReference:
+    lists = {name: tuple(values.get(name, ())) for name in ("kinds", "reasons")}
+    return FoundReference(**{**values, **lists})

@@ -30,6 +30,7 @@ NO_CONNECTION = frozenset({5, 6, 7, 97})
 MALFORMED = frozenset({1, 8, 16, 18, 56, 61, 92})
 BAD_CERTIFICATE = frozenset({51, 60, 83, 90, 91})
 TIMED_OUT, TOO_LARGE = 28, 100
+PART_BYTES = 256 * 1024  # of a sound that was cut off: enough to hear whether there is anything in it
 CUTS = {
     "large": FetchOutcome.TOO_LARGE,
     "room": FetchOutcome.TOO_LARGE,
@@ -45,6 +46,7 @@ class Fetched:
     """What a fetch brought: the body where ``outcome`` is ``fetched``, and the evidence.
 
     Where ``outcome`` is ``asked-to-wait``, ``again_at`` is the URL that may be asked once more, in ``again_s``.
+    ``part`` is what had come of a sound or film that was cut off: to be listened to, never to be served.
     """
 
     outcome: FetchOutcome
@@ -56,6 +58,7 @@ class Fetched:
     seconds: float = 0.0
     again_at: str = ""
     again_s: float | None = None
+    part: bytes = b""
 
     @property
     def evidence(self) -> FetchEvidence:
@@ -96,6 +99,7 @@ class _Flight:
     hops: list[Hop] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     facts: BodyFacts = field(default_factory=BodyFacts)
+    part: bytes = b""
 
 
 class OriginFetcher:
@@ -135,6 +139,7 @@ class OriginFetcher:
             facts=flight.facts,
             exit=str(flight.voyage.way_out or ""),
             seconds=time.monotonic() - start,
+            part=flight.part,
         )
 
     async def _follow(self, url: str, flight: _Flight) -> Fetched:
@@ -198,6 +203,7 @@ class OriginFetcher:
             min_bytes_per_s=limits.min_bytes_per_s,
             rate_over_s=limits.min_rate_over_s,
             verify=self.verify,
+            part_bytes=PART_BYTES if flight.media in STREAMED else 0,
         )
         start = time.monotonic()
         try:
@@ -214,6 +220,7 @@ class OriginFetcher:
             self._note(flight, url, permit.contact, answer.seconds, answer)
         flight.facts = _facts(answer)
         failed = self._failure(answer, permit.contact)
+        flight.part = b"" if failed is None else answer.body
         return answer.body if failed is None else failed
 
     def _note(
@@ -288,16 +295,17 @@ class OriginFetcher:
 
 def _facts(answer: HttpAnswer) -> BodyFacts:
     fields = dict(answer.fields)
+    is_whole = not answer.code and not answer.cut
     declared = fields.get("content-length", "")
     return BodyFacts(
         size_bytes=answer.size_bytes,
-        sha256=hashlib.sha256(answer.body).hexdigest() if answer.body else "",
+        sha256=hashlib.sha256(answer.body).hexdigest() if answer.body and is_whole else "",
         declared_type=fields.get("content-type", "")[:200],
         declared_bytes=int(declared)
         if declared.isascii() and declared.isdigit() and len(declared) < 19
         else -1,
         encoded_bytes=answer.encoded_bytes,
-        complete=not answer.code and not answer.cut,
+        complete=is_whole,
         profile=answer.profile,
     )
 

@@ -160,7 +160,8 @@ class Flight:
             "size_bytes": len(self.body),
             "profile": [(round(at, 3), size) for at, size in points],
         }
-        return encode_frame(header, b"" if code or self.cut else bytes(self.body))
+        kept = len(self.body) if not (code or self.cut) else int(self.asked["part_bytes"])
+        return encode_frame(header, bytes(self.body[:kept]))
 
 
 class Child:

@@ -47,6 +47,7 @@ class HttpRequest:
     min_bytes_per_s: int = 200
     rate_over_s: int = 4
     verify: bool = True
+    part_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,13 @@ from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.authentication import authentication_of
 from mailveil.core.policy import Envelope
-from mailveil.core.protection import EngineSettings, Outcome, finish, inspect
+from mailveil.core.protection import EngineSettings, Outcome, Plan, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.core.verdicts.record import verdict_record
+from mailveil.core.verdicts.types import Verdict
 
 MAX_REQUEST_BYTES = 1 << 40  # our own parent is trusted
+MAX_JUDGED = 1000  # of a message whose verdicts are told in full
 COLLECT_EVERY_BYTES = 32 * 1024 * 1024
 
 
@@ -105,6 +108,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "unsigned": [],
         "reasons": [],
         "inert_parts": [],
+        "judged": _judged(plan),
     }
     if not job["deliver"]:
         return header, b""
@@ -115,6 +119,15 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     header["inert_parts"] = list(outcome.inert_parts)
     header["reasons"] = why_original_is_kept(outcome, settings)
     return header, outcome.raw if outcome.changed else b""
+
+
+def _judged(plan: Plan) -> dict[str, Any]:
+    """Return the verdicts in full, equal ones once, which of them each reference has, and its copy's token."""
+    verdicts: dict[Verdict, int] = {}
+    decisions = plan.decisions[:MAX_JUDGED]
+    numbers = [verdicts.setdefault(each.verdict, len(verdicts)) for each in decisions]
+    tokens = [each.wanted.token if each.wanted is not None else "" for each in decisions]
+    return {"verdicts": [verdict_record(each) for each in verdicts], "numbers": numbers, "tokens": tokens}
 
 
 def why_original_is_kept(outcome: Outcome, settings: EngineSettings) -> list[str]:

@@ -19,6 +19,8 @@ from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_he
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
+from mailveil.core.verdicts.record import parse_verdict
+from mailveil.core.verdicts.types import Verdict
 from mailveil.ports import WantedCopy
 
 PIPE_BYTES = 1024 * 1024
@@ -65,6 +67,7 @@ class Answer:
     unsigned: tuple[str, ...]
     inert_parts: tuple[str, ...]
     reasons: tuple[str, ...] = ()  # why the original is to be kept, in words
+    judged: tuple[tuple[Verdict, str], ...] = ()  # of each reference, with the token of its copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +231,12 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         unsigned=tuple(header["unsigned"]),
         inert_parts=tuple(header["inert_parts"]),
         reasons=tuple(str(reason) for reason in header["reasons"]),
+        judged=_judged(header["judged"]),
+    )
+
+
+def _judged(told: Mapping[str, Any]) -> tuple[tuple[Verdict, str], ...]:
+    verdicts = [parse_verdict(each) for each in told["verdicts"]]
+    return tuple(
+        (verdicts[number], str(token)) for number, token in zip(told["numbers"], told["tokens"], strict=True)
     )

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +27,8 @@ from mailveil.adapters.workerprocess import (
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.ports import FoundReference, Protected, UnavailableError
+from mailveil.core.verdicts.record import key_of
+from mailveil.ports import FoundReference, Judged, Protected, UnavailableError
 
 ATTEMPTS = 2
 BATCH_JOBS = 32
@@ -131,13 +133,21 @@ class WorkerPool:
             if result.reason in NOBODYS_FAULT:
                 raise UnavailableError(str(result))
             raise WorkerError(result)
+        references = result.record["references"]
+        judged = tuple(
+            Judged(each["url"], verdict, token)
+            for each, (verdict, token) in zip(references, result.judged, strict=False)
+        )
         return Protected(
             raw=result.raw,
             wanted=result.wanted,
-            found=tuple(_found(each) for each in result.record["references"]),
+            found=tuple(_found(each, known) for each, known in zip_longest(references, judged)),
             defects=tuple(result.record["defects"]),
             keep_original=result.keep_original,
             reasons=result.reasons,
+            judged=judged,
+            message_id=result.record["message_id"],
+            subject=result.record["subject"],
         )
 
     def close(self, *, at_once: bool = False) -> None:
@@ -258,7 +268,8 @@ class WorkerPool:
 _NOTHING = object()
 
 
-def _found(reference: Mapping[str, Any]) -> FoundReference:
+def _found(reference: Mapping[str, Any], judged: Judged | None) -> FoundReference:
+    verdict = judged.verdict if judged is not None else None
     return FoundReference(
         url=reference["url"],
         vector=reference["vector"],
@@ -266,4 +277,8 @@ def _found(reference: Mapping[str, Any]) -> FoundReference:
         kind=reference["kind"] or "",
         score=reference["score"],
         action=reference["action"],
+        kinds=tuple(str(kind) for kind in verdict.kinds) if verdict else (),
+        reasons=tuple(each.words for each in verdict.reasons) if verdict else (),
+        operator=verdict.operator.name if verdict and verdict.operator else "",
+        key=key_of(judged.token) if judged else "",
     )

@@ -18,6 +18,7 @@ from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
 from mailveil.adapters.fetchqueue import Budgets
 from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
+from mailveil.adapters.memory import MemorySettings, SqliteMemory
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
 from mailveil.adapters.resolver import Resolver
@@ -119,6 +120,17 @@ def build_store(settings: Settings) -> SqliteCopyStore:
                 per_address=settings.fetch.urls_per_address,
                 max_queued=settings.fetch.max_queued,
             ),
+        )
+    )
+
+
+def build_memory(settings: Settings) -> SqliteMemory | None:
+    """Return what the judge remembers, ``None`` where it is to remember nothing; it is opened when first needed."""
+    if not settings.judge.memory_days:
+        return None
+    return SqliteMemory(
+        MemorySettings(
+            settings.directory / "judge", days=settings.judge.memory_days, max_rows=settings.judge.memory_rows
         )
     )
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from mailveil.adapters.fetcher import Fetched
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
-from mailveil.core.verdicts.evidence import FetchOutcome
-from mailveil.ports import CopyStore, FetchJob, FetchQueue, UnavailableError
+from mailveil.core.verdicts.evidence import BodyFacts, FetchOutcome
+from mailveil.ports import CopyStore, FetchJob, FetchQueue, Memory, UnavailableError
 
 log = logging.getLogger("mailveil.fetcher")
 IDLE_S = 0.5
@@ -56,7 +56,16 @@ class Store(CopyStore, FetchQueue, Protocol):
 class FetchLoop:
     """Works the queue with so many fetches at once. Each is on record as attempted before it begins."""
 
-    def __init__(self, store: Store, fetcher: Fetches, sandbox: Sanitises, max_parallel: int = 16) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fetcher: Fetches,
+        sandbox: Sanitises,
+        max_parallel: int = 16,
+        memory: Memory | None = None,
+    ) -> None:
+        """``memory`` is told what fetches showed, where the judge has one."""
+        self.memory = memory
         self.store = store
         self.fetcher = fetcher
         self.sandbox = sandbox
@@ -114,21 +123,23 @@ class FetchLoop:
     async def _settle(self, job: FetchJob, fetched: Fetched) -> None:
         if await self._given_back(job, fetched):
             return
-        sniffed = ""
+        facts = fetched.facts
         if fetched.outcome is not FetchOutcome.FETCHED:
             log.info("no copy of a %s: %s", job.media, fetched.outcome)
             for each in (job, *job.siblings):
                 await self.store.settle(each)
+            if fetched.part and self.memory is not None:
+                facts = _with_sight(facts, await self.sandbox.sanitise(fetched.part, job.media))
         else:
             for each in (job, *job.siblings):
                 copy = await self.sandbox.sanitise(fetched.body, each.media)
                 if isinstance(copy, SafeCopy):
-                    sniffed = sniffed or copy.media_type
+                    facts = _with_sight(facts, copy)
                     await self._put(each, copy)
                 else:
                     log.info("no copy of a %s: %s", each.media, copy)
                     await self.store.settle(each)
-        await self._testify(job, fetched, sniffed)
+        await self._testify(job, fetched, facts)
 
     async def _given_back(self, job: FetchJob, fetched: Fetched) -> bool:
         """Return a fetch to the queue where it may be made again; tell whether it was returned.
@@ -144,7 +155,7 @@ class FetchLoop:
                 return False
             later = now + max(wait_s, MIN_AGAIN_S) + again.uniform(0, MIN_AGAIN_S)
             await self.store.give_back(job, later, again_at=fetched.again_at)
-            await self._testify(job, fetched, "")
+            await self._testify(job, fetched, fetched.facts, settled=False)
             return True
         if not fetched.sent_nothing:
             return False
@@ -157,12 +168,20 @@ class FetchLoop:
             return True
         return False
 
-    async def _testify(self, job: FetchJob, fetched: Fetched, sniffed: str) -> None:
-        facts = replace(fetched.facts, sniffed_type=sniffed)
+    async def _testify(
+        self, job: FetchJob, fetched: Fetched, facts: BodyFacts, *, settled: bool = True
+    ) -> None:
+        evidence = replace(fetched.evidence, body=facts)
         try:
-            await self.store.testify(job, replace(fetched.evidence, body=facts))
+            await self.store.testify(job, evidence)
         except UnavailableError as error:
             log.warning("what a fetch showed could not be kept: %s", error)
+        if self.memory is None or not settled:
+            return
+        try:
+            await self.memory.learn(job.url, evidence)
+        except UnavailableError as error:
+            log.warning("nothing is learned from a fetch: %s", error)
 
     async def _put(self, job: FetchJob, copy: SafeCopy) -> None:
         for attempt in range(1, STORE_ATTEMPTS + 1):
@@ -182,3 +201,16 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _with_sight(facts: BodyFacts, copy: SafeCopy | str) -> BodyFacts:
+    """Return what is known of a body with what its decoding has shown, the first kind of copy counting."""
+    if not isinstance(copy, SafeCopy) or facts.sniffed_type:
+        return facts
+    return replace(
+        facts,
+        sniffed_type=copy.media_type,
+        width=copy.width,
+        height=copy.height,
+        is_silent=copy.is_silent,
+    )

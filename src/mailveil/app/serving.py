@@ -18,6 +18,7 @@ from mailveil import __version__
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
+from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.adapters.sealer import SealingKeyError
@@ -31,6 +32,7 @@ from mailveil.app.building import (
     build_exit_server,
     build_fetcher,
     build_guard,
+    build_memory,
     build_next_hop,
     build_originals,
     build_sandbox,
@@ -101,6 +103,7 @@ class _Running:
     store: SqliteCopyStore
     journal: SqliteJournal
     originals: OriginalStore
+    memory: SqliteMemory | None = None
     ports: dict[Role, Endpoint] = field(default_factory=dict)
     lmtp: Listen | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
@@ -141,6 +144,8 @@ async def serve(
                 log.exception("could not be ended in order")
         running.store.close()
         running.journal.close()
+        if running.memory is not None:
+            running.memory.close()
 
 
 def _check_names(settings: Settings, roles: Collection[Role]) -> None:
@@ -162,7 +167,7 @@ def _prepare(settings: Settings, roles: Collection[Role]) -> _Running:
     except OriginalError as error:
         raise StartError(str(error)) from error
     journal = SqliteJournal(settings.directory / "journal.sqlite3")
-    return _Running(settings, roles, build_store(settings), journal, originals)
+    return _Running(settings, roles, build_store(settings), journal, originals, build_memory(settings))
 
 
 async def _start(running: _Running) -> None:
@@ -203,6 +208,7 @@ async def _start_gateway(running: _Running) -> None:
         store=running.store if hosted else None,
         queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
+        memory=running.memory,
         attempts=attempts,
         max_attempts=settings.gateway.max_attempts,
         policy=policy_settings(settings),
@@ -220,6 +226,7 @@ async def _start_gateway(running: _Running) -> None:
 
     async def end() -> None:
         await asyncio.gather(door.stop(SHUTDOWN_GRACE_S), lmtp.stop(SHUTDOWN_GRACE_S))
+        await gateway.finish()
         await next_hop.close()
         await asyncio.to_thread(engine.close)
         attempts.close()
@@ -254,7 +261,12 @@ async def _start_milter(running: _Running, gateway: Gateway, intake: Intake) -> 
     # mail goes on from there, not to our own next hop.
     patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
     door = MilterDoor(milter_settings(settings), patient.accept, intake)
-    running.endings.append(lambda: door.stop(SHUTDOWN_GRACE_S))
+
+    async def end() -> None:
+        await door.stop(SHUTDOWN_GRACE_S)
+        await patient.finish()
+
+    running.endings.append(end)
     if listen := settings.milter.listen:
         try:
             await _listen(settings, "milter", door.start(listen.host, listen.port))
@@ -298,7 +310,7 @@ async def _start_status(running: _Running) -> None:
         host_names=_host_names(settings),
         warnings=tuple(_warnings(running)),
     )
-    page = StatusPage(facts, running.journal, running.store, mailbox)
+    page = StatusPage(facts, running.journal, running.store, mailbox, memory=running.memory)
     await _start_http(running, Role.STATUS, HttpListener(page.application()))
 
 
@@ -313,7 +325,7 @@ async def _start_fetcher(running: _Running) -> None:
     sandbox = build_sandbox(running.settings)
     stack.push_async_callback(sandbox.close)
     fetcher = build_fetcher(running.settings, guard)
-    loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel)
+    loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel, running.memory)
     stack.push_async_callback(_end_fetching, loop, asyncio.create_task(loop.run()))
 
 
@@ -388,6 +400,8 @@ def _start_housekeeping(running: _Running) -> None:
             try:
                 gone = await running.store.expire(time.time())
                 await running.store.prune(time.time())
+                if running.memory is not None:
+                    await running.memory.prune(time.time())
                 kept = await asyncio.to_thread(running.originals.expire)
                 if gone or kept:
                     log.info("expired %d copies and %d originals", gone, kept)

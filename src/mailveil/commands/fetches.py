@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
 
 from mailveil.adapters.fetchqueue import PastFetch
-from mailveil.app.building import build_store
+from mailveil.app.building import build_memory, build_store
 from mailveil.app.fetching import host_of
 from mailveil.commands.terminal import complain, printable
 from mailveil.config import Settings
 from mailveil.core.verdicts.evidence import evidence_record
+from mailveil.core.verdicts.record import verdict_record
+from mailveil.core.verdicts.types import Verdict
 from mailveil.ports import UnavailableError
 
 UNUSABLE = 2
@@ -21,30 +24,45 @@ UNUSABLE = 2
 
 def list_fetches(settings: Settings, limit: int, *, as_json: bool) -> int:
     """Print the latest fetches, newest first; return the exit code."""
-    store = build_store(settings)
+    store, memory = build_store(settings), build_memory(settings)
+    verdicts: Mapping[str, Verdict] = {}
     try:
         found = asyncio.run(store.past_fetches(limit))
+        if memory is not None and found:
+            verdicts = asyncio.run(memory.verdicts_on([each.url for each in found]))
     except UnavailableError as error:
         complain(str(error))
         return UNUSABLE
     finally:
         store.close()
+        if memory is not None:
+            memory.close()
     for each in found:
-        click.echo(_as_json(each) if as_json else _as_line(each))
+        verdict = verdicts.get(each.url)
+        click.echo(_as_json(each, verdict) if as_json else _as_line(each, verdict))
     if not found and not as_json:
         click.echo("no fetch is on record")
     return 0
 
 
-def _as_line(past: PastFetch) -> str:
+def _as_line(past: PastFetch, verdict: Verdict | None) -> str:
     evidence = past.evidence
     at = datetime.fromtimestamp(past.at).astimezone().isoformat(" ", "seconds")
     hosts = " > ".join(dict.fromkeys(host_of(hop.url) for hop in evidence.hops)) or host_of(past.url)
     size = f"{evidence.body.size_bytes:,} bytes" if evidence.body.size_bytes else "-"
     requests = f"{len(evidence.hops)} request{'' if len(evidence.hops) == 1 else 's'}"
     line = f"{at}  {evidence.outcome:18} {past.media:10} {evidence.seconds:6.2f} s  {size:>18}  {requests}  {hosts}"
-    return printable(line)
+    return printable(line) + (f"\n    {printable(_in_words(verdict))}" if verdict else "")
 
 
-def _as_json(past: PastFetch) -> str:
-    return json.dumps({"at": past.at, "media": past.media, "url": past.url, **evidence_record(past.evidence)})
+def _in_words(verdict: Verdict) -> str:
+    """Return the verdict as it stands now, with what weighed most; no word of it comes from a message."""
+    kinds = f" ({', '.join(verdict.kinds)})" if verdict.kinds else ""
+    operator = f", run by {verdict.operator.name}" if verdict.operator else ""
+    reasons = "; ".join(each.words for each in verdict.reasons)
+    return f"{verdict.kind_of_reference}{kinds}, {verdict.score:.0%}{operator}: {reasons}"
+
+
+def _as_json(past: PastFetch, verdict: Verdict | None) -> str:
+    told = {"at": past.at, "media": past.media, "url": past.url, **evidence_record(past.evidence)}
+    return json.dumps({**told, "verdict": None if verdict is None else verdict_record(verdict)})

@@ -131,6 +131,14 @@ class FetchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """What the judge remembers of mail and fetches past."""
+
+    memory_days: int = whole(0, 3650)
+    memory_rows: int = whole(1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EgressSettings:
     """The exit that this machine is for the fetchers of others (role ``egress``)."""
 
@@ -220,6 +228,7 @@ class Settings:
     copies: CopiesSettings
     status: StatusSettings
     fetch: FetchSettings
+    judge: JudgeSettings
     egress: EgressSettings
     policy: PolicyChoices
     authentication: AuthenticationSettings

@@ -53,6 +53,11 @@ def varied(seed: int = 1, each: int = 12) -> Registry:
     )
 
 
+def name_firm(number: int) -> str:
+    """Return a firm that serves names for others: most owners have none of their own who would."""
+    return f"name-firm{number % 7}.example"
+
+
 class Lab:
     """Use as ``async with``. With nothing said it listens on free ports of 127.0.0.1.
 
@@ -167,13 +172,21 @@ def _zones_for(origins: Registry) -> list[Zone]:
     brought = [each for origin in origins.values() for each in origin.zones]
     held = {each.name for each in brought}
     owners: dict[str, list[str]] = {}
+    generated: set[str] = set()
     for origin in origins.values():
         for host in origin.hosts:
             labels = host.split(".")
             if not any(host == name or host.endswith("." + name) for name in held):
                 owners.setdefault(".".join(labels[-2:]), []).append(".".join(labels[:-2]) or APEX)
+                if origin.family:
+                    generated.add(".".join(labels[-2:]))
     made = [
-        zone(name, own_address(number), owners=dict.fromkeys((APEX, *below)))
+        zone(
+            name,
+            own_address(number),
+            owners=dict.fromkeys((APEX, *below)),
+            served_by=name_firm(number) if name in generated else "",
+        )
         for number, (name, below) in enumerate(sorted(owners.items()), 1)
     ]
     return [*brought, *made]

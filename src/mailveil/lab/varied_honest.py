@@ -9,7 +9,7 @@ from mailveil.core.references.types import Media
 from mailveil.lab.content import PIXEL_GIF, WAV_RATE, logo_png, plain_png, wav_header, web_font
 from mailveil.lab.exchange import Exchange
 from mailveil.lab.origin import TOKEN, Origin, OriginKind
-from mailveil.lab.variety import Draw, Fields, Picture, hue_of, replies, token_in
+from mailveil.lab.variety import VENDORS, Draw, Fields, Picture, hue_of, replies, token_in
 from mailveil.lab.zones import APEX, zone
 
 HONEST = OriginKind.HONEST
@@ -47,8 +47,27 @@ def edge(draw: Draw) -> Origin:
         markup=draw.image_tag(seen=True, width=300, height=120),
         scheme="http",
         zones=(
-            zone(owner, address, more={("cdn", "CNAME"): (f"{alias}.",)}),
+            zone(owner, address, more={("cdn", "CNAME"): (f"{alias}.",)}, served_by="name-firm2.example"),
             zone(alias, address, ttl_s=draw.random.choice((20, 30, 60, 300))),
+        ),
+    )
+
+
+def service_file(draw: Draw) -> Origin:
+    """A newsletter's picture that the mail service keeps, under a name of the sender's own."""
+    owner, picture = draw.owner(), draw.picture()
+    alias = f"i{draw.random.randrange(10**5, 10**6)}.img{draw.number}.{draw.pick(VENDORS)}"
+    address = f"11.77.{202 + draw.number % 8}.{100 + draw.number % 100}"
+    return draw.origin(
+        HONEST,
+        (f"images.{owner}", alias),
+        draw.common_path(picture.ending),
+        replies(picture, draw.stored()),
+        markup=draw.image_tag(seen=True, width=300, height=120),
+        scheme="http",
+        zones=(
+            zone(owner, address, more={("images", "CNAME"): (f"{alias}.",)}, served_by="name-firm3.example"),
+            zone(alias, address, ttl_s=draw.random.choice((60, 300))),
         ),
     )
 
@@ -305,6 +324,7 @@ def dress(draw: Draw) -> Origin:
 FAMILIES: Mapping[str, Callable[[Draw], Origin]] = {
     "files": file,
     "edges": edge,
+    "service-pictures": service_file,
     "signed-addresses": signed,
     "resized-pictures": resized,
     "coupons": coupon,

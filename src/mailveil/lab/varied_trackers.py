@@ -9,7 +9,7 @@ from mailveil.lab.content import WAV_RATE, WAV_SILENCE, logo_png, wav_header
 from mailveil.lab.exchange import Answer, Exchange
 from mailveil.lab.origin import TOKEN, Learns, Origin, OriginKind
 from mailveil.lab.trackers import WHO
-from mailveil.lab.variety import SERVICES, Draw, Fields, Picture, replies
+from mailveil.lab.variety import SERVICES, VENDORS, Draw, Fields, Picture, replies, token_in
 from mailveil.lab.zones import APEX, zone
 
 TRACKER = OriginKind.TRACKER
@@ -170,25 +170,27 @@ def sound(draw: Draw) -> Origin:
 
 def named(draw: Draw) -> Origin:
     """A host name for each recipient, whose look-up the tracker's own name server sees."""
-    name = f"{draw.pick(('d', 'l', 'u', 'n'))}.{draw.owner(SERVICES)}"
+    label, owner = draw.pick(("d", "l", "u", "n")), draw.owner(SERVICES)
     address = f"11.77.{240 + draw.number % 8}.{100 + draw.number % 100}"
     picture = draw.small()
     return draw.origin(
         TRACKER,
-        (f"*.{name}",),
+        (f"*.{label}.{owner}",),
         draw.pick(("/i.gif", "/", "/p.png", "/open")),
         replies(picture, draw.unkept() if draw.often(0.7) else draw.stored()),
         markup=draw.image_tag(seen=False),
         learns=WHO | {Learns.LOOKUP},
         scheme="http",
-        zones=(zone(name, address, owners=(APEX, "*"), ttl_s=draw.random.choice((0, 1, 30, 60, 300))),),
+        zones=(
+            zone(owner, address, owners=(APEX, f"*.{label}"), ttl_s=draw.random.choice((0, 1, 30, 60, 300))),
+        ),
     )
 
 
 def cloaked(draw: Draw) -> Origin:
     """A name of the sender's own that is an alias of a tracking company's."""
     sender = draw.owner()
-    vendor = draw.pick(("sendgrid.net", "mailgun.org", "mandrillapp.com", "list-manage.com"))
+    vendor = draw.pick(VENDORS)
     alias = f"u{draw.random.randrange(10**6, 10**7)}.wl{draw.number}.{vendor}"
     label = draw.pick(("metrics", "links", "email", "click", "news"))
     address = f"11.77.{230 + draw.number % 8}.{100 + draw.number % 100}"
@@ -202,7 +204,7 @@ def cloaked(draw: Draw) -> Origin:
         learns=WHO,
         scheme="http",
         zones=(
-            zone(sender, address, more={(label, "CNAME"): (f"{alias}.",)}),
+            zone(sender, address, more={(label, "CNAME"): (f"{alias}.",)}, served_by="name-firm1.example"),
             zone(alias, address, ttl_s=draw.random.choice((30, 60, 300))),
         ),
     )
@@ -257,13 +259,19 @@ def by_place(draw: Draw) -> Origin:
 
 
 def sheet(draw: Draw) -> Origin:
-    """A style sheet of one recipient, with one rule that does nothing."""
-    body = draw.pick(("", "/* */", ".x{}", "body{}")).encode()
+    """A style sheet of one recipient, with one rule that does nothing, or one that asks for more of the same."""
+    text = draw.pick(("", ".x{}", 'body{background:url("/b/{}.gif")}', "/* {} */"))
+    fields = draw.unkept()
+
+    async def answer(exchange: Exchange) -> None:
+        body = text.replace("{}", token_in(exchange)).encode()
+        await exchange.reply(body, "text/css", fields)
+
     return draw.origin(
         TRACKER,
         (f"{draw.pick(('css', 'style', 's'))}.{draw.owner(SERVICES)}",),
         f"/{draw.pick(('s', 'css'))}/{TOKEN}.css",
-        replies(Picture(body, "text/css", "css"), draw.unkept()),
+        answer,
         media=Media.STYLESHEET,
         markup='<link rel="stylesheet" href="{url}">',
         learns=WHO,

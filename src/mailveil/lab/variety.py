@@ -61,6 +61,7 @@ SERVERS = (
     "openresty",
     "Microsoft-IIS/10.0",
 )
+VENDORS = ("sendgrid.net", "mailgun.org", "mandrillapp.com", "list-manage.com")
 PATHS = ("img", "images", "assets", "static", "media", "files", "content", "u", "pub", "res")
 NAMES = (
     "logo",

@@ -53,11 +53,12 @@ def zone(
     turns: Mapping[str, tuple[tuple[str, ...], ...]] | None = None,
     delay_s: float = 0.0,
     silent: bool = False,
+    served_by: str = "",
 ) -> Zone:
-    """Return an ordinary zone with name servers of its own, all ``owners`` at one address."""
-    servers = (f"ns1.{name}.", f"ns2.{name}.")
+    """Return an ordinary zone, all ``owners`` at one address, with name servers of its own or ``served_by`` a firm."""
+    servers = (f"ns1.{served_by or name}.", f"ns2.{served_by or name}.")
     records: dict[tuple[str, str], tuple[str, ...]] = {
-        (APEX, "SOA"): (f"ns1.{name}. hostmaster.{name}. 2026010101 7200 3600 1209600 {min(ttl_s, 300)}",),
+        (APEX, "SOA"): (f"{servers[0]} hostmaster.{name}. 2026010101 7200 3600 1209600 {min(ttl_s, 300)}",),
         (APEX, "NS"): servers,
         ("ns1", "A"): (address,),
         ("ns2", "A"): (address,),

@@ -2,5 +2,6 @@
 
 from mailveil.stages.embedding import Embedding
 from mailveil.stages.examination import Examination, UnexaminedError
+from mailveil.stages.observation import Observation
 
-__all__ = ["Embedding", "Examination", "UnexaminedError"]
+__all__ = ["Embedding", "Examination", "Observation", "UnexaminedError"]

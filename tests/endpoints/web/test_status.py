@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from http_room import Answer, ask, http_room
+from mailveil.core.verdicts.signals import Signal
+from mailveil.core.verdicts.types import Finding, Kind, Reason, Verdict
 from mailveil.endpoints.web.preview import read_preview
 from mailveil.endpoints.web.status import (
     Listening,
@@ -81,6 +83,18 @@ class DeadStore:
         raise UnavailableError
 
 
+class FakeMemory:
+    async def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        reasons = (Reason(Signal.DRIP_FED, 3.0, "the content comes a few bytes at a time"),)
+        verdict = Verdict(Finding.TRACKER, 0.98, (Kind.DWELL,), reasons=reasons)
+        return {key: verdict for key in keys if key == "ab" * 16}
+
+
+class DeadMemory:
+    async def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        raise UnavailableError
+
+
 class FakeMailbox:
     async def entries(self, limit: int = 50) -> Sequence[MailboxEntry]:
         return [MailboxEntry("1.M2:2,S", 990.0, len(MESSAGE), MESSAGE[:300])]
@@ -96,7 +110,14 @@ def page(**changes: object) -> StatusPage:
         "store": FakeStore(),
         "mailbox": FakeMailbox(),
     } | changes
-    return StatusPage(parts["facts"], parts["journal"], parts["store"], parts["mailbox"], now=lambda: 1075.0)
+    return StatusPage(
+        parts["facts"],
+        parts["journal"],
+        parts["store"],
+        parts["mailbox"],
+        now=lambda: 1075.0,
+        memory=parts.get("memory"),
+    )
 
 
 def get(*targets: str, **options: object) -> list[Answer]:
@@ -132,6 +153,24 @@ def test_the_overview_tells_what_passed() -> None:
     assert "nothing remote" not in text, "nobody knows that of what was not examined"
     assert "<script" not in text, "whatever a sender writes stays text"
     assert "postconf -e &lt;x&gt;" in text
+
+
+class OldJournal(FakeJournal):
+    async def latest(self, limit: int = 50) -> Sequence[Passage]:
+        found = FoundReference("https://t.example", "img-src", "content", "", 0.2, "copy", key="ab" * 16)
+        other = FoundReference("https://u.example", "img-src", "content", "", 0.2, "copy", key="cd" * 16)
+        return [Passage(1000.0, "id-1", "x.example", 100, "inbound", "250 OK", (found, other))]
+
+
+def test_verdicts_are_shown_as_they_stand_now() -> None:
+    (answer,) = get("/", journal=OldJournal(), memory=FakeMemory())
+    text = answer.body.decode()
+    assert "1 tracker" in text
+    assert "98% sure it tracks; tells dwell; the content comes a few bytes at a time" in text
+    assert "80% sure it does not track" in text
+    for memory in (DeadMemory(), None):
+        (answer,) = get("/", journal=OldJournal(), memory=memory)
+        assert "2 remote" in answer.body.decode(), "as they stood at delivery"
 
 
 def test_an_empty_page_tells_what_to_do_next() -> None:

@@ -119,7 +119,9 @@ class Hop:
 class BodyFacts:
     """What is known of the last body: never the body.
 
-    ``profile`` tells how it came: pairs of seconds since the request and bytes so far, at most 32.
+    ``profile`` tells how it came: pairs of seconds since the request and bytes so far, at most 32. ``width`` and
+    ``height`` are those of a picture in pixels (0: none), ``is_silent`` whether a sound holds nothing that can be
+    heard, ``None`` for what is no sound.
     """
 
     size_bytes: int = 0
@@ -130,6 +132,9 @@ class BodyFacts:
     encoded_bytes: int = 0
     complete: bool = False
     profile: tuple[tuple[float, int], ...] = ()
+    width: int = 0
+    height: int = 0
+    is_silent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,11 @@ class Signal(StrEnum):
     ENDLESS_BODY = "ENDLESS_BODY"
     SILENT_AUDIO = "SILENT_AUDIO"
     ANSWER_DIFFERS = "ANSWER_DIFFERS"
+    LASTING_COOKIE = "LASTING_COOKIE"
+    KNOWN_AGAIN = "KNOWN_AGAIN"
+    BODY_PER_TOKEN = "BODY_PER_TOKEN"  # noqa: S105 - a signal's name
+    ASKS_DEVICE = "ASKS_DEVICE"
+    PLACE_TOLD = "PLACE_TOLD"
     LISTED = "LISTED"
     OPERATOR_AUTHENTICATED = "OPERATOR_AUTHENTICATED"
 
@@ -402,6 +407,17 @@ FACTS: Final[Mapping[Signal, Fact]] = {
         "the sound is silence"),
     Signal.ANSWER_DIFFERS: Fact(EvidenceClass.FETCH, "Different clients get different answers.",
         "different clients get different answers"),
+    Signal.LASTING_COOKIE: Fact(EvidenceClass.FETCH, "The answer sets a cookie that is to last for a month or longer.",
+        "the answer sets a cookie that lasts"),
+    Signal.KNOWN_AGAIN: Fact(EvidenceClass.FETCH,
+        "The answer has a tag without a date, and is to be asked about again at each opening.",
+        "a tag makes its reader known again at the next opening"),
+    Signal.BODY_PER_TOKEN: Fact(EvidenceClass.FETCH, "Different tokens get different content.",
+        "each token gets content of its own"),
+    Signal.ASKS_DEVICE: Fact(EvidenceClass.FETCH, "The answer asks the client to describe its device.",
+        "the answer asks what the device is like"),
+    Signal.PLACE_TOLD: Fact(EvidenceClass.FETCH, "The answer was made for the place of whoever asks.",
+        "the answer is made for the reader's place"),
     Signal.LISTED: Fact(EvidenceClass.OPERATOR, "A list that the organisation imported names the address.",
         "an imported list names it"),
     Signal.OPERATOR_AUTHENTICATED: Fact(EvidenceClass.OPERATOR,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from urllib.parse import quote, urlsplit
 
@@ -16,9 +16,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mailveil.endpoints.web.preview import Preview, read_header, read_preview
-from mailveil.ports import CopyStore, Journal, Mailbox, Passage, UnavailableError
+from mailveil.ports import CopyStore, FoundReference, Journal, Mailbox, Memory, Passage, UnavailableError
+from mailveil.stages.observation import told_anew
 
 LATEST = 30
+MAX_REASONS = 4
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -94,7 +96,10 @@ class StatusPage:
         store: CopyStore | None,
         mailbox: Mailbox | None,
         now: Callable[[], float] = time.time,
+        *,
+        memory: Memory | None = None,
     ) -> None:
+        self.memory = memory
         self.facts = facts
         self.journal = journal
         self.store = store
@@ -137,10 +142,30 @@ class StatusPage:
             "facts": self.facts,
             "totals": await self.journal.totals() if self.journal else {},
             "copies": await self._copies(),
-            "passages": [_line(passage) for passage in passages],
+            "passages": [_line(passage) for passage in await self._up_to_date(passages)],
             "mail": await self._mail(),
         }
         return self._page("overview.html", page)
+
+    async def _up_to_date(self, passages: Sequence[Passage]) -> Sequence[Passage]:
+        """Return messages with the verdicts as they stand now that copies have been fetched."""
+        keys = [found.key for passage in passages for found in passage.found if found.key]
+        if self.memory is None or not keys:
+            return passages
+        try:
+            verdicts = await self.memory.verdicts(keys)
+        except UnavailableError:
+            return passages
+        return [
+            replace(
+                passage,
+                found=tuple(
+                    told_anew(found, verdicts[found.key]) if found.key in verdicts else found
+                    for found in passage.found
+                ),
+            )
+            for passage in passages
+        ]
 
     async def _copies(self) -> Mapping[str, int] | None:
         if self.store is None:
@@ -253,11 +278,11 @@ def moment(at: float) -> str:
 def _line(passage: Passage) -> dict[str, object]:
     """Return what one line of the list of messages needs."""
     trackers = sum(found.verdict == "tracker" for found in passage.found)
-    groups: dict[tuple[str, str, str, str], int] = {}
+    groups: dict[tuple[str, str, str, str, str], int] = {}
     for found in passage.found:
-        key = (found.url, found.vector, found.verdict, found.action)
+        key = (found.url, found.vector, found.verdict, found.action, _why(found))
         groups[key] = groups.get(key, 0) + 1
-    rows: Sequence[tuple[str, str, str, str, int]] = [(*key, count) for key, count in groups.items()]
+    rows: Sequence[tuple[str, str, str, str, str, int]] = [(*key, count) for key, count in groups.items()]
     return {
         "passage": passage,
         "trackers": trackers,
@@ -266,3 +291,15 @@ def _line(passage: Passage) -> dict[str, object]:
         "accepted": passage.reply.startswith("2"),
         "temporary": passage.reply.startswith("4"),
     }
+
+
+def _why(found: FoundReference) -> str:
+    """Return in a few words what a reference tells, to whom, how sure that is, and why."""
+    is_tracker = found.verdict == "tracker"
+    sure = found.score if is_tracker else 1 - found.score
+    parts = [f"{sure:.0%} sure it {'tracks' if is_tracker else 'does not track'}"]
+    if found.kinds:
+        parts.append(f"tells {', '.join(found.kinds)}")
+    if found.operator:
+        parts.append(f"run by {found.operator}")
+    return "; ".join([*parts, *found.reasons[:MAX_REASONS]])

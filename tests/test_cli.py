@@ -36,8 +36,8 @@ FROM = b"From a@b.example Thu Jan  1 00:00:00 2026\n"
 MAILVEIL = (sys.executable, "-m", "mailveil")
 KEYS = {"path", "message_id", "from", "subject", "bytes", "defects", "risk", "references"}
 REFERENCE_KEYS = {
-    "url", "vector", "part", "span", "verdict", "kind", "score", "kinds", "risk", "reasons", "signals", "operator",
-    "action",
+    "url", "vector", "part", "span", "verdict", "kind", "score", "kinds", "risk", "reasons", "signals",
+    "operator", "action",
 }  # fmt: skip
 
 

@@ -392,6 +392,68 @@ def arc_key(invocation: Invocation, domain: str, selector: str, output: str) -> 
         end(str(error))
 
 
+data_argument = click.argument("data", type=click.Path(exists=True, dir_okay=False), metavar="DATA")
+seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, help="[default: 1]")
+
+
+@program.command()
+@data_argument
+@click.option("-o", "--output", default="model.json", metavar="FILE", help="[default: model.json]")
+@seed_option
+@click.option("--date", default="", metavar="DATE", help="Written into the model as it is.")
+def train(*, data: str, output: str, seed: int, date: str) -> int:
+    """Train a model on labelled references.
+
+    DATA is JSON Lines, as docs/model.md describes them. The same DATA, seed and date give the same bytes.
+    """
+    from mailveil.commands.train import TrainRequest, train
+
+    return train(TrainRequest(data, output, seed, date))
+
+
+@program.command()
+@data_argument
+@click.option(
+    "--messages", default="", metavar="FOLDER", help="Judge these messages, too, labels keyed by URL."
+)
+@click.option("--model", default="", metavar="FILE", help="Another model than the one that is shipped.")
+@click.option("--out-of-fold", is_flag=True, help="Judge by models that know nothing of the rows tested.")
+@click.option("--json", "json_file", default="", metavar="FILE", help="Write the figures, too.")
+@click.option("--html", "html_file", default="", metavar="FILE", help="Write a page with plots, too.")
+@click.option("--quick", is_flag=True, help="Leave out other splits and the share of each class of evidence.")
+@seed_option
+def evaluate(
+    *,
+    data: str,
+    messages: str,
+    model: str,
+    out_of_fold: bool,
+    json_file: str,
+    html_file: str,
+    quick: bool,
+    seed: int,
+) -> int:
+    """Tell how good the judge is on labelled references.
+
+    On DATA that the model was trained on, every row is judged by a model that knows nothing of its host,
+    owner, sender and message template; other DATA by the model itself.
+    """
+    from mailveil.commands.evaluate import EvaluateRequest, evaluate
+
+    return evaluate(
+        EvaluateRequest(
+            data=data,
+            messages=messages,
+            model=model,
+            out_of_fold=out_of_fold,
+            json_file=json_file,
+            html_file=html_file,
+            quick=quick,
+            seed=seed,
+        )
+    )
+
+
 @program.command()
 @click.option("--default", "show_default", is_flag=True, help="Print the commented file of all settings.")
 @click.pass_obj

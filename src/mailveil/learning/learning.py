@@ -53,8 +53,11 @@ class Lessons:
     def knowing_nothing_of(self, tested: Sequence[Row], keys: Sequence[Key]) -> Examples:
         """Return what was varied and constructed, without what shares a name with any tested row."""
         known = frozenset().union(*(names_of(row, keys) for row in tested))
-        kept = [place for place, row in enumerate(self.varied.rows) if known.isdisjoint(names_of(row, keys))]
-        return join(self.varied.of(np.array(kept, dtype=np.intp)), self.constructed)
+        parts = []
+        for part in (self.varied, self.constructed):
+            kept = [place for place, row in enumerate(part.rows) if known.isdisjoint(names_of(row, keys))]
+            parts.append(part.of(np.array(kept, dtype=np.intp)))
+        return join(*parts)
 
     def model_for(
         self,

@@ -22,11 +22,17 @@ from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.text import Text
 from mailveil.core.message.types import Source
+from mailveil.core.policy import Envelope
 from mailveil.core.protection import CopyMode, EngineSettings, protect
+from mailveil.core.protection.inspecting import message_context
 from mailveil.core.references.html import find_in_html
 from mailveil.core.references.search import find_references
 from mailveil.core.references.types import Findings, Scope
 from mailveil.core.rewrite import Replacement, rewrite
+from mailveil.core.verdicts.explaining import explain
+from mailveil.core.verdicts.features import Surroundings, measure
+from mailveil.core.verdicts.judging import judge, shipped_model
+from mailveil.core.verdicts.trees import model_record, parse_model
 from messages import messages
 from peers import bare_parse, html_bodies, replace_with_email_and_soup
 
@@ -93,6 +99,41 @@ def engine_against_lexbor(mail: list[bytes], rounds: int) -> dict[str, float]:
     ours = seconds_of(find, rounds) / len(pages)
     theirs = seconds_of(lambda: [bare_parse(page) for page in pages], rounds) / len(pages)
     return {"ours_us": ours * 1e6, "lexbor_us": theirs * 1e6, "share_of_its_speed": theirs / ours}
+
+
+def judge_against_parse(mail: list[bytes], rounds: int) -> dict[str, float]:
+    """Judge all references of each message, against finding them; and the parts of judging."""
+    parsed = [parse_message(raw) for raw in mail]
+    found = [find_references(message).findings for message in parsed]
+    contexts = [
+        message_context(message, Envelope(), each.linked) for message, each in zip(parsed, found, strict=True)
+    ]
+    pairs = [(each.references, context) for each, context in zip(found, contexts, strict=True)]
+    measured = [
+        measure(reference, surroundings)
+        for references, context in pairs
+        for surroundings in [Surroundings(references, context)]
+        for reference in references
+    ]
+    model = shipped_model()
+    count = max(len(measured), 1)
+    parse = seconds_of(lambda: [find_references(parse_message(raw)) for raw in mail], rounds)
+    judged = seconds_of(lambda: [judge(references, context) for references, context in pairs], rounds)
+    text = model_record(model.trees, model.knots, model.provenance)
+    return {
+        "references_a_message": count / len(mail),
+        "judge_us_a_message": judged / len(mail) * 1e6,
+        "parse_and_find_us_a_message": parse / len(mail) * 1e6,
+        "share_of_parse_and_find": judged / parse,
+        "judge_us_a_reference": judged / count * 1e6,
+        "trees_us_a_reference": seconds_of(lambda: [model.sum_of(each.numbers) for each in measured], rounds)
+        / count
+        * 1e6,
+        "reasons_us_a_reference": seconds_of(lambda: [explain(each, model) for each in measured], rounds)
+        / count
+        * 1e6,
+        "load_model_ms": seconds_of(lambda: parse_model(text), rounds) * 1e3,
+    }
 
 
 def all_cores_against_one(mail: list[bytes]) -> dict[str, float]:
@@ -188,6 +229,7 @@ def main() -> None:
         },
         "engine against email + BeautifulSoup": engine_against_soup(mail, rounds),
         "engine against lexbor's bare parse": engine_against_lexbor(mail, rounds),
+        "judge against parse and find": judge_against_parse(mail, rounds),
         "clean: all cores against one": all_cores_against_one(mail),
         "memory with a 50 MB message": memory_of_a_large_message(),
         "adversarial inputs": adversarial_inputs(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_calibration_makes_sums_mean_what_they_say() -> None:
     sums = chance.normal(0, 3, 20_000)
     labels = chance.random(20_000) < 1 / (1 + np.exp(-(sums / 2 - 1)))
     knots = calibrate(sums, labels, np.ones(len(sums)))
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(knots, knots[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(knots))
     for low in (-4.0, 0.0, 3.0):
         near = np.abs(sums - low) < 0.3
         xs, ys = zip(*knots, strict=True)

@@ -27,6 +27,8 @@ _MOST: Final = 1e6
 _STEP: Final = 16  # trees summed up in one expression
 _LEAF: Final = -1
 
+Steps = tuple[tuple[int, float], ...]
+
 
 class ModelError(Exception):
     """A file is not a model that can be used; the text says why."""
@@ -51,14 +53,14 @@ class Tree:
 class Model:
     """A checked model. ``provenance`` tells what it was trained on; ``knots`` calibrate (pairs of log-odds).
 
-    ``steps`` hold for each node of each tree what every feature adds on the way from the root to it.
+    ``steps_of`` gives for each tree what every feature adds on the way from its root to a row's leaf.
     """
 
     trees: tuple[Tree, ...]
     knots: tuple[tuple[float, float], ...]
     provenance: Mapping[str, Any]
     sum_of: Callable[[Sequence[float]], float]
-    steps: tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
+    steps_of: Callable[[Sequence[float]], Sequence[Steps]]
 
     def log_odds(self, numbers: Sequence[float], meaning: float) -> float:
         """Return the calibrated log-odds of a tracker; ``meaning`` is what is known besides the numbers."""
@@ -75,17 +77,12 @@ class Model:
 
     def contributions(self, numbers: Sequence[float]) -> tuple[float, dict[int, float]]:
         """Return what every row starts from, and what each feature added to it; together they are the sum."""
-        start = 0.0
-        found: dict[int, float] = {}
-        for tree, steps in zip(self.trees, self.steps, strict=True):
-            feature, threshold = tree.feature, tree.threshold
-            node = 0
-            start += tree.value[0]
-            while (asked := feature[node]) != _LEAF:
-                node = tree.left[node] if numbers[asked] <= threshold[node] else tree.right[node]
-            for each, weight in steps[node]:
-                found[each] = found.get(each, 0.0) + weight
-        return start, found
+        found = [0.0] * len(FEATURES)
+        for steps in self.steps_of(numbers):
+            for asked, weight in steps:
+                found[asked] += weight
+        start = sum(tree.value[0] for tree in self.trees)
+        return start, {asked: weight for asked, weight in enumerate(found) if weight}
 
 
 def parse_model(text: str) -> Model:
@@ -112,13 +109,8 @@ def parse_model(text: str) -> Model:
     provenance = record.get("provenance", {})
     if not isinstance(provenance, dict):
         raise ModelError("the provenance of the model is no object")
-    return Model(
-        checked,
-        _knots(record.get("calibration")),
-        provenance,
-        _compiled(checked),
-        tuple(map(_steps, checked)),
-    )
+    knots = _knots(record.get("calibration"))
+    return Model(checked, knots, provenance, _compiled_sum(checked), _compiled_steps(checked))
 
 
 def model_record(
@@ -219,27 +211,46 @@ def _knots(record: Any) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _compiled(trees: Sequence[Tree]) -> Callable[[Sequence[float]], float]:
+def _compiled_sum(trees: Sequence[Tree]) -> Callable[[Sequence[float]], float]:
     """Return the trees as one function of conditional expressions: ten times as fast as walking them.
 
     What is compiled is made of numbers that were checked, and of nothing else of a file.
     """
-    used = sorted({each for tree in trees for each in tree.feature if each != _LEAF})
-    lines = ["def sum_of(numbers):"]
-    lines += [f" f{number} = numbers[{number}]" for number in used]
-    lines.append(" total = 0.0")
+    lines = [*_header(trees), " total = 0.0"]
     for at in range(0, len(trees), _STEP):
-        lines.append(
-            " total += " + " + ".join(f"({_expression(tree, 0)})" for tree in trees[at : at + _STEP])
-        )
-    lines.append(" return total")
-    made: dict[str, Any] = {"__builtins__": {}}
-    exec(compile("\n".join(lines), "<model>", "exec"), made)  # noqa: S102 - made of checked numbers alone
-    function: Callable[[Sequence[float]], float] = made["sum_of"]
-    return function
+        expressions = (_expression(tree, 0, list(map(repr, tree.value))) for tree in trees[at : at + _STEP])
+        lines.append(f" total += {' + '.join(expressions)}")
+    made = _compiled([*lines, " return total"], {})
+    found: Callable[[Sequence[float]], float] = made
+    return found
 
 
-def _steps(tree: Tree) -> tuple[tuple[tuple[int, float], ...], ...]:
+def _compiled_steps(trees: Sequence[Tree]) -> Callable[[Sequence[float]], Sequence[Steps]]:
+    """Return in the same way what gives the steps to the leaf of each tree."""
+    steps: list[Steps] = []
+    expressions = []
+    for tree in trees:
+        names = [f"steps[{len(steps) + node}]" for node in range(len(tree.value))]
+        steps += _steps(tree)
+        expressions.append(_expression(tree, 0, names))
+    found: Callable[[Sequence[float]], Sequence[Steps]] = _compiled(
+        [*_header(trees), f" return ({', '.join(expressions)},)"], {"steps": steps}
+    )
+    return found
+
+
+def _header(trees: Sequence[Tree]) -> list[str]:
+    used = sorted({each for tree in trees for each in tree.feature if each != _LEAF})
+    return ["def made(numbers):", *(f" f{number} = numbers[{number}]" for number in used)]
+
+
+def _compiled(lines: Sequence[str], known: dict[str, Any]) -> Any:
+    names: dict[str, Any] = {"__builtins__": {}, **known}
+    exec(compile("\n".join(lines), "<model>", "exec"), names)  # noqa: S102 - made of checked numbers alone
+    return names["made"]
+
+
+def _steps(tree: Tree) -> list[Steps]:
     added: list[dict[int, float]] = [{} for _ in tree.value]
     for node, asked in enumerate(tree.feature):
         if asked == _LEAF:
@@ -247,11 +258,11 @@ def _steps(tree: Tree) -> tuple[tuple[tuple[int, float], ...], ...]:
         for child in (tree.left[node], tree.right[node]):
             more = tree.value[child] - tree.value[node]
             added[child] = {**added[node], asked: added[node].get(asked, 0.0) + more}
-    return tuple(tuple(each.items()) for each in added)
+    return [tuple(each.items()) for each in added]
 
 
-def _expression(tree: Tree, node: int) -> str:
+def _expression(tree: Tree, node: int, leaves: Sequence[str]) -> str:
     if tree.feature[node] == _LEAF:
-        return repr(tree.value[node])
-    left, right = _expression(tree, tree.left[node]), _expression(tree, tree.right[node])
+        return leaves[node]
+    left, right = (_expression(tree, child, leaves) for child in (tree.left[node], tree.right[node]))
     return f"({left} if f{tree.feature[node]} <= {tree.threshold[node]!r} else {right})"

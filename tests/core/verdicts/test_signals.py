@@ -15,6 +15,7 @@ import pytest
 from mailveil.core.message.types import Source
 from mailveil.core.references.types import Reference, Vector
 from mailveil.core.verdicts.features import Surroundings, measure
+from mailveil.core.verdicts.meaning import WEIGHTS
 from mailveil.core.verdicts.signals import AFTER_DELIVERY, FACTS, EvidenceClass, Signal
 from mailveil.core.verdicts.types import MessageContext
 
@@ -542,4 +543,5 @@ def test_every_signal_is_described_in_one_line() -> None:
 def test_documentation_names_every_signal() -> None:
     document = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text()
     for signal, fact in FACTS.items():
-        assert f"| `{signal}` | {fact.description} |" in document
+        weight = WEIGHTS.get(signal)
+        assert f"| `{signal}` | {fact.description} | {'' if weight is None else f'{weight:+g}'} |" in document

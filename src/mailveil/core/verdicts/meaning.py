@@ -67,13 +67,14 @@ WEIGHTS: Final[Mapping[Signal, float]] = {
     Signal.HOVER_BEACON: 3.0,
     Signal.FORWARD_BEACON: 3.6,
     Signal.PING: 7.0,
-    Signal.REFRESH: 5.5,
-    Signal.SCRIPT: 5.5,
-    Signal.EXTERNAL_CONTENT: 5.5,
+    Signal.REFRESH: 4.5,
+    Signal.SCRIPT: 3.2,
+    Signal.EXTERNAL_CONTENT: 3.2,
     Signal.CERTIFICATE_LOOKUP: 5.5,
 }
 # What these weigh besides where there is no model to ask.
 UNLEARNT: Final[Mapping[Signal, float]] = {
+    Signal.STATIC_FILE: -1.6,
     Signal.TOKEN_IN_URL: 1.2,
     Signal.LONG_TOKEN_IN_URL: 0.8,
     Signal.TRACKING_PATH: 1.5,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mailveil.adapters.memory import MAX_OF_A_PATTERN, MemorySettings, SqliteMemory
+from mailveil.adapters.memory import MAX_OF_A_PATTERN, MAX_OF_A_THING, MemorySettings, SqliteMemory
 from mailveil.core.verdicts.evidence import (
     BodyFacts,
     FetchEvidence,
@@ -212,7 +212,7 @@ def test_nothing_of_persons_and_addresses_stands_in_the_files(memory: SqliteMemo
 def test_a_pattern_takes_bounded_room(memory: SqliteMemory) -> None:
     meet(memory, *(message(f"r{n}@example.org", pixel(n)) for n in range(MAX_OF_A_PATTERN + 20)))
     count = asyncio.run(memory._run(lambda each: each.execute("SELECT count(*) FROM seen").fetchone()[0]))
-    assert count == 2 * MAX_OF_A_PATTERN, "of the addresses, and of their host name"
+    assert count == MAX_OF_A_PATTERN + MAX_OF_A_THING, "of the addresses, and of their host name"
 
 
 def test_what_is_old_is_forgotten(memory: SqliteMemory, clock: Clock) -> None:

@@ -72,9 +72,11 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE INDEX IF NOT EXISTS verdicts_by_url ON verdicts (url);
 CREATE INDEX IF NOT EXISTS verdicts_by_day ON verdicts (day);
 """
+SEEN = "SELECT thing, who, message FROM seen WHERE {} = ?"
 TABLES = {"seen": "day", "answers": "day", "hosts": "last", "behaviours": "day", "verdicts": "day"}
 DAY_S = 86_400.0
-MAX_OF_A_PATTERN = 64  # more of one pattern proves nothing more
+# More recipients of one thing, and more things of one pattern, prove nothing more.
+MAX_OF_A_THING, MAX_OF_A_PATTERN = 6, 120
 MAX_OF_A_MESSAGE = 500
 PRUNE_BATCH = 5000
 YOUNG_DAYS = 7  # so long everything is new to a new memory
@@ -107,6 +109,18 @@ class _Traces:
     parent: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Of the things of one pattern, by how many recipients each was got in messages of their own.
+
+    ``owners`` are the recipients who hold one each that nobody else got, ``common`` the things that several got.
+    """
+
+    holders: Mapping[bytes, int]
+    owners: int
+    common: int
+
+
 class SqliteMemory:
     """Implements ``ports.Memory``. Opened when first needed; one thread does everything, one thing at a time."""
 
@@ -118,6 +132,7 @@ class SqliteMemory:
         self._waiting = 0
         self._database: sqlite3.Connection | None = None
         self._secret = b""
+        self._sealer: AESGCM | None = None
 
     # --- what ports.Memory asks for ----------------------------------------------------------------------
 
@@ -196,6 +211,7 @@ class SqliteMemory:
                 self._note(database, traces.mailing, traces.url, (who, this), day)
                 self._note(database, traces.names, traces.host, (who, this), day)
         found: list[Verdict] = []
+        counted: dict[bytes, _Counted] = {}
         for each in message.judged:
             if each.url not in known:
                 found.append(each.verdict)
@@ -203,7 +219,7 @@ class SqliteMemory:
             traces, is_new = known[each.url]
             if each.token:
                 self._keep(database, each, traces, is_new=is_new, day=day)
-            sightings = self._sightings(database, traces, is_new=is_new)
+            sightings = self._sightings(database, traces, is_new=is_new, counted=counted)
             found.append(revise(each.verdict, self._behaviour(database, traces.url), sightings))
         return tuple(found)
 
@@ -211,9 +227,11 @@ class SqliteMemory:
         self, database: sqlite3.Connection, pattern: bytes, thing: bytes, whose: tuple[bytes, bytes], day: int
     ) -> None:
         database.execute(
-            "INSERT INTO seen SELECT ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM seen WHERE pattern = ?) < ? "
+            "INSERT INTO seen SELECT ?1, ?2, ?3, ?4, ?5 "
+            "WHERE (SELECT count(*) FROM seen WHERE pattern = ?1 AND thing = ?2) < ?6 "
+            "AND (SELECT count(*) FROM seen WHERE pattern = ?1) < ?7 "
             "ON CONFLICT DO UPDATE SET day = excluded.day",
-            (pattern, thing, *whose, day, pattern, MAX_OF_A_PATTERN),
+            (pattern, thing, *whose, day, MAX_OF_A_THING, MAX_OF_A_PATTERN),
         )
 
     def _is_young(self, database: sqlite3.Connection, day: int) -> bool:
@@ -228,43 +246,33 @@ class SqliteMemory:
         ).fetchone()
         return bool(first == day)
 
-    def _sightings(self, database: sqlite3.Connection, traces: _Traces, *, is_new: bool = False) -> Sightings:
-        sharers = self._holders(database, "thing", traces.url).get(traces.url, 0)
-        in_mailing = self._holders(database, "pattern", traces.mailing)
-        own = [thing for thing, count in in_mailing.items() if count < 2]
-        names = self._holders(database, "pattern", traces.names)
+    def _sightings(
+        self,
+        database: sqlite3.Connection,
+        traces: _Traces,
+        *,
+        is_new: bool = False,
+        counted: dict[bytes, _Counted] | None = None,
+    ) -> Sightings:
+        """Return what is known of a URL; ``counted`` saves counting the same patterns again."""
+        counted = {} if counted is None else counted
+        for pattern in (traces.mailing, traces.names):
+            if pattern not in counted:
+                counted[pattern] = _count(database.execute(SEEN.format("pattern"), (pattern,)))
+        sharers = _count(database.execute(SEEN.format("thing"), (traces.url,))).holders.get(traces.url, 0)
+        mailing, names = counted[traces.mailing], counted[traces.names].holders
         alike, unlike = self._answered(database, traces.pattern, traces.url)
         neighbours = self._answered(database, traces.parent, traces.host)[0] if traces.parent else 0
         return Sightings(
             sharers=sharers,
-            holders=self._owners(database, traces.mailing, own),
-            common=len(in_mailing) - len(own),
+            holders=mailing.owners,
+            common=mailing.common,
             names=len(names) if names.get(traces.host, 0) < 2 and len(names) > 1 else 0,
             is_new_host=is_new,
             alike=alike,
             unlike=unlike,
             neighbours=neighbours,
         )
-
-    def _holders(self, database: sqlite3.Connection, column: str, digest: bytes) -> dict[bytes, int]:
-        """Return the things that bear a digest, and by how many recipients each came in messages of their own."""
-        rows = database.execute(
-            f"SELECT thing, count(DISTINCT who), count(DISTINCT message) FROM seen WHERE {column} = ? GROUP BY thing",  # noqa: S608
-            (digest,),
-        )
-        return {thing: min(people, messages) for thing, people, messages in rows}
-
-    def _owners(self, database: sqlite3.Connection, mailing: bytes, things: Sequence[bytes]) -> int:
-        """Return how many recipients hold one of these things each; 0 where they hold several, as pictures are held."""
-        whose = [
-            row
-            for thing in things
-            for row in database.execute(
-                "SELECT DISTINCT who FROM seen WHERE pattern = ? AND thing = ?", (mailing, thing)
-            )
-        ]
-        people = len(set(whose))
-        return min(people, len(things)) if len(things) <= 1.5 * people else 0
 
     # --- fetches -----------------------------------------------------------------------------------------
 
@@ -375,13 +383,18 @@ class SqliteMemory:
 
     def _seal(self, told: Mapping[str, Any], bound_to: bytes) -> bytes:
         nonce = os.urandom(12)
-        packed = zlib.compress(json.dumps(told).encode())
-        return nonce + AESGCM(self._key()).encrypt(nonce, packed, bound_to)
+        packed = zlib.compress(json.dumps(told).encode(), 1)
+        return nonce + self._cipher().encrypt(nonce, packed, bound_to)
+
+    def _cipher(self) -> AESGCM:
+        if self._sealer is None:
+            self._sealer = AESGCM(self._key())
+        return self._sealer
 
     def _open_sealed(self, record: bytes, bound_to: bytes) -> dict[str, Any]:
         try:
             told: dict[str, Any] = json.loads(
-                zlib.decompress(AESGCM(self._key()).decrypt(record[:12], record[12:], bound_to))
+                zlib.decompress(self._cipher().decrypt(record[:12], record[12:], bound_to))
             )
         except (InvalidTag, ValueError, zlib.error) as error:
             raise UnavailableError(
@@ -460,3 +473,17 @@ class SqliteMemory:
                 raise
             self._database = database
         return self._database
+
+
+def _count(rows: Iterable[tuple[bytes, bytes, bytes]]) -> _Counted:
+    people: dict[bytes, set[bytes]] = {}
+    messages: dict[bytes, set[bytes]] = {}
+    for thing, who, message in rows:
+        people.setdefault(thing, set()).add(who)
+        messages.setdefault(thing, set()).add(message)
+    holders = {thing: min(len(whose), len(messages[thing])) for thing, whose in people.items()}
+    own = [thing for thing, count in holders.items() if count < 2]
+    whose = set().union(*(people[thing] for thing in own))
+    # Several of them in one message are pictures.
+    owners = min(len(whose), len(own)) if len(own) <= 1.5 * len(whose) else 0
+    return _Counted(holders, owners, len(holders) - len(own))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 from mailveil.adapters.mailboxes import Stored
 from mailveil.adapters.originals import OriginalError
@@ -20,6 +21,16 @@ from mailveil.commands.sources import Skipped, read_sources, total_bytes
 from mailveil.commands.terminal import complain, console, progress
 from mailveil.config import Settings, engine_settings
 from mailveil.core.protection import CopyMode
+from mailveil.core.verdicts.behaviour import revise
+from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, Hop, NameAnswer, NameRecord
+from mailveil.core.verdicts.record import verdict_record
+from mailveil.core.verdicts.types import Risk, Verdict
+
+if TYPE_CHECKING:
+    from mailveil.adapters.canonicalnames import CanonicalNames
+
+RISKS = tuple(Risk)
+UNKNOWN_TTL_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ def scan(request: ScanRequest, settings: Settings) -> int:
                 continue
             record = dict(result.record)
             if names is not None:
-                _add_canonical_names(record, names)
+                record = look_up(record, [verdict for verdict, _token in result.judged], names)
             matched = matched or matches(record, request.fail_on)
             report.add(record)
             if request.as_json:
@@ -97,14 +108,52 @@ def matches(record: dict[str, Any], fail_on: frozenset[str]) -> bool:
     return f"risk={record['risk']}" in fail_on
 
 
-def _open_names() -> Any:
+def _open_names() -> CanonicalNames:
     from mailveil.adapters.canonicalnames import CanonicalNames
 
     return CanonicalNames()
 
 
-def _add_canonical_names(record: dict[str, Any], names: Any) -> None:
+def look_up(record: dict[str, Any], verdicts: Sequence[Verdict], names: CanonicalNames) -> dict[str, Any]:
+    """Return a message's record with the names that its hosts lead to, and what those say of its references."""
     hosts = {host for each in record["references"] if (host := host_of(each["url"]))}
-    found = names.look_up(hosts)
-    for each in record["references"]:
-        each["canonical_names"] = list(found.get(host_of(each["url"]), ()))
+    chains = names.look_up(hosts)
+    references = []
+    for each, verdict in zip_longest(record["references"], verdicts):
+        host = host_of(each["url"])
+        chain = tuple(chains.get(host, ()))
+        told = {**each, "canonical_names": list(chain)}
+        if verdict is not None and chain:
+            told |= _revised(verdict, NameAnswer(host, _records(host, chain)))
+        references.append(told)
+    risk = max(
+        (record["risk"], *(each["risk"] for each in references)), key=lambda each: RISKS.index(Risk(each))
+    )
+    return {**record, "risk": risk, "references": references}
+
+
+def _records(host: str, chain: tuple[str, ...]) -> tuple[NameRecord, ...]:
+    # How long the answer may be kept was the resolver's business, and says nothing here.
+    return tuple(
+        NameRecord(name, "CNAME", UNKNOWN_TTL_S, alias)
+        for name, alias in zip((host, *chain), chain, strict=False)
+    )
+
+
+def _revised(verdict: Verdict, answer: NameAnswer) -> dict[str, Any]:
+    """Return what changes in a reference's record once it is known where its host name leads."""
+    hop = Hop(f"http://{answer.name}/", 0, name=answer)
+    told = verdict_record(revise(verdict, FetchEvidence(FetchOutcome.UNREACHABLE, hops=(hop,))))
+    operator = told["operator"]
+    return {
+        "verdict": told["verdict"],
+        "kind": told["kinds"][0] if told["kinds"] else None,
+        "score": round(told["score"], 3),
+        "kinds": told["kinds"],
+        "risk": told["risk"],
+        "signals": told["signals"],
+        "reasons": [
+            {"signal": signal, "weight": weight, "words": words} for signal, weight, words in told["reasons"]
+        ],
+        "operator": operator,
+    }

@@ -9,6 +9,7 @@ import pytest
 
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.fetcher import Fetched, FetchOutcome, Hop
+from mailveil.app import fetching as app_fetching
 from mailveil.app.fetching import FetchLoop
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
@@ -106,3 +107,44 @@ def test_an_origin_that_could_not_be_reached_is_tried_again_later(tmp_path: Path
     counts = work(tmp_path, origin, Decoder())
     assert counts["released"] == 1
     assert len(origin.asked) == 1, "but not at once"
+
+
+def test_origins_that_hang_keep_no_other_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times as many fetches as there are places hang for good, but for one, and what is next goes on."""
+    monkeypatch.setattr(app_fetching, "SLOW_AFTER_S", 0.1)
+    asked: list[str] = []
+
+    class Hanging:
+        async def fetch(self, url: str, media: Media) -> Fetched:
+            asked.append(url)
+            if "slow" in url:
+                await asyncio.sleep(3600)
+            return Fetched(FetchOutcome.FETCHED, b"raw")
+
+    store = SqliteCopyStore(StoreSettings(tmp_path))
+
+    async def inside() -> None:
+        slow = [WantedCopy(f"s{n}", f"https://slow.example/{n}", Media.IMAGE) for n in range(15)]
+        await store.recover()
+        await store.reserve(slow)
+        await store.release(slow)
+        loop = asyncio.create_task(FetchLoop(store, Hanging(), Decoder(), 4).run())
+        async with asyncio.timeout(60):
+            while len(asked) < 15:
+                await asyncio.sleep(0.01)
+            await store.reserve(wanted(5))
+            await store.release(wanted(5))
+            while (await store.counts())["stored"] < 5:
+                await asyncio.sleep(0.05)
+            more = [WantedCopy(f"m{n}", f"https://slow.example/more/{n}", Media.IMAGE) for n in range(9)]
+            await store.reserve(more)
+            await store.release(more)
+            await asyncio.sleep(1)
+        assert sum("slow" in url for url in asked) == 16, "but no more than that"
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+    try:
+        asyncio.run(inside())
+    finally:
+        store.close()

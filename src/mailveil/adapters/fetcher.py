@@ -73,7 +73,7 @@ class FetchLimits:
     """Bounds of one fetch, redirects included.
 
     ``max_ratio`` is how much more than its encoded bytes a body of over 1 MiB may be; a body that brings less
-    than ``min_bytes_per_s`` over ``min_rate_over_s`` seconds is cut off.
+    than ``min_bytes_per_s`` over ``min_rate_over_s`` seconds is cut off, as is a header not complete in ``answer_s``.
     """
 
     max_bytes: int = 10 * 1024 * 1024
@@ -84,6 +84,7 @@ class FetchLimits:
     min_rate_over_s: int = 4
     max_header_bytes: int = 256 * 1024
     max_ratio: int = 200
+    answer_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class OriginFetcher:
             max_ratio=limits.max_ratio,
             min_bytes_per_s=limits.min_bytes_per_s,
             rate_over_s=limits.min_rate_over_s,
+            answer_s=limits.answer_s,
             verify=self.verify,
         )
         start = time.monotonic()

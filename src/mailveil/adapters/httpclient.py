@@ -21,7 +21,7 @@ log = logging.getLogger("mailveil.fetcher")
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0
 MAX_REQUESTS = 400
-MAX_AT_ONCE = 16
+MAX_AT_ONCE = 32
 # What the children may keep of our environment: how Python finds its modules, and nothing that is anybody's.
 ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH")
 
@@ -46,6 +46,7 @@ class HttpRequest:
     max_ratio: int = 200
     min_bytes_per_s: int = 200
     rate_over_s: int = 4
+    answer_s: float = 10.0
     verify: bool = True
 
 

@@ -19,6 +19,9 @@ from mailveil.ports import CopyStore, FetchJob, FetchQueue, UnavailableError
 
 log = logging.getLogger("mailveil.fetcher")
 IDLE_S = 0.5
+# A fetch that takes longer gives up its place; with those that did there are at most so many times as many.
+SLOW_AFTER_S = 2.0
+SLOW_FACTOR = 4
 UNAVAILABLE_S = 5.0
 RETRY_AFTER_S = 60.0
 MAX_RETRIES = 3
@@ -62,6 +65,7 @@ class FetchLoop:
         self.sandbox = sandbox
         self.max_parallel = max_parallel
         self._stopping = asyncio.Event()
+        self._under_way: dict[asyncio.Task[None], float] = {}
 
     def stop(self) -> None:
         """Have ``run`` return once what is under way is done: a fetch that is cut off is never made again."""
@@ -69,25 +73,40 @@ class FetchLoop:
 
     async def run(self) -> None:
         """Work until stopped or cancelled; what is cancelled is a placeholder after the restart."""
-        under_way: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping.is_set():
-                job = await self._claim() if len(under_way) < self.max_parallel else None
+                wait_s = self._until_place()
+                job = await self._claim() if wait_s <= 0 else None
                 if job is not None:
                     task = asyncio.create_task(self._work(job))
-                    under_way.add(task)
-                    task.add_done_callback(under_way.discard)
-                elif len(under_way) >= self.max_parallel:
-                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    self._under_way[task] = time.monotonic()
+                    task.add_done_callback(lambda done: self._under_way.pop(done, None))
+                elif wait_s > 0:
+                    await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED, timeout=wait_s)
                 else:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), IDLE_S)
-            if under_way:
-                await asyncio.wait(under_way)
+            if self._under_way:
+                await asyncio.wait(list(self._under_way))
         finally:
-            for task in under_way:
+            tasks = list(self._under_way)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _until_place(self) -> float:
+        """Return in how many seconds there may be a place for another fetch; 0 where there is one.
+
+        A fetch that takes long only waits, and gives its place to another: origins that hang must not keep the
+        others waiting. There are so many of those as well, but not more.
+        """
+        now = time.monotonic()
+        if len(self._under_way) >= SLOW_FACTOR * self.max_parallel:
+            return SLOW_AFTER_S
+        begun = sorted(each for each in self._under_way.values() if now - each < SLOW_AFTER_S)
+        if len(begun) < self.max_parallel:
+            return 0.0
+        return max(begun[0] + SLOW_AFTER_S - now, 0.01)
 
     async def _claim(self) -> FetchJob | None:
         try:

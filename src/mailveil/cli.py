@@ -325,6 +325,37 @@ def arc_key(invocation: Invocation, domain: str, selector: str, output: str) -> 
 
 
 @program.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 120),
+    default=6.0,
+    show_default=True,
+    metavar="N",
+    help="How long each message stays open.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="Of the page on loopback."
+)
+@click.option("--no-serve", is_flag=True, help="Print what came of it and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@click.option("--simulate", is_flag=True, help="Use no browser, even where there is one.")
+def demo(*, seconds: float, port: int, no_serve: bool, as_json: bool, simulate: bool) -> int:
+    """Show what spies learn from mail, and what they learn behind mailveil.
+
+    Takes a minute or two, needs no Internet and changes nothing here: trackers, mailveil and readers all run on
+    this machine, on addresses of its own. Reads no configuration.
+
+    Exit code: 0; 1 where the protected side is not silent; 2 where the show could not be given.
+    """
+    from mailveil.commands.demo.show import DemoRequest
+    from mailveil.commands.demo.show import demo as show
+
+    return run_until_complete(
+        show(DemoRequest(seconds=seconds, port=port, serve=not no_serve, as_json=as_json, simulate=simulate))
+    )
+
+
+@program.command()
 @click.option("--default", "show_default", is_flag=True, help="Print the commented file of all settings.")
 @click.pass_obj
 def config(invocation: Invocation, show_default: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -152,7 +152,8 @@ class WantedCopy:
 
     ``token`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
     address, ``width`` and ``height`` the declared dimensions that a placeholder keeps (0: not declared).
-    Where ``may_fetch`` is false the placeholder is all there will ever be.
+    Where ``may_fetch`` is false the placeholder is all there will ever be. ``links`` are the digests
+    (core/references/links) of URLs that must not be fetched for a style sheet either, ``*`` for every one.
     """
 
     token: str
@@ -161,6 +162,7 @@ class WantedCopy:
     may_fetch: bool = True
     width: int = 0
     height: int = 0
+    links: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,8 @@ class StoredCopy:
     """What the copies server answers for a token: a safe copy, or the frame of a placeholder.
 
     ``body`` is empty where there is no copy (yet): a placeholder of ``media`` and the dimensions is answered.
-    ``pending`` is true while a copy may still come.
+    ``pending`` is true while a copy may still come. ``as_of_delivery`` marks a picture that its origin changes
+    with time (a countdown, a score): the copy shows it as it was.
     """
 
     media: Media
@@ -276,6 +279,38 @@ class StoredCopy:
     width: int = 0
     height: int = 0
     pending: bool = False
+    as_of_delivery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFacts:
+    """What is known of a safe copy besides its bytes, for the judge and for reports.
+
+    ``width`` and ``height`` are the content's own whatever markup says (0: none), ``frames`` the pictures that an
+    image has, ``duration_s`` how long what was received plays, ``is_silent`` whether nothing can be heard in it
+    (``None``: nobody listened), ``replaced`` whether silence stands in for it. ``nested`` are what a style sheet
+    refers to, in the order of its slots, each to be fetched in turn.
+    """
+
+    as_of_delivery: bool = False
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    duration_s: float = 0.0
+    is_silent: bool | None = None
+    replaced: bool = False
+    nested: tuple[tuple[str, Media], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """What a report tells of one copy. ``state`` is ``stored``, ``pending``, ``placeholder`` or ``unknown``."""
+
+    state: str
+    media: str = ""
+    media_type: str = ""
+    size_bytes: int = 0
+    facts: CopyFacts = field(default_factory=CopyFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +344,7 @@ class FetchJob:
 
 
 NOBODY = Requester()
+NO_FACTS = CopyFacts()
 
 
 class CopyStore(Protocol):
@@ -324,12 +360,22 @@ class CopyStore(Protocol):
         """
         ...
 
-    async def get(self, token: str) -> StoredCopy | None:
-        """Return what stands behind a token, ``None`` if it is unknown; asking leaves no trace."""
+    async def get(self, token: str, slots: Sequence[int] = ()) -> StoredCopy | None:
+        """Return what stands behind a token, ``None`` if it is unknown; asking leaves no trace.
+
+        ``slots`` lead from a style sheet to what it refers to, and on from there.
+        """
         ...
 
-    async def put(self, job: FetchJob, body: bytes, media_type: str) -> bool:
-        """Store the safe copy that a fetch brought. False where the quota has no room for it."""
+    async def put(self, job: FetchJob, body: bytes, media_type: str, facts: CopyFacts = NO_FACTS) -> bool:
+        """Store the safe copy that a fetch brought, and queue what it refers to.
+
+        False where there is no room for it: a placeholder stays.
+        """
+        ...
+
+    async def describe(self, tokens: Sequence[str]) -> list[CopyState]:
+        """Return what is known of copies, in the order of their tokens."""
         ...
 
     async def expire(self, now: float) -> int:

@@ -41,7 +41,7 @@ class Decoder:
     def __init__(self, answer: SafeCopy | str = COPY) -> None:
         self.answer = answer
 
-    async def sanitise(self, body: bytes, media: Media) -> SafeCopy | str:
+    async def sanitise(self, body: bytes, media: Media, url: str = "") -> SafeCopy | str:
         return self.answer
 
 

@@ -302,7 +302,7 @@ class FetchQueueTables:
                     database.execute(
                         # What its origin has seen before and put off (429, 503) stays known.
                         "DELETE FROM fetches WHERE id = ? AND state IN ('reserved', 'released') "
-                        "AND asked_again = 0 "
+                        "AND asked_again = 0 AND NOT EXISTS (SELECT 1 FROM nested WHERE child = fetches.id) "
                         "AND NOT EXISTS (SELECT 1 FROM tokens WHERE fetch = fetches.id)",
                         row,
                     )

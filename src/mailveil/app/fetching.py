@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from mailveil.adapters.fetcher import Fetched
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
+from mailveil.core.safecopy.freshness import changes_with_time
 from mailveil.core.verdicts.evidence import FetchOutcome
-from mailveil.ports import CopyStore, FetchJob, FetchQueue, UnavailableError
+from mailveil.ports import CopyFacts, CopyStore, FetchJob, FetchQueue, UnavailableError
 
 log = logging.getLogger("mailveil.fetcher")
 IDLE_S = 0.5
@@ -34,6 +35,7 @@ MAX_PATIENT_WAIT_S = 300.0
 # How often the store is asked to take what was fetched, since it will not be fetched again.
 STORE_ATTEMPTS = 6
 STORE_AGAIN_S = 5.0
+MAX_SPACER_PIXELS = 9
 
 
 class Fetches(Protocol):
@@ -47,8 +49,8 @@ class Fetches(Protocol):
 class Sanitises(Protocol):
     """What makes its answer safe (adapters.sandbox)."""
 
-    async def sanitise(self, body: bytes, media: Media) -> SafeCopy | str:
-        """Return a safe copy or why there is none."""
+    async def sanitise(self, body: bytes, media: Media, url: str = "") -> SafeCopy | str:
+        """Return a safe copy or why there is none; a style sheet's references are relative to ``url``."""
         ...
 
 
@@ -140,10 +142,10 @@ class FetchLoop:
                 await self.store.settle(each)
         else:
             for each in (job, *job.siblings):
-                copy = await self.sandbox.sanitise(fetched.body, each.media)
+                copy = await self.sandbox.sanitise(fetched.body, each.media, final_url(fetched, each.url))
                 if isinstance(copy, SafeCopy):
                     sniffed = sniffed or copy.media_type
-                    await self._put(each, copy)
+                    await self._put(each, copy, facts_of(copy, fetched, each))
                 else:
                     log.info("no copy of a %s: %s", each.media, copy)
                     await self.store.settle(each)
@@ -183,16 +185,45 @@ class FetchLoop:
         except UnavailableError as error:
             log.warning("what a fetch showed could not be kept: %s", error)
 
-    async def _put(self, job: FetchJob, copy: SafeCopy) -> None:
+    async def _put(self, job: FetchJob, copy: SafeCopy, facts: CopyFacts) -> None:
         for attempt in range(1, STORE_ATTEMPTS + 1):
             try:
-                if not await self.store.put(job, copy.body, copy.media_type):
-                    log.warning("no room for a safe copy: [copies] max_store_bytes is reached")
+                if not await self.store.put(job, copy.body, copy.media_type, facts):
+                    log.warning(
+                        "no room for a safe copy: [copies] max_store_bytes is reached or the disk is full"
+                    )
                 return
             except UnavailableError:
                 if attempt == STORE_ATTEMPTS or self._stopping.is_set():
                     raise
                 await asyncio.sleep(STORE_AGAIN_S)
+
+
+def final_url(fetched: Fetched, url: str) -> str:
+    """Return where an answer came from, redirects followed."""
+    return fetched.hops[-1].url if fetched.hops else url
+
+
+def facts_of(copy: SafeCopy, fetched: Fetched, job: FetchJob) -> CopyFacts:
+    """Return what is to be known of a copy besides its bytes.
+
+    A picture too small to show anything is not marked, though its origin never wants it kept.
+    """
+    shows_something = copy.width * copy.height > MAX_SPACER_PIXELS
+    fields = fetched.hops[-1].fields if fetched.hops else ()
+    names = (job.url, final_url(fetched, job.url))
+    return CopyFacts(
+        as_of_delivery=job.media is Media.IMAGE
+        and shows_something
+        and any(changes_with_time(url, fields) for url in names),
+        width=copy.width,
+        height=copy.height,
+        frames=copy.frames,
+        duration_s=copy.duration_s,
+        is_silent=copy.is_silent,
+        replaced=copy.replaced,
+        nested=tuple((each.url, each.media) for each in copy.nested),
+    )
 
 
 def host_of(url: str) -> str:

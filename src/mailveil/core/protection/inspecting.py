@@ -16,7 +16,7 @@ from mailveil.core.policy import Action, Envelope, decide, direction_of, is_prot
 from mailveil.core.protection.forged import forged_fields
 from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
-from mailveil.core.references.links import same_place
+from mailveil.core.references.links import link_digest, same_place
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
 from mailveil.core.verdicts.rules import judge, risk_of
@@ -28,6 +28,7 @@ ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
 LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "feedback-id", "precedence"})
 ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 MAX_ADDRESSEES = 50
+MAX_LINKS = 2_000
 FETCHABLE_SCHEMES = ("http://", "https://")
 
 
@@ -153,6 +154,7 @@ class _Decisions:
                 may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url),
                 width=_declared_pixels(width),
                 height=_declared_pixels(height),
+                links=self.links() if media is Media.STYLESHEET else "",
             )
         return Decision(reference, verdict, action, wanted)
 
@@ -161,6 +163,12 @@ class _Decisions:
         if self.linked_places is None:
             self.linked_places = frozenset(map(same_place, self.linked))
         return url in self.linked or same_place(url) in self.linked_places
+
+    def links(self) -> str:
+        """Return what a style sheet's own references must not be."""
+        if len(self.linked) > MAX_LINKS:
+            return "*"
+        return "".join(sorted({link_digest(url) for url in self.linked}))
 
     def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
         """Return the token of a copy in this message."""

@@ -45,7 +45,8 @@ class Wanted:
     """A safe copy that the message wants: fetched after delivery (hosted) or before it (embedded).
 
     ``may_fetch`` is False where a contact could do more than load content: the URL also stands in a link or a
-    List-* field, or has no http scheme. Its copy is a placeholder.
+    List-* field, or has no http scheme. Its copy is a placeholder. ``links`` tells of a style sheet what must
+    not be fetched for it either: the digests of those URLs (references/links), or ``*`` for every one.
     """
 
     token: str
@@ -54,6 +55,7 @@ class Wanted:
     may_fetch: bool
     width: int = 0
     height: int = 0
+    links: str = ""
 
 
 class Decision(NamedTuple):

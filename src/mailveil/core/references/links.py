@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from html import unescape
 from typing import Final
@@ -13,6 +14,7 @@ from mailveil.core.references.url import resolve
 _URL: Final = re.compile(r"(?:https?|ftp)://[^\s<>\"]++", re.IGNORECASE)
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _MAX_UNESCAPED: Final = 3
+LINK_DIGEST_LETTERS: Final = 16
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRAILING: Final = ".,;:!?)]}'"
 
@@ -72,3 +74,11 @@ def same_place(url: str) -> str:
 def _plain_escape(match: re.Match[str]) -> str:
     character = chr(int(match[1], 16))
     return character if character in _UNRESERVED else f"%{match[1].upper()}"
+
+
+def link_digest(url: str) -> str:
+    """Return what the place of a URL is known by, as so many hexadecimal digits.
+
+    For whoever has to leave a message's links alone without being told which they are.
+    """
+    return hashlib.sha256(same_place(url).encode("utf-8", "surrogatepass")).hexdigest()[:LINK_DIGEST_LETTERS]

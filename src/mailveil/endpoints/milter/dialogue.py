@@ -24,16 +24,17 @@ from mailveil.ports import Reply
 TOO_LARGE = Reply(552, "5.3.4", "Message exceeds the maximum size")
 ACTIONS = Action.ADD_FIELDS | Action.CHANGE_BODY | Action.CHANGE_FIELDS
 STEPS = (
-    Step.NO_DATA | Step.NO_UNKNOWN | Step.NO_END_OF_HEADER | Step.LEADING_SPACE
+    Step.NO_UNKNOWN | Step.NO_END_OF_HEADER | Step.LEADING_SPACE
     | Step.UNANSWERED_CONNECT | Step.UNANSWERED_HELO | Step.UNANSWERED_MAIL | Step.UNANSWERED_RECIPIENT
     | Step.UNANSWERED_DATA | Step.UNANSWERED_UNKNOWN | Step.UNANSWERED_FIELD
     | Step.UNANSWERED_END_OF_HEADER | Step.UNANSWERED_BODY
 )  # fmt: skip
-# All that is asked about; without this request a mail server sends what its administrator configured.
+# All that is asked about; without this request a mail server sends what its administrator configured. Postfix
+# knows its queue identifier by DATA, and would repeat what is asked for the end before every single field.
 MACROS: Mapping[int, tuple[str, ...]] = dict.fromkeys(wire.STAGES, ()) | {
     wire.CONNECT_MACROS: ("{client_addr}",),
     wire.MAIL_MACROS: ("i", "{auth_type}", "{auth_authen}"),
-    wire.END_MACROS: ("i",),
+    wire.DATA_MACROS: ("i",),
 }
 ANSWERED: Mapping[type, Step] = {
     wire.Connect: Step.UNANSWERED_CONNECT,
@@ -320,7 +321,7 @@ class Dialogue:
 
     def _identifier(self) -> str:
         """Return the mail server's queue identifier, ``""`` where it gave none of the usual form."""
-        for of_command in (self._macros.get(b"E", {}), self._of_mail, *self._macros.values()):
+        for of_command in (*self._macros.values(), self._of_mail):
             identifier = of_command.get("i", "")
             if identifier.isascii() and identifier.isalnum() and len(identifier) <= 32:
                 return identifier

@@ -280,6 +280,39 @@ def fetches(invocation: Invocation, *, limit: int, as_json: bool) -> int:
     return list_fetches(invocation.settings(), limit, as_json=as_json)
 
 
+@program.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def copies(context: click.Context, *, as_json: bool) -> int:
+    """Tell what safe copies there are: how many, how old, how much room they take."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from mailveil.commands.stored import show_copies
+
+    return show_copies(context.obj.settings(), as_json=as_json)
+
+
+@copies.command(name="delete")
+@click.argument("what", nargs=-1, metavar="[WHAT]...")
+@click.option("--older-than", type=click.IntRange(0, 36_500), default=None, metavar="DAYS")
+@click.option("--host", default="", metavar="HOST", help="What was fetched from a host or any below it.")
+@click.option("-y", "--yes", "assume_yes", is_flag=True, help="Delete without asking first.")
+@click.pass_obj
+def delete(
+    invocation: Invocation, *, what: tuple[str, ...], older_than: int | None, host: str, assume_yes: bool
+) -> int:
+    """Delete safe copies; placeholders answer in their place.
+
+    WHAT is the address of a copy as it stands in mail, its last part alone, or the SHA-256 of a content, which is
+    deleted at every address. A host is known as far back as evidence is kept ([fetch] evidence_days).
+
+    Exit code: 0; 1 where something was not there or the answer was no; 2 where nothing could be done.
+    """
+    from mailveil.commands.stored import Deletion, delete_copies
+
+    return delete_copies(invocation.settings(), Deletion(what, older_than, host, assume_yes))
+
+
 @program.command()
 @click.argument("name", required=False, default="")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where it goes [default: standard output].")

@@ -66,6 +66,7 @@ CREATE INDEX IF NOT EXISTS tokens_by_fetch ON tokens (fetch);
 """
 BUSY_MS = 1000
 EXPIRE_BATCH = 1000
+EVIDENCE_BATCH = 200
 STRAY_FILE_AGE_S = 3600.0
 PENDING = frozenset({"reserved", "released", "attempted"})
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -343,6 +344,29 @@ class SqliteCopyStore(FetchQueueTables):
             return count
 
         return await self._writer.run(work)
+
+    async def fetched_from(self, host: str) -> list[bytes]:
+        """Return the digests of URLs that a host, or any below it, had a part in answering.
+
+        As far as evidence is kept: only that knows where a copy came from.
+        """
+        name = host.lower().rstrip(".")
+
+        def page(database: sqlite3.Connection, after: int) -> list[tuple[int, bytes, set[str]]]:
+            rows = database.execute(
+                "SELECT id, url_digest, at, record FROM evidence WHERE id > ? ORDER BY id LIMIT ?",
+                (after, EVIDENCE_BATCH),
+            ).fetchall()
+            return [(row[0], row[1], self._past(*row[1:]).hosts) for row in rows]
+
+        found: dict[bytes, None] = {}
+        after = 0
+        while rows := await self._reader.run(lambda database, after=after: page(database, after)):  # type: ignore[misc]
+            after = rows[-1][0]
+            for _, digest, hosts in rows:
+                if any(each == name or each.endswith("." + name) for each in hosts):
+                    found[digest] = None
+        return list(found)
 
     def _forget_objects(self, database: sqlite3.Connection) -> None:
         for sha256 in copycontents.forget_objects(database):

@@ -114,6 +114,12 @@ class PastFetch:
     url: str
     evidence: FetchEvidence
 
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that had a part in answering, lower-case."""
+        urls = (self.url, *(hop.url for hop in self.evidence.hops))
+        return {_host_of(url).lower().rstrip(".") for url in urls} - {""}
+
 
 @dataclass(slots=True)
 class Purse:

@@ -277,6 +277,7 @@ def trackers(address: str) -> tuple[Origin, ...]:
             media=Media.STYLESHEET,
             markup='<link rel="stylesheet" href="{url}">',
             learns=WHO | {Learns.PRINTING},
+            contacts=3,
         ),
         Origin(
             name="font-beacon",

@@ -105,8 +105,10 @@ class SqliteCopyStore(FetchQueueTables):
         self._reader = Lane(self._open, "BEGIN", timeout_s=timeout_s, max_waiting=most)
         self._claim_lock = None
 
-    def _write_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
-        return self._writer.run(work)
+    def _write_with(
+        self, work: Callable[[sqlite3.Connection], Result], *, durable: bool = False
+    ) -> Awaitable[Result]:
+        return self._writer.run(work, durable=durable)
 
     def _read_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
         return self._reader.run(work)
@@ -114,7 +116,11 @@ class SqliteCopyStore(FetchQueueTables):
     # --- copies ------------------------------------------------------------------------------------------
 
     async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:
-        """Record tokens and their fetches durably; nothing is fetched before ``release``."""
+        """Record tokens and their fetches; nothing is fetched before ``release``.
+
+        The record outlives this process. Where power is lost within seconds it may be lost too, and its addresses
+        then answer placeholders.
+        """
         now = self._now()
 
         def work(database: sqlite3.Connection) -> None:
@@ -390,8 +396,6 @@ class SqliteCopyStore(FetchQueueTables):
         )
         try:
             database.execute("PRAGMA journal_mode = WAL")
-            # FULL: a fetch may only begin once its record has reached the disk.
-            database.execute("PRAGMA synchronous = FULL")
             database.executescript(SCHEMA)
             upgrade(database)
             copycontents.make_tables(database)

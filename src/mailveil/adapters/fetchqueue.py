@@ -157,7 +157,9 @@ class FetchQueueTables:
     _turn: bytes = b""
     _queued: tuple[float, int] = (-1e9, 0)
 
-    def _write_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
+    def _write_with(
+        self, work: Callable[[sqlite3.Connection], Result], *, durable: bool = False
+    ) -> Awaitable[Result]:
         raise NotImplementedError
 
     def _read_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
@@ -343,7 +345,7 @@ class FetchQueueTables:
             siblings = tuple(FetchJob(each[0], each[1], Media(each[2])) for each in others)
             return replace(job, siblings=siblings)
 
-        return await self._write_with(work)
+        return await self._write_with(work, durable=True)
 
     def _whose_turn(self, database: sqlite3.Connection, now: float) -> int | None:
         """Return the fetch that is due for the next organisation after the last that had its turn."""

@@ -13,6 +13,10 @@ from mailveil.core.references.url import resolve
 
 _URL: Final = re.compile(r"(?:https?|ftp)://[^\s<>\"]++", re.IGNORECASE)
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+# Without what could be spelt otherwise: port, user name, escapes, entities, fragment, an empty query.
+_PLAIN: Final = re.compile(
+    r"https?://[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+(?:/[A-Za-z0-9._~!$'()*+,;=:@/-]*+(?:\?[A-Za-z0-9._~!$'()*+,;=:@/?-]++)?+)?+"
+)
 _MAX_UNESCAPED: Final = 3
 LINK_DIGEST_LETTERS: Final = 16
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -52,6 +56,10 @@ def same_place(url: str) -> str:
     escapes that are not needed (RFC 3986 section 6.2.2), an empty query and ``&amp;`` for ``&`` make no difference.
     Errs towards equality, since it keeps links from being followed. Linear in the length of ``url``.
     """
+    if _PLAIN.fullmatch(url):
+        # Most URLs have but one spelling, and a message can have thousands.
+        place = url[url.index("//") :]
+        return place if place.find("/", 2) > 0 else f"{place}/"
     for _ in range(_MAX_UNESCAPED):
         plain = unescape(url) if "&" in url else url
         if plain == url:

@@ -63,6 +63,35 @@ def test_contents_are_made_safe_by_one_child() -> None:
     asyncio.run(in_sandbox(work))
 
 
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        (b"p{background:url(https://t.e\x9bx\xf0\x9f\x98\x80.example/\xed\xa0\x80)}", Media.STYLESHEET),
+        ("p{background:url(https://bücher.example/日本)}".encode(), Media.STYLESHEET),
+        *(
+            (
+                f'<?xml version="1.0" encoding="{codec}"?><svg xmlns="http://www.w3.org/2000/svg"><g/></svg>'.encode(),
+                Media.IMAGE,
+            )
+            for codec in (
+                "windows-1252",
+                "koi8-r",
+                "shift_jis",
+                "iso-8859-15",
+                "mac-roman",
+                "no-such-codec",
+                "utf-7",
+            )
+        ),
+    ],
+)
+def test_nothing_is_loaded_any_more_once_hostile_bytes_are_read(body: bytes, media: Media) -> None:
+    async def work(sandbox: Sandbox) -> None:
+        assert await sandbox.sanitise(body, media, "https://t.example/") not in ("crashed", "timed-out")
+
+    asyncio.run(in_sandbox(work))
+
+
 def test_a_lost_child_costs_one_content() -> None:
     async def work(sandbox: Sandbox) -> None:
         await sandbox.sanitise(picture(), Media.IMAGE)

@@ -15,6 +15,7 @@ from PIL import Image
 from http_room import ask, http_room
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
+from mailveil.endpoints.web import listener
 from mailveil.endpoints.web.copies import CopiesServer, _Recent, parse_range
 from mailveil.endpoints.web.placeholders import placeholder
 from mailveil.endpoints.web.status import StatusFacts, StatusPage
@@ -262,8 +263,45 @@ def test_slow_readers_and_silent_clients_keep_nobody_waiting() -> None:
         assert (await ask(port, "/c/stored")).body == BODY
         for _reader, writer in idle:
             writer.transport.abort()
+        await asyncio.sleep(0.1)
 
     asyncio.run(asyncio.wait_for(_with_server(check), 60))
+
+
+def test_clients_that_never_go_on_lose_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "PATIENCE_S", 0.5)
+    large = StoredCopy(Media.IMAGE, "image/png", b"x" * 30_000_000, "12" * 32)
+    monkeypatch.setitem(STORED, "large", large)
+
+    async def check(port: int) -> None:
+        silent, half, unread = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        half[1].write(b"GET /c/sto")
+        unread[1].write(b"GET /c/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        # A reader that takes its time, but takes, gets everything.
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /c/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        taken = 0
+        for _ in range(10_000):
+            piece = await reader.read(1 << 20)
+            if not piece:
+                break
+            taken += len(piece)
+            await asyncio.sleep(0.05)
+        assert taken > 30_000_000
+        for connection in (silent, half):
+            assert await connection[0].read() == b""
+        await asyncio.sleep(3)
+        got = 0
+        with contextlib.suppress(ConnectionError):
+            while piece := await unread[0].read(1 << 20):
+                got += len(piece)
+        assert got < 30_000_000, "what nobody took was given up"
+        for each in (silent[1], half[1], unread[1], writer):
+            each.close()
+            with contextlib.suppress(ConnectionError):
+                await each.wait_closed()
+
+    asyncio.run(asyncio.wait_for(_with_server(check), 120))
 
 
 def test_what_was_deleted_is_soon_forgotten() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from mailveil.core.copyaddress import CopyAddresses
@@ -29,6 +29,10 @@ LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "feedback-id", "preceden
 ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 MAX_ADDRESSEES = 50
 MAX_LINKS = 2_000
+MAX_STYLE = 4_000
+DIMENSION = re.compile(r"(?<![-\w])(width|height)[ \t\r\n]*+:[ \t\r\n]*+([^;!\"'()]{1,30}+)")
+RELATIVE_LENGTH = re.compile(r"[0-9]{1,6}+(?:\.[0-9]{0,6}+)?[ ]?(?:%|vw|vh|em|rem)")
+FLAT_PIXELS = 600
 FETCHABLE_SCHEMES = ("http://", "https://")
 
 
@@ -127,7 +131,7 @@ class _Decisions:
         self.linked = linked
         self.linked_places: frozenset[str] | None = None
         self.digest = b""
-        self.wanted: dict[tuple[str, Media, str, str], Wanted] = {}
+        self.wanted: dict[tuple[str, Media, int, int], Wanted] = {}
         self.tokens: dict[tuple[str, Media], str] = {}
 
     def decide(self, reference: Reference, verdict: Verdict) -> Decision:
@@ -142,8 +146,7 @@ class _Decisions:
             or (settings.mode is CopyMode.EMBEDDED and media is not Media.IMAGE)
         ):
             return Decision(reference, verdict, action)
-        attributes = reference.attributes
-        width, height = attributes.get("width", ""), attributes.get("height", "")
+        width, height = declared_dimensions(reference.attributes)
         key = (reference.url, media, width, height)
         wanted = self.wanted.get(key)
         if wanted is None:
@@ -152,8 +155,8 @@ class _Decisions:
                 url=reference.url,
                 media=media,
                 may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url),
-                width=_declared_pixels(width),
-                height=_declared_pixels(height),
+                width=width,
+                height=height,
                 links=self.links() if media is Media.STYLESHEET else "",
             )
         return Decision(reference, verdict, action, wanted)
@@ -179,8 +182,34 @@ class _Decisions:
         return token
 
 
+def declared_dimensions(attributes: Mapping[str, str]) -> tuple[int, int]:
+    """Return width and height in pixels that a placeholder has to have, so that no layout breaks; 0 for either: any.
+
+    Attributes come first, then the ``style``. A width in another unit (``100%``) with a height that follows from it
+    asks for something flat: a square would be as high as the message is wide.
+    """
+    style = attributes.get("style", "")
+    said = dict(DIMENSION.findall(style[:MAX_STYLE].lower())) if style else {}
+    width, height = (
+        _declared_pixels(attributes.get(side, "")) or _declared_pixels(said.get(side, ""))
+        for side in ("width", "height")
+    )
+    if not width and not height:
+        if _is_relative(attributes.get("width", "")) or _is_relative(said.get("width", "")):
+            return FLAT_PIXELS, 0
+        if _is_relative(attributes.get("height", "")) or _is_relative(said.get("height", "")):
+            return 0, FLAT_PIXELS
+    return width, height
+
+
 def _declared_pixels(value: str) -> int:
     if not value:
         return 0
-    digits = value.strip().removesuffix("px")
+    number = value.strip().removesuffix("px").strip()
+    digits = number.partition(".")[0]
     return min(int(digits), 4096) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
+
+
+def _is_relative(value: str) -> bool:
+    """Tell whether a length is one that depends on what is around, such as ``100%``."""
+    return RELATIVE_LENGTH.fullmatch(value.strip()) is not None

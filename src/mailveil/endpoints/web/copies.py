@@ -35,6 +35,7 @@ RANGE = re.compile(r"bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))\Z")
 SLOTS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){0,2}")
 # A style sheet was read as UTF-8, and readers have to as well: this wins over what it says itself.
 CHARSETS = {"text/css": "text/css; charset=utf-8"}
+PIECE_BYTES = 64 * 1024
 KEPT_S = 5.0
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 
@@ -76,7 +77,12 @@ class CopiesServer:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         # The header fields of HEAD tell the length all the same.
         body = b"" if scope["method"] == "HEAD" else answer.body
-        await send({"type": "http.response.body", "body": body})
+        # In pieces, each once the one before has gone: what a slow reader does not take waits here only once.
+        at = 0
+        while len(body) - at > PIECE_BYTES:
+            await send({"type": "http.response.body", "body": body[at : at + PIECE_BYTES], "more_body": True})
+            at += PIECE_BYTES
+        await send({"type": "http.response.body", "body": body[at:]})
 
     async def answer(self, scope: Scope) -> Answer:
         """Return the response to a request."""

@@ -21,7 +21,7 @@ from mailveil.core.verdicts.evidence import (
     NameAnswer,
     NameRecord,
 )
-from mailveil.ports import FetchJob, Requester, UnavailableError, WantedCopy
+from mailveil.ports import CopyFacts, FetchJob, Requester, UnavailableError, WantedCopy
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -340,3 +340,49 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> No
         assert job.url == "https://a/"
     finally:
         store.close()
+
+
+def test_what_waited_for_longer_than_a_day_is_still_asked_for_once(make) -> None:  # type: ignore[no-untyped-def]
+    """The fetcher was down for two days: what is due then goes together, with what is wanted since."""
+    room = make()
+    url = "https://origin.example/a"
+    first = room.ask([url], Requester("m1", "a.example", "org.example"))
+    other = room.ask([url], Requester("m2", "a.example", "org.example"), Media.FONT)
+    room.clock += 2 * DAY
+    later = room.ask([url], Requester("m3", "a.example", "org.example"))
+    (job,) = room.claims()
+    assert [each.media for each in job.siblings] == [Media.FONT]
+    assert room.do(room.store.put(job, b"body", "image/png"))
+    assert room.do(room.store.get(later[0].token)).body == b"body"
+    assert room.do(room.store.get(first[0].token)).body == b"body"
+    assert room.pending(other) == [True]
+
+
+def test_a_day_begins_when_an_origin_is_asked(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    url = "https://origin.example/a"
+    room.ask([url], Requester("m1", "a.example", "org.example"))
+    room.clock += 0.9 * DAY
+    (job,) = room.claims()
+    assert room.do(room.store.put(job, b"body", "image/png"))
+    room.clock += 0.2 * DAY
+    again = room.ask([url], Requester("m2", "a.example", "org.example"))
+    assert room.claims() == []
+    assert room.do(room.store.get(again[0].token)).body == b"body"
+    room.clock += 0.9 * DAY
+    room.ask([url], Requester("m3", "a.example", "org.example"))
+    assert len(room.claims()) == 1
+
+
+def test_what_sheets_lead_to_is_on_the_account_of_message_and_sender(make) -> None:  # type: ignore[no-untyped-def]
+    """One message with many sheets, each of them with many references, is no way around its budget."""
+    room = make(budgets=Budgets(per_message=10, per_sender=14))
+    requester = Requester("m", "a.example", "org.example")
+    sheets = [f"https://sheets{number}.example/s.css" for number in range(4)]
+    room.ask(sheets, requester, Media.STYLESHEET)
+    for number, job in enumerate(room.claims()):
+        nested = tuple((f"https://victim.example/{number}-{at}", Media.IMAGE) for at in range(5))
+        assert room.do(room.store.put(job, b"x", "text/css", CopyFacts(nested=nested)))
+    assert len(room.claims()) == 6
+    room.ask(urls(10, "others.example"), Requester("m2", "a.example", "org.example"))
+    assert len(room.claims()) == 4

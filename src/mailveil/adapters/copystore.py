@@ -239,7 +239,7 @@ class SqliteCopyStore(FetchQueueTables):
             return
         now = self._now()
         above = copycontents.ancestors(database, parent)
-        purse = self._purse(NOBODY)
+        purse = self._purse_of(database, parent)
         purse.left = min(
             purse.left, copycontents.MAX_DESCENDANTS - copycontents.count_descendants(database, above)
         )

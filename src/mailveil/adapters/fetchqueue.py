@@ -51,6 +51,9 @@ COLUMNS = (
     ("organisation", "BLOB NOT NULL DEFAULT x''"),
     ("retries", "INTEGER NOT NULL DEFAULT 0"),
     ("asked_again", "INTEGER NOT NULL DEFAULT 0"),
+    ("asked", "REAL NOT NULL DEFAULT 0"),  # when it was last claimed
+    ("message", "BLOB NOT NULL DEFAULT x''"),  # who pays for what a style sheet leads to
+    ("sender", "BLOB NOT NULL DEFAULT x''"),
 )
 HOUR_S, DAY_S = 3600.0, 86_400.0
 COUNT_AGAIN_S = 5.0
@@ -121,12 +124,18 @@ class PastFetch:
         return {_host_of(url).lower().rstrip(".") for url in urls} - {""}
 
 
+# A fetch that counts as the one of its URL: it is to come, or its origin was asked less than a share_s ago.
+CURRENT = "(state IN ('reserved', 'released') OR max(created, asked) > ?)"
+
+
 @dataclass(slots=True)
 class Purse:
-    """What one message may still have fetched."""
+    """Who pays for fetches, as keyed digests (``b""``: nobody), and how many more there may be."""
 
-    requester: Requester
-    left: int
+    message: bytes = b""
+    sender: bytes = b""
+    organisation: bytes = b""
+    left: int = MAX_WANTED
 
 
 def upgrade(database: sqlite3.Connection) -> None:
@@ -169,7 +178,18 @@ class FetchQueueTables:
 
     def _purse(self, requester: Requester) -> Purse:
         # Who cleans a whole mailbox says for no message what is wanted, and so has the budget of none.
-        return Purse(requester, self.settings.budgets.per_message if requester.message else MAX_WANTED)
+        return Purse(
+            message=self._who("message", requester.message) if requester.message else b"",
+            sender=self._who("sender", requester.sender) if requester.sender else b"",
+            organisation=self._who("organisation", requester.organisation),
+        )
+
+    def _purse_of(self, database: sqlite3.Connection, fetch: int) -> Purse:
+        """Return whose account that is on which a style sheet leads to: whoever had the sheet fetched."""
+        row = database.execute(
+            "SELECT message, sender, organisation FROM fetches WHERE id = ?", (fetch,)
+        ).fetchone()
+        return Purse(*row) if row else Purse()
 
     def _fetch_of(
         self, database: sqlite3.Connection, copy: WantedCopy, now: float, purse: Purse
@@ -177,26 +197,30 @@ class FetchQueueTables:
         """Return the fetch that a copy comes from, a new one where there is none and the budgets allow it."""
         digest = url_digest(copy.url)
         same = database.execute(
-            "SELECT id, media, state, organisation FROM fetches "
-            "WHERE url_digest = ? AND created > ? ORDER BY created DESC",
+            "SELECT id, media, state, organisation, created, asked FROM fetches "  # noqa: S608 - our own condition
+            f"WHERE url_digest = ? AND {CURRENT} ORDER BY created DESC",
             (digest, now - self.settings.share_s),
         ).fetchall()
-        for identifier, media, _state, _organisation in same:
+        for identifier, media, *_others in same:
             if media == str(copy.media):
                 return int(identifier)
         url, state, organisation = copy.url.partition("#")[0], "reserved", b""
-        if any(each[2] not in ("reserved", "released") for each in same):
+        created = asked_at = 0.0
+        if asked := [each for each in same if each[2] not in ("reserved", "released")]:
             # Asked for already, as another kind of thing: an origin sees one URL once a day.
             url, state = "", "placeholder"
+            created, asked_at = asked[0][4:]  # it does not become another day by that
         elif same:
             organisation = same[0][3]  # comes along with the fetch that is due
         else:
             if not self._may_fetch(database, url, now, purse):
                 return None
-            organisation = self._who("organisation", purse.requester.organisation)
+            organisation = purse.organisation
+        account = (organisation, purse.message, purse.sender)
         cursor = database.execute(
-            "INSERT INTO fetches (url_digest, url, media, state, created, organisation) VALUES (?, ?, ?, ?, ?, ?)",
-            (digest, url, str(copy.media), state, now, organisation),
+            "INSERT INTO fetches (url_digest, url, media, state, created, asked, organisation, message, sender) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (digest, url, str(copy.media), state, created or now, asked_at, *account),
         )
         return int(cursor.lastrowid or 0)
 
@@ -204,11 +228,12 @@ class FetchQueueTables:
         budgets = self.settings.budgets
         if purse.left <= 0 or self._count_queued(database, now) >= budgets.max_queued:
             return False
-        sender = purse.requester.sender
-        if sender and not self._spend(database, "sender", sender, now // DAY_S, budgets.per_sender):
-            return False
-        domain = registrable_domain(_host_of(url))
-        if not self._spend(database, "domain", domain, now // HOUR_S, budgets.per_domain):
+        accounts = (
+            ("message", purse.message, now // DAY_S, budgets.per_message),
+            ("sender", purse.sender, now // DAY_S, budgets.per_sender),
+            ("domain", self._domain(url), now // HOUR_S, budgets.per_domain),
+        )
+        if not all(self._spend(database, *account) for account in accounts if account[1]):
             return False
         purse.left -= 1
         self._queued = (self._queued[0], self._queued[1] + 1)
@@ -223,11 +248,14 @@ class FetchQueueTables:
             self._queued = (now, count)
         return self._queued[1]
 
-    def _spend(self, database: sqlite3.Connection, kind: str, name: str, period: float, most: int) -> bool:
+    def _domain(self, url: str) -> bytes:
+        return self._who("domain", registrable_domain(_host_of(url)))
+
+    def _spend(self, database: sqlite3.Connection, kind: str, who: bytes, period: float, most: int) -> bool:
         row = database.execute(
             "INSERT INTO spent VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 "
             "WHERE count < ? RETURNING count",
-            (kind, self._who(kind, name), int(period), most),
+            (kind, who, int(period), most),
         ).fetchone()
         return row is not None and row[0] <= most
 
@@ -250,7 +278,7 @@ class FetchQueueTables:
         now, most = self._now(), self.settings.budgets.per_address
 
         def work(database: sqlite3.Connection) -> bool:
-            return self._spend(database, "address", address, now // HOUR_S, most)
+            return self._spend(database, "address", self._who("address", address), now // HOUR_S, most)
 
         try:
             return await self._write_with(work)
@@ -330,17 +358,17 @@ class FetchQueueTables:
             if identifier is None:
                 return None
             row = database.execute(
-                "UPDATE fetches SET state = 'attempted' WHERE id = ? "
+                "UPDATE fetches SET state = 'attempted', asked = ? WHERE id = ? "
                 "RETURNING id, url, media, retries, asked_again, created, url_digest",
-                (identifier,),
+                (now, identifier),
             ).fetchone()
             job = FetchJob(
                 row[0], row[1], Media(row[2]), retries=row[3], asked_again=bool(row[4]), created=row[5]
             )
             others = database.execute(
-                "UPDATE fetches SET state = 'attempted' WHERE url_digest = ? AND media <> ? "
-                "AND state IN ('reserved', 'released') AND created > ? RETURNING id, url, media",
-                (row[6], row[2], now - self.settings.share_s),
+                "UPDATE fetches SET state = 'attempted', asked = ? WHERE url_digest = ? "
+                "AND state IN ('reserved', 'released') RETURNING id, url, media",
+                (now, row[6]),
             ).fetchall()
             siblings = tuple(FetchJob(each[0], each[1], Media(each[2])) for each in others)
             return replace(job, siblings=siblings)
@@ -461,8 +489,13 @@ class FetchQueueTables:
                 "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence WHERE at < ? LIMIT ?)",
                 (oldest, PRUNE_BATCH),
             ).rowcount
-            database.execute("DELETE FROM spent WHERE kind = 'sender' AND period < ?", (int(now // DAY_S),))
-            database.execute("DELETE FROM spent WHERE kind <> 'sender' AND period < ?", (int(now // HOUR_S),))
+            database.execute(
+                "DELETE FROM spent WHERE kind IN ('message', 'sender') AND period < ?", (int(now // DAY_S),)
+            )
+            database.execute(
+                "DELETE FROM spent WHERE kind NOT IN ('message', 'sender') AND period < ?",
+                (int(now // HOUR_S),),
+            )
             return gone
 
         total = 0

@@ -40,9 +40,9 @@ class Gateway:
 
     A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
     stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
-    inert text. ``store`` is for hosted copies, ``embedding`` for those that messages carry themselves; how large
-    they may become is for ``next_hop`` to say. Fetches begin ``release_after_s`` later where the message may yet
-    be refused by whoever has it from us.
+    inert text, but no more than ``max_inert`` of them in an hour. ``store`` is for hosted copies, ``embedding``
+    for those that messages carry themselves; how large they may become is for ``next_hop`` to say. Fetches begin
+    ``release_after_s`` later where the message may yet be refused by whoever has it from us.
     """
 
     engine: Engine
@@ -53,6 +53,7 @@ class Gateway:
     journal: Journal | None = None
     attempts: AttemptRecord | None = None
     max_attempts: int = 3
+    max_inert: int = 10
     policy: PolicySettings = field(default_factory=PolicySettings)
     embedding: Embedding | None = None
     next_hop: NextHop | None = None
@@ -62,7 +63,9 @@ class Gateway:
     _examination: Examination = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
+        examination = Examination(
+            self.engine, self.originals, self.attempts, self.max_attempts, self.max_inert, self.policy
+        )
         object.__setattr__(self, "_examination", examination)
 
     async def accept(

@@ -232,6 +232,14 @@ class AttemptRecord(Protocol):
         """Record that an attempt is over, whatever becomes of the message then."""
         ...
 
+    def give_up(self, attempt: Attempt, most: int) -> bool:
+        """Record that a message goes on unexamined, as inert text; False where it must not.
+
+        That is where ``most`` other messages have been given up within the hour: so many at once are no fault of
+        theirs. A message that was given up before may always go on.
+        """
+        ...
+
 
 # --- authentication --------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.exits import Exit, ExitScheme, UnreachableError
 from mailveil.app import Outcome, Role, StartError, check, serve
 from mailveil.app.building import build_store
-from mailveil.app.serving import ALL_ROLES
+from mailveil.app.roles import ALL_ROLES
 from mailveil.commands.fetches import list_fetches
 from mailveil.config import Settings, load
 from mailveil.config.values import Endpoint

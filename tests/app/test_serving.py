@@ -23,7 +23,7 @@ from http_room import ask
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.maildir import Maildir
 from mailveil.app import Outcome, Role, StartError, check, send_trial, serve, trial_message
-from mailveil.app.serving import ALL_ROLES
+from mailveil.app.roles import ALL_ROLES
 from mailveil.config import Settings, load
 from smtp_room import Client, ScriptedServer, without_trace
 

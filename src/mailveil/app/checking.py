@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Awaitable
 
 from mailveil.adapters.exits import Exit, resolver_place
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
+from mailveil.app.announcing import alarms
 from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.checking_doors import check_certificate, check_lmtp, check_next_hop
@@ -34,6 +36,7 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     """Try out what the settings say; sends no message and contacts no origin."""
     return [
         _storage(settings),
+        *_examining(settings),
         _relaying(settings),
         await check_next_hop(settings),
         *check_certificate(settings),
@@ -61,6 +64,11 @@ def _storage(settings: Settings) -> CheckResult:
     gigabytes = free.f_bavail * free.f_frsize / 1e9
     outcome = Outcome.GOOD if gigabytes >= 1 else Outcome.NOTICE
     return CheckResult("storage", outcome, f"{directory} is writable, {gigabytes:.1f} GB free")
+
+
+def _examining(settings: Settings) -> list[CheckResult]:
+    """Tell whether so many messages break the engine that mailveil has stopped making them inert."""
+    return [CheckResult("examining", Outcome.BAD, text) for text in alarms(settings, time.time())]
 
 
 def _relaying(settings: Settings) -> CheckResult:

@@ -67,6 +67,7 @@ class GatewaySettings:
     max_connections: int = whole(1, 100_000)
     timeout_s: int = whole(1, 86_400)
     max_attempts: int = whole(1, 100)
+    max_inert_per_hour: int = whole(0, 1_000_000)
     clients: tuple[IPv4Network | IPv6Network, ...]
     recipient_domains: tuple[str, ...]
     trusted_peers: tuple[IPv4Network | IPv6Network, ...]

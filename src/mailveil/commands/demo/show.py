@@ -19,7 +19,8 @@ from typing import Any
 from mailveil.adapters.maildir import Maildir
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.app.building import build_store
-from mailveil.app.serving import Role, serve
+from mailveil.app.roles import Role
+from mailveil.app.serving import serve
 from mailveil.commands.demo.browser import BrowserError, find_browser
 from mailveil.commands.demo.findings import Result, faults_of, find
 from mailveil.commands.demo.letters import RECIPIENT, Letter, letters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -95,13 +96,17 @@ class StatusPage:
         journal: Journal | None,
         store: CopyStore | None,
         mailbox: Mailbox | None,
+        *,
         now: Callable[[], float] = time.time,
+        alarms: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """``alarms`` tells what is wrong right now; it may read files."""
         self.facts = facts
         self.journal = journal
         self.store = store
         self.mailbox = mailbox
         self.now = now
+        self.alarms = alarms
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("mailveil.endpoints.web"),
             autoescape=True,
@@ -137,6 +142,7 @@ class StatusPage:
         passages = list(await self.journal.latest(LATEST)) if self.journal else []
         page = {
             "facts": self.facts,
+            "alarms": await asyncio.to_thread(self.alarms),
             "totals": await self.journal.totals() if self.journal else {},
             "copies": await self._copies(),
             "passages": [_line(passage) for passage in passages],

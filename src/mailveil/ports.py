@@ -153,7 +153,8 @@ class WantedCopy:
     ``token`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
     address, ``width`` and ``height`` the declared dimensions that a placeholder keeps (0: not declared).
     Where ``may_fetch`` is false the placeholder is all there will ever be. ``links`` are the digests
-    (core/references/links) of URLs that must not be fetched for a style sheet either, ``*`` for every one.
+    (core/references/links) of URLs that must not be fetched for it either, whether a redirect or a style sheet leads
+    there, ``*`` for every one.
     """
 
     token: str
@@ -351,6 +352,29 @@ class FetchJob:
     siblings: tuple[FetchJob, ...] = ()
 
 
+class Step(StrEnum):
+    """What is to be done about a redirect."""
+
+    GO = "go"
+    WAIT = "wait"  # another fetch asks for that URL at this moment
+    KNOWN = "known"  # another fetch has brought what is there
+    ASKED = "asked"  # it was asked for today, and brought nothing that would do
+    LINKED = "linked"  # a link of the message leads there
+    OVER_BUDGET = "over-budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is to be done about a redirect; ``known`` is the fetch that brought what it leads to.
+
+    ``along`` are fetches of that very URL which were due, and are made by this one.
+    """
+
+    step: Step
+    known: int = 0
+    along: tuple[FetchJob, ...] = ()
+
+
 NOBODY = Requester()
 NO_FACTS = CopyFacts()
 
@@ -416,6 +440,14 @@ class FetchQueue(Protocol):
 
         The message was not accepted, or has gone on without these copies.
         """
+        ...
+
+    async def follow(self, job: FetchJob, url: str) -> Followed:
+        """Tell what is to be done about a redirect to ``url``; on ``Step.GO`` it is on record as asked for."""
+        ...
+
+    async def adopt(self, job: FetchJob, known: int) -> None:
+        """Give a fetch the copy that another one brought, a placeholder where there is none any more."""
         ...
 
     async def recover(self) -> None:

@@ -166,7 +166,7 @@ def test_what_a_sheet_leads_to_lives_as_long_as_the_sheet(tmp_path: Path) -> Non
     room.do(room.store.expire(room.clock))
     assert room.objects() == 0
     with sqlite3.connect(tmp_path / "copies.sqlite3") as database:
-        for table in ("nested", "facts", "spared"):
+        for table in ("nested", "facts", "spared_sets"):
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     database.close()
     room.store.close()

@@ -26,7 +26,7 @@ class Origin:
         self.asked: list[str] = []
         self.at_once = self.most_at_once = 0
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
+    async def fetch(self, url: str, media: Media, may_follow: object = None) -> Fetched:
         self.asked.append(url)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -60,8 +60,8 @@ def work(
         await store.reserve(wanted(count))
         await store.release(wanted(count))
         loop = asyncio.create_task(FetchLoop(store, origin, decoder, parallel).run())
-        async with asyncio.timeout(10):
-            while len(origin.asked) < count or origin.at_once:
+        async with asyncio.timeout(30):
+            while len(origin.asked) < count or origin.at_once or (await store.counts())["attempted"]:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         loop.cancel()
@@ -115,7 +115,7 @@ def test_origins_that_hang_keep_no_other_waiting(tmp_path: Path, monkeypatch: py
     asked: list[str] = []
 
     class Hanging:
-        async def fetch(self, url: str, media: Media) -> Fetched:
+        async def fetch(self, url: str, media: Media, may_follow: object = None) -> Fetched:
             asked.append(url)
             if "slow" in url:
                 await asyncio.sleep(3600)
@@ -148,3 +148,25 @@ def test_origins_that_hang_keep_no_other_waiting(tmp_path: Path, monkeypatch: py
         asyncio.run(inside())
     finally:
         store.close()
+
+
+def test_where_many_redirects_lead_is_asked_once_and_shown_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten pictures with addresses of their own lead to one logo, all at the same time."""
+    monkeypatch.setattr(app_fetching, "ANOTHER_POLL_S", 0.01)
+    contacts: list[str] = []
+
+    class Redirecting(Origin):
+        async def fetch(self, url: str, media: Media, may_follow=None) -> Fetched:  # type: ignore[no-untyped-def]
+            hops = (Hop(url, 302, (), 0.0, "192.0.2.1", sent_bytes=9),)
+            self.asked.append(url)
+            if (ended := await may_follow("https://cdn.example/logo")) is not None:
+                return Fetched(ended, hops=hops)
+            contacts.append("logo")
+            await asyncio.sleep(0.2)
+            return Fetched(FetchOutcome.FETCHED, b"body", hops)
+
+    counts = work(tmp_path, Redirecting(Fetched(FetchOutcome.FAILED)), Decoder(), count=10, parallel=10)
+    assert contacts == ["logo"]
+    assert (counts["stored"], counts["attempted"], counts["placeholder"]) == (10, 0, 0)

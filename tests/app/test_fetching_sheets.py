@@ -52,7 +52,7 @@ class Origin:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
+    async def fetch(self, url: str, media: Media, may_follow: object = None) -> Fetched:
         path = url.removeprefix(ORIGIN)
         self.asked.append(path)
         status, body = ANSWERS.get(path, (404, b""))

@@ -64,8 +64,8 @@ class Noting:
         self.fetcher = fetcher
         self.ended: dict[str, Fetched] = {}
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
-        fetched: Fetched = await self.fetcher.fetch(url, media)
+    async def fetch(self, url: str, media: Media, may_follow: object = None) -> Fetched:
+        fetched: Fetched = await self.fetcher.fetch(url, media, may_follow)
         self.ended[url] = fetched
         return fetched
 

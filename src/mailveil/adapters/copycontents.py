@@ -6,12 +6,13 @@ those of its references, whichever message asks.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from mailveil.core.references.links import LINK_DIGEST_LETTERS
+from mailveil.core.references.links import LINK_DIGEST_LETTERS, link_digest
 from mailveil.core.references.types import Media
 from mailveil.ports import CopyFacts
 
@@ -21,13 +22,15 @@ CREATE TABLE IF NOT EXISTS nested (
     child INTEGER NOT NULL REFERENCES fetches (id), PRIMARY KEY (parent, slot)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS nested_by_child ON nested (child);
-CREATE TABLE IF NOT EXISTS spared (
-    fetch INTEGER NOT NULL REFERENCES fetches (id), link TEXT NOT NULL, PRIMARY KEY (fetch, link)
+CREATE TABLE IF NOT EXISTS link_sets (id BLOB PRIMARY KEY, links TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spared_sets (
+    fetch INTEGER NOT NULL REFERENCES fetches (id), links BLOB NOT NULL, PRIMARY KEY (fetch, links)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (
     fetch INTEGER PRIMARY KEY REFERENCES fetches (id), as_of_delivery INTEGER NOT NULL, told TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS used (only INTEGER PRIMARY KEY CHECK (only = 1), bytes INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS spared_by_links ON spared_sets (links);
 CREATE TRIGGER IF NOT EXISTS object_added AFTER INSERT ON objects
     BEGIN UPDATE used SET bytes = bytes + new.size; END;
 CREATE TRIGGER IF NOT EXISTS object_removed AFTER DELETE ON objects
@@ -81,26 +84,50 @@ def facts_of(database: sqlite3.Connection, fetch: int) -> CopyFacts:
 
 
 def spare(database: sqlite3.Connection, fetch: int, links: str) -> None:
-    """Take note of URLs that must not be fetched for a style sheet, since a message links to them."""
+    """Take note of URLs that must not be fetched for a fetch, since a message links to them.
+
+    All copies of one message have the same ones, so that they are kept once.
+    """
+    identifier = hashlib.sha256(links.encode()).digest()[:16]
+    database.execute("INSERT OR IGNORE INTO link_sets VALUES (?, ?)", (identifier, links))
+    database.execute("INSERT OR IGNORE INTO spared_sets VALUES (?, ?)", (fetch, identifier))
+
+
+def spared_of(database: sqlite3.Connection, fetches: Iterable[int]) -> frozenset[str]:
+    """Return the digests of URLs that must not be fetched for any of these fetches."""
     letters = LINK_DIGEST_LETTERS
-    each = (
-        [links] if links == EVERY_LINK else [links[at : at + letters] for at in range(0, len(links), letters)]
-    )
-    database.executemany("INSERT OR IGNORE INTO spared VALUES (?, ?)", ((fetch, link) for link in each))
+    found: set[str] = set()
+    for fetch in fetches:
+        rows = database.execute(
+            "SELECT link_sets.links FROM spared_sets JOIN link_sets ON link_sets.id = spared_sets.links "
+            "WHERE fetch = ?",
+            (fetch,),
+        )
+        for (links,) in rows:
+            found.update(links[at : at + letters] for at in range(0, len(links), letters))
+    return frozenset(found)
 
 
-def is_spared(database: sqlite3.Connection, fetch: int, link: str) -> bool:
-    """Tell whether a URL must not be fetched for a style sheet."""
-    row = database.execute(
-        "SELECT 1 FROM spared WHERE fetch = ? AND link IN (?, ?)", (fetch, link, EVERY_LINK)
-    ).fetchone()
-    return row is not None
+def is_spared(spared: frozenset[str], url: str) -> bool:
+    """Tell whether a URL must not be fetched."""
+    return EVERY_LINK in spared or bool(spared and link_digest(url) in spared)
 
 
 def inherit_spared(database: sqlite3.Connection, parent: int, child: int) -> None:
     """Have what a style sheet refers to spare the same URLs."""
     database.execute(
-        "INSERT OR IGNORE INTO spared SELECT ?, link FROM spared WHERE fetch = ?", (child, parent)
+        "INSERT OR IGNORE INTO spared_sets SELECT ?, links FROM spared_sets WHERE fetch = ?", (child, parent)
+    )
+
+
+def forget_spared(database: sqlite3.Connection) -> None:
+    """Forget the links of messages for which nothing is to be fetched any more."""
+    database.execute(
+        "DELETE FROM spared_sets WHERE NOT EXISTS (SELECT 1 FROM fetches WHERE fetches.id = spared_sets.fetch "
+        "AND state IN ('reserved', 'released', 'attempted'))"
+    )
+    database.execute(
+        "DELETE FROM link_sets WHERE NOT EXISTS (SELECT 1 FROM spared_sets WHERE spared_sets.links = link_sets.id)"
     )
 
 
@@ -175,7 +202,7 @@ def forget_fetches(database: sqlite3.Connection, oldest: float) -> None:
         ).rowcount
         > 0
     ):
-        for table, column in (("nested", "parent"), ("facts", "fetch"), ("spared", "fetch")):
+        for table, column in (("nested", "parent"), ("facts", "fetch"), ("spared_sets", "fetch")):
             database.execute(
                 f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM fetches WHERE id = {table}.{column})"  # noqa: S608
             )

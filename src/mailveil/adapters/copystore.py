@@ -20,7 +20,6 @@ from typing import TypeVar
 from mailveil.adapters import copycontents
 from mailveil.adapters.fetchqueue import Budgets, FetchQueueTables, token_digest, upgrade
 from mailveil.adapters.lane import Lane
-from mailveil.core.references.links import link_digest
 from mailveil.core.references.types import Media
 from mailveil.ports import (
     NO_FACTS,
@@ -243,15 +242,15 @@ class SqliteCopyStore(FetchQueueTables):
         purse.left = min(
             purse.left, copycontents.MAX_DESCENDANTS - copycontents.count_descendants(database, above)
         )
+        spared = copycontents.spared_of(database, above)
         for slot, (url, media) in enumerate(nested):
-            if copycontents.is_spared(database, parent, link_digest(url)):
+            if copycontents.is_spared(spared, url):
                 continue
             child = self._fetch_of(database, WantedCopy("", url, media), now, purse)
             if child is None or child in above:
                 continue
             copycontents.enter(database, parent, slot, child)
-            if media is Media.STYLESHEET:
-                copycontents.inherit_spared(database, parent, child)
+            copycontents.inherit_spared(database, parent, child)
             database.execute(
                 "UPDATE fetches SET state = 'released', not_before = ?, "
                 "organisation = (SELECT organisation FROM fetches WHERE id = ?) "

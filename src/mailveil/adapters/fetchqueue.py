@@ -23,11 +23,12 @@ from urllib.parse import urlsplit
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from mailveil.adapters import copycontents, redirects
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
 from mailveil.core.verdicts.evidence import FetchEvidence, evidence_record, parse_evidence
-from mailveil.ports import FetchJob, Requester, UnavailableError, WantedCopy
+from mailveil.ports import FetchJob, Followed, Requester, Step, UnavailableError, WantedCopy
 
 Result = TypeVar("Result")
 
@@ -148,7 +149,7 @@ def upgrade(database: sqlite3.Connection) -> None:
             except sqlite3.OperationalError as error:
                 if "duplicate column" not in str(error):  # another process was faster
                     raise
-    database.executescript(SCHEMA)
+    database.executescript(SCHEMA + redirects.SCHEMA)
 
 
 def url_digest(url: str) -> bytes:
@@ -206,7 +207,13 @@ class FetchQueueTables:
                 return int(identifier)
         url, state, organisation = copy.url.partition("#")[0], "reserved", b""
         created = asked_at = 0.0
-        if asked := [each for each in same if each[2] not in ("reserved", "released")]:
+        led = None if same else redirects.asked_by(database, digest, now - self.settings.share_s)
+        if led is not None:
+            # A redirect has led there today: what it brought is what is wanted, unless it is of another kind.
+            if led[1] == str(copy.media):
+                return led[0]
+            url, state, created, asked_at = "", "placeholder", led[2], led[2]
+        elif asked := [each for each in same if each[2] not in ("reserved", "released")]:
             # Asked for already, as another kind of thing: an origin sees one URL once a day.
             url, state = "", "placeholder"
             created, asked_at = asked[0][4:]  # it does not become another day by that
@@ -365,13 +372,7 @@ class FetchQueueTables:
             job = FetchJob(
                 row[0], row[1], Media(row[2]), retries=row[3], asked_again=bool(row[4]), created=row[5]
             )
-            others = database.execute(
-                "UPDATE fetches SET state = 'attempted', asked = ? WHERE url_digest = ? "
-                "AND state IN ('reserved', 'released') RETURNING id, url, media",
-                (now, row[6]),
-            ).fetchall()
-            siblings = tuple(FetchJob(each[0], each[1], Media(each[2])) for each in others)
-            return replace(job, siblings=siblings)
+            return replace(job, siblings=redirects.take_along(database, row[6], now))
 
         return await self._write_with(work, durable=True)
 
@@ -411,6 +412,43 @@ class FetchQueueTables:
             if is_around and self._turn > begun_at:
                 break
         return int(oldest[0])
+
+    async def follow(self, job: FetchJob, url: str) -> Followed:
+        """Tell what is to be done about a redirect; where it is followed that is on the disk before this returns."""
+        now, digest = self._now(), url_digest(url)
+
+        def work(database: sqlite3.Connection) -> Followed:
+            own = (job.identifier, *(each.identifier for each in job.siblings))
+            if copycontents.is_spared(copycontents.spared_of(database, own), url):
+                return Followed(Step.LINKED)
+            since = now - self.settings.share_s
+            same = database.execute(
+                f"SELECT id, media, state FROM fetches WHERE url_digest = ? AND {CURRENT}",  # noqa: S608
+                (digest, since),
+            ).fetchall()
+            led = redirects.asked_by(database, digest, since)
+            followed = redirects.known(database, job, same, led[0] if led else None)
+            if followed is not None:
+                return followed
+            # What is due by itself has been paid for.
+            if not same and not self._spend(
+                database, "domain", self._domain(url), now // HOUR_S, self.settings.budgets.per_domain
+            ):
+                return Followed(Step.OVER_BUDGET)
+            redirects.note(database, digest, job.identifier, now)
+            return Followed(Step.GO, along=redirects.take_along(database, digest, now))
+
+        return await self._write_with(work, durable=True)
+
+    async def adopt(self, job: FetchJob, known: int) -> None:
+        """Give a fetch and its siblings the copy that another one brought, or placeholders."""
+
+        def work(database: sqlite3.Connection) -> None:
+            for each in (job, *job.siblings):
+                if not redirects.adopt(database, each.identifier, each.media, known):
+                    self._place_holder(database, each.identifier)
+
+        await self._write_with(work)
 
     async def give_back(
         self, job: FetchJob, not_before: float, *, again_at: str = "", counts: bool = True
@@ -489,6 +527,8 @@ class FetchQueueTables:
                 "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence WHERE at < ? LIMIT ?)",
                 (oldest, PRUNE_BATCH),
             ).rowcount
+            redirects.forget(database, now - self.settings.share_s)
+            copycontents.forget_spared(database)
             database.execute(
                 "DELETE FROM spent WHERE kind IN ('message', 'sender') AND period < ?", (int(now // DAY_S),)
             )

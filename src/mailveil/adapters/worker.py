@@ -12,7 +12,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,7 +100,9 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "ok": True,
         "changed": False,
         "record": plan.record(job["path"]),
-        "wanted": [asdict(each) for each in plan.wanted],
+        "wanted": [asdict(replace(each, links="")) for each in plan.wanted],
+        # The same for all of them, and there may be thousands of both.
+        "links": next((each.links for each in plan.wanted if each.links), ""),
         "keep_original": False,
         "unsigned": [],
         "reasons": [],

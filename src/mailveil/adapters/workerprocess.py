@@ -223,7 +223,16 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         raw=body if changed else job.raw,
         changed=changed,
         record=header["record"],
-        wanted=tuple(WantedCopy(**{**each, "media": Media(each["media"])}) for each in header["wanted"]),
+        wanted=tuple(
+            WantedCopy(
+                **{
+                    **each,
+                    "media": Media(each["media"]),
+                    "links": header["links"] if each["may_fetch"] else "",
+                }
+            )
+            for each in header["wanted"]
+        ),
         keep_original=bool(header["keep_original"]),
         unsigned=tuple(header["unsigned"]),
         inert_parts=tuple(header["inert_parts"]),

@@ -7,16 +7,17 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from mailveil.adapters.fetcher import Fetched
+from mailveil.adapters.fetcher import Fetched, MayFollow
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
 from mailveil.core.safecopy.freshness import changes_with_time
 from mailveil.core.verdicts.evidence import FetchOutcome
-from mailveil.ports import CopyFacts, CopyStore, FetchJob, FetchQueue, UnavailableError
+from mailveil.ports import CopyFacts, CopyStore, FetchJob, FetchQueue, Step, UnavailableError
 
 log = logging.getLogger("mailveil.fetcher")
 IDLE_S = 0.5
@@ -36,13 +37,21 @@ MAX_PATIENT_WAIT_S = 300.0
 STORE_ATTEMPTS = 6
 STORE_AGAIN_S = 5.0
 MAX_SPACER_PIXELS = 9
+# How long a redirect waits for another fetch that is where it leads.
+ANOTHER_S, ANOTHER_POLL_S = 10.0, 0.2
+ENDS: Mapping[Step, FetchOutcome | None] = {
+    Step.GO: None,
+    Step.KNOWN: FetchOutcome.KNOWN,
+    Step.LINKED: FetchOutcome.LINKED,
+    Step.OVER_BUDGET: FetchOutcome.OVER_BUDGET,
+}
 
 
 class Fetches(Protocol):
     """What makes one fetch (adapters.fetcher)."""
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
-        """Return what an origin answered."""
+    async def fetch(self, url: str, media: Media, may_follow: MayFollow | None = None) -> Fetched:
+        """Return what an origin answered; ``may_follow`` is asked before each redirect."""
         ...
 
 
@@ -122,8 +131,12 @@ class FetchLoop:
         try:
             # The rest of a URL often tells who the reader is, so it stands in no log.
             log.debug("fetching a %s from %s", job.media, host_of(job.url))
-            fetched = await self.fetcher.fetch(job.url, job.media)
-            await self._settle(job, fetched)
+            redirects = _Redirects(self.store, job)
+            try:
+                fetched = await self.fetcher.fetch(job.url, job.media, redirects.may_follow)
+            finally:
+                job = redirects.job  # with what has come along
+            await self._settle(job, fetched, redirects.known)
         except UnavailableError as error:
             log.warning("a copy could not be stored and stays a placeholder: %s", error)
         except Exception:
@@ -132,11 +145,13 @@ class FetchLoop:
                 for each in (job, *job.siblings):
                     await self.store.settle(each)
 
-    async def _settle(self, job: FetchJob, fetched: Fetched) -> None:
+    async def _settle(self, job: FetchJob, fetched: Fetched, known: int = 0) -> None:
         if await self._given_back(job, fetched):
             return
         sniffed = ""
-        if fetched.outcome is not FetchOutcome.FETCHED:
+        if fetched.outcome is FetchOutcome.KNOWN:
+            await self.store.adopt(job, known)
+        elif fetched.outcome is not FetchOutcome.FETCHED:
             log.info("no copy of a %s: %s", job.media, fetched.outcome)
             for each in (job, *job.siblings):
                 await self.store.settle(each)
@@ -197,6 +212,30 @@ class FetchLoop:
                 if attempt == STORE_ATTEMPTS or self._stopping.is_set():
                     raise
                 await asyncio.sleep(STORE_AGAIN_S)
+
+
+class _Redirects:
+    """The redirects of one fetch: what is to be done about each, and what came of it."""
+
+    def __init__(self, queue: FetchQueue, job: FetchJob) -> None:
+        self.queue = queue
+        self.job = job
+        self.known = 0
+
+    async def may_follow(self, url: str) -> FetchOutcome | None:
+        """Return how the fetch ends at a redirect, ``None`` where it goes on; wait while another one is there."""
+        ends = time.monotonic() + ANOTHER_S
+        try:
+            while True:
+                followed = await self.queue.follow(self.job, url)
+                if followed.step is not Step.WAIT or time.monotonic() > ends:
+                    break
+                await asyncio.sleep(ANOTHER_POLL_S)
+        except UnavailableError:
+            return FetchOutcome.FAILED  # nobody can tell whether it was asked before
+        self.job = replace(self.job, siblings=(*self.job.siblings, *followed.along))
+        self.known = followed.known
+        return ENDS.get(followed.step, FetchOutcome.REDIRECT_LOOP)
 
 
 def final_url(fetched: Fetched, url: str) -> str:

@@ -130,6 +130,7 @@ class _Decisions:
         self.settings = settings
         self.linked = linked
         self.linked_places: frozenset[str] | None = None
+        self.link_digests: str | None = None
         self.digest = b""
         self.wanted: dict[tuple[str, Media, int, int], Wanted] = {}
         self.tokens: dict[tuple[str, Media], str] = {}
@@ -150,14 +151,15 @@ class _Decisions:
         key = (reference.url, media, width, height)
         wanted = self.wanted.get(key)
         if wanted is None:
+            may_fetch = reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url)
             wanted = self.wanted[key] = Wanted(
                 token=self.token(settings.addresses, reference.url, media),
                 url=reference.url,
                 media=media,
-                may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url),
+                may_fetch=may_fetch,
                 width=width,
                 height=height,
-                links=self.links() if media is Media.STYLESHEET else "",
+                links=self.links() if may_fetch else "",
             )
         return Decision(reference, verdict, action, wanted)
 
@@ -168,10 +170,11 @@ class _Decisions:
         return url in self.linked or same_place(url) in self.linked_places
 
     def links(self) -> str:
-        """Return what a style sheet's own references must not be."""
-        if len(self.linked) > MAX_LINKS:
-            return "*"
-        return "".join(sorted({link_digest(url) for url in self.linked}))
+        """Return where neither a redirect nor a style sheet may lead."""
+        if self.link_digests is None:
+            digests = {link_digest(url) for url in self.linked} if len(self.linked) <= MAX_LINKS else {"*"}
+            self.link_digests = "".join(sorted(digests))
+        return self.link_digests
 
     def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
         """Return the token of a copy in this message."""

@@ -29,6 +29,7 @@ from mailveil.ports import (
 )
 from mailveil.stages import Embedding, Examination, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
+from mailveil.stages.examination import told_of
 from mailveil.stages.passage import begin_passage, end_passage
 
 log = logging.getLogger("mailveil.gateway")
@@ -100,10 +101,10 @@ class Gateway:
         except UnexaminedError as error:  # has been logged where it arose
             protected = replace(protected, defects=(str(error),), examined=False)
         except Exception as error:  # whatever it is, the sender keeps the message
-            log.error("message %s could not be processed: %s", identifier, error)
+            log.error("message %s could not be processed: %s", identifier, told_of(error))
             reply = UNKNOWN_FAILURE
         finally:
-            self._note(passage, protected, reply, changed=protected.raw != raw)
+            self._note(passage, protected, reply, envelope, changed=protected.raw != raw)
         return reply
 
     async def _authenticated(self, attempt: Attempt, envelope: Envelope, raw: bytes) -> Envelope:
@@ -159,11 +160,14 @@ class Gateway:
         except Exception:  # the next hop has answered: nothing may change that any more
             log.exception("message %s: copies have to wait for a restart", identifier)
 
-    def _note(self, passage: Passage, protected: Protected, reply: Reply, *, changed: bool) -> None:
+    def _note(
+        self, passage: Passage, protected: Protected, reply: Reply, envelope: Envelope, *, changed: bool
+    ) -> None:
         if self.journal is None:
             return
         try:
-            self.journal.note(end_passage(passage, self.clock.now(), protected, reply, changed=changed))
+            now = self.clock.now()
+            self.journal.note(end_passage(passage, now, protected, reply, envelope, changed=changed))
         except Exception:  # a report is never a decision
             log.exception("message %s is missing in the journal", passage.identifier)
 

@@ -21,6 +21,10 @@ class UnavailableError(Exception):
     """
 
 
+class EngineError(Exception):
+    """The engine could not examine a message. The text is for administrators and quotes nothing of it."""
+
+
 # --- replies ---------------------------------------------------------------------------------------------
 
 
@@ -205,8 +209,8 @@ class Engine(Protocol):
     ) -> Protected:
         """Return the message without remote references; ``copies`` by token are what it is to carry itself.
 
-        Raises ``UnavailableError`` where no message could be examined now, anything else where this one could
-        not: its worker died, took too long, or failed.
+        Raises ``UnavailableError`` where no message could be examined now, ``EngineError`` or anything else where
+        this one could not: its worker died, took too long, or failed.
         """
         ...
 

@@ -20,7 +20,7 @@ from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
-from mailveil.ports import Passage, Protected, Reply, UnavailableError
+from mailveil.ports import EngineError, Passage, Protected, Reply, UnavailableError
 
 RAW = b"From: a@example.com\r\nSubject: breaks us\r\n\r\n<img src=https://t.example/p.gif>\r\n"
 INBOUND = Envelope("a@example.com", ("b@example.org",))
@@ -78,7 +78,7 @@ class World:
 
 
 def broken(_raw: bytes) -> Protected:
-    raise RuntimeError("crashed: signal SIGSEGV")
+    raise EngineError("crashed: signal SIGSEGV")
 
 
 def unavailable(_raw: bytes) -> Protected:

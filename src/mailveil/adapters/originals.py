@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailveil.core.message.header_block import read_header_block
 from mailveil.core.policy import Envelope
+from mailveil.ports import UnavailableError
 
 KEY_BYTES: Final = 32
 DAY_S: Final = 86_400
@@ -33,7 +34,7 @@ _PARTIAL: Final = ".partial"
 _MAX_FACT_CHARACTERS: Final = 1_000
 
 
-class OriginalError(Exception):
+class OriginalError(UnavailableError):
     """An original cannot be kept or given back; the text says what an administrator can do."""
 
 

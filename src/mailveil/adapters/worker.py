@@ -10,15 +10,14 @@ import gc
 import os
 import pickle
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.authentication import authentication_of
+from mailveil.core.failure import describe_failure
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, Outcome, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
@@ -75,7 +74,7 @@ def answer(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tup
     except MemoryError:
         return {"ok": False, "reason": "out-of-memory", "detail": ""}, b""
     except Exception as error:
-        return {"ok": False, "reason": "engine-error", "detail": _describe(error)}, b""
+        return {"ok": False, "reason": "engine-error", "detail": describe_failure(error)}, b""
 
 
 def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tuple[dict[str, Any], bytes]:
@@ -131,15 +130,6 @@ def why_original_is_kept(outcome: Outcome, settings: EngineSettings) -> list[str
         trust = TrustStore.of(settings.authorities)
         reasons += [describe_signature(verify_signed(signed, trust)) for signed in outcome.unsigned[:10]]
     return reasons
-
-
-def _describe(error: Exception) -> str:
-    """Name an error and where it arose. Its text is left out: it may quote the message."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return type(error).__name__
-    last = frames[-1]
-    return f"{type(error).__name__} in {last.name}, {Path(last.filename).name}:{last.lineno}"
 
 
 def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:

@@ -38,6 +38,7 @@ from mailveil.app.building import (
     smtp_settings,
 )
 from mailveil.app.fetching import FetchLoop
+from mailveil.app.logs import note_failure
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
@@ -101,6 +102,7 @@ async def serve(
     """
     _check_names(settings, roles)
     stop = stop or asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(note_failure)
     running = _prepare(settings, roles)
     try:
         await _start(running)

@@ -10,10 +10,19 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mailveil.core.failure import describe_failure
 from mailveil.core.policy import Envelope, PolicySettings, direction_of, is_protected
 from mailveil.core.protection.inert import make_inert
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.ports import Attempt, AttemptRecord, Engine, OriginalStore, Protected, UnavailableError
+from mailveil.ports import (
+    Attempt,
+    AttemptRecord,
+    Engine,
+    EngineError,
+    OriginalStore,
+    Protected,
+    UnavailableError,
+)
 
 log = logging.getLogger("mailveil.gateway")
 UNCOUNTED = Attempt(b"")
@@ -24,6 +33,11 @@ TOO_MANY_INERT = (
 
 class UnexaminedError(Exception):
     """A message could not be examined, now: its sender keeps it. The text quotes nothing of it."""
+
+
+def told_of(error: Exception) -> str:
+    """Return what may be said of an error: its text only where that is known to quote nothing of a message."""
+    return str(error) if isinstance(error, EngineError | UnavailableError) else describe_failure(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +86,15 @@ class Examination:
                 raise
             except Exception as error:
                 failures += 1
+                told = told_of(error)
                 log.error(
                     "message %s: attempt %d of %d to examine it failed: %s",
                     identifier,
                     failures,
                     self.max_attempts,
-                    error,
+                    told,
                 )
-                reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {error}"
+                reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {told}"
                 if is_protected(direction_of(envelope), self.policy) and (
                     failures < self.max_attempts or self.attempts is None
                 ):
@@ -98,7 +113,7 @@ class Examination:
         try:
             return await self._outcome(attempt, raw, envelope, copies)
         except Exception as error:
-            log.error("message %s cannot carry its copies: %s", identifier, error)
+            log.error("message %s cannot carry its copies: %s", identifier, told_of(error))
             return None
 
     async def _outcome(

@@ -348,13 +348,14 @@ class MilterSession(asyncio.Protocol):
                 self.dialogue.refuse(UNKNOWN_FAILURE if reply.is_positive else reply)
             self._leave_room()
         log.info(
-            "message %s from [%s]: %d bytes, %d recipients, %d ms: %s",
+            "message %s from [%s]: %d bytes, %d recipients, %d ms: %d %s",
             identifier,
             message.envelope.client_address,
             len(message.raw),
             len(message.envelope.recipients),
             (time.monotonic() - started) * 1000,
-            str(reply).encode("ascii", "backslashreplace").decode(),
+            reply.code,
+            reply.status,
         )
         if self.door.is_stopping:
             self.leave()

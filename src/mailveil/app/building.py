@@ -161,7 +161,12 @@ def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | N
 def build_originals(settings: Settings) -> OriginalStore:
     """Return the store of originals. Raises ``OriginalError``."""
     key = load_key(settings.directory / "originals.key")
-    return OriginalStore(settings.directory / "originals", key, settings.policy.originals_days)
+    return OriginalStore(
+        settings.directory / "originals",
+        key,
+        settings.policy.originals_days,
+        settings.policy.originals_max_bytes,
+    )
 
 
 def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> EgressGuard:

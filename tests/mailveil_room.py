@@ -30,6 +30,7 @@ class Mailveil:
     root: Path
     port: int
     ports: tuple[int, ...]  # that answer once it is there
+    role: str = ""  # the only one that it has; "" for all
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -43,6 +44,7 @@ class Mailveil:
     def start(self) -> None:
         """Start it and wait until every door answers."""
         command = [sys.executable, "-P", "-m", "mailveil", "--config", str(self.config), "serve"]
+        command += ["--role", self.role] if self.role else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILVEIL_")}
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=kept, start_new_session=True)

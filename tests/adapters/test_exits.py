@@ -306,7 +306,7 @@ def test_names_of_a_registrable_domain() -> None:
     assert registrable_domain("a.b.example.co.uk.") == "example.co.uk"
     assert registrable_domain("co.uk") == "co.uk"
     assert registrable_domain("1.2.3.4") == "1.2.3.4"
-    assert registrable_domain("[2001:db8::1]") == "2001:db8::1"
+    assert registrable_domain("[2001:db8::1]") == "2001:db8::/64"
 
 
 # --- the role egress ---------------------------------------------------------------------------------------------

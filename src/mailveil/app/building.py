@@ -7,6 +7,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from mailveil.adapters.addresses import source_addresses
 from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.authenticator import MessageAuthenticator
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
@@ -181,7 +182,7 @@ def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> Egr
     resolver = Resolver(fetch.resolvers)
     return EgressGuard(
         resolver,
-        own_networks=fetch.own_networks,
+        own_networks=(*fetch.own_networks, *source_addresses()),
         limits=limits,
         exits=build_exits(settings),
         may_contact=None if store is None else store.may_contact,
@@ -218,7 +219,7 @@ def build_exit_server(settings: Settings) -> ExitServer:
             password=password,
             certificate=egress.certificate_file,
             key=egress.key_file,
-            own_networks=settings.fetch.own_networks,
+            own_networks=(*settings.fetch.own_networks, *source_addresses()),
             max_connections=egress.max_connections,
             max_bytes=egress.max_bytes,
             timeout_s=egress.timeout_s,

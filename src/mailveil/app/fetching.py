@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from mailveil.adapters.fetcher import Fetched, MayFollow
+from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
 from mailveil.core.safecopy.freshness import changes_with_time
@@ -129,8 +130,8 @@ class FetchLoop:
 
     async def _work(self, job: FetchJob) -> None:
         try:
-            # The rest of a URL often tells who the reader is, so it stands in no log.
-            log.debug("fetching a %s from %s", job.media, host_of(job.url))
+            # The rest of a URL often tells who the reader is, and a name of the DNS may: neither stands in a log.
+            log.debug("fetching a %s from %s", job.media, registrable_domain(host_of(job.url)))
             redirects = _Redirects(self.store, job)
             try:
                 fetched = await self.fetcher.fetch(job.url, job.media, redirects.may_follow)
@@ -266,7 +267,7 @@ def facts_of(copy: SafeCopy, fetched: Fetched, job: FetchJob) -> CopyFacts:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL, all of it that is ever logged."""
+    """Return the host of a URL."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -15,7 +15,7 @@ from PIL import Image
 from http_room import ask, http_room
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
-from mailveil.endpoints.web import listener
+from mailveil.endpoints.web import copies, listener
 from mailveil.endpoints.web.copies import CopiesServer, _Recent, parse_range
 from mailveil.endpoints.web.placeholders import placeholder
 from mailveil.endpoints.web.status import StatusFacts, StatusPage
@@ -318,6 +318,21 @@ def test_what_was_deleted_is_soon_forgotten() -> None:
         recent.keep(str(number), (), large)
     assert recent.get("99", ()) is large
     assert sum(recent.get(str(number), ()) is not None for number in range(100)) <= 8
+
+
+def test_nothing_of_an_opening_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where nobody asks for anything any more: the last one would be known until the next."""
+    monkeypatch.setattr(copies, "KEPT_S", 0.05)
+
+    async def work() -> None:
+        recent = _Recent()
+        recent.keep("a", (), StoredCopy(Media.IMAGE, "image/png", b"x" * 1000, "ab" * 32))
+        assert recent._copies
+        async with asyncio.timeout(30):
+            while recent._copies:
+                await asyncio.sleep(0.02)
+
+    asyncio.run(work())
 
 
 RANGES = [

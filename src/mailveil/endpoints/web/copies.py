@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import time
 from collections import OrderedDict
@@ -114,6 +116,7 @@ class _Recent:
         self._now = now
         self._copies: OrderedDict[tuple[str, tuple[int, ...]], tuple[float, StoredCopy]] = OrderedDict()
         self._bytes = 0
+        self._sweeping: asyncio.TimerHandle | None = None
 
     def get(self, token: str, slots: tuple[int, ...]) -> StoredCopy | None:
         """Return a copy that is still at hand."""
@@ -128,6 +131,21 @@ class _Recent:
         replaced = self._copies.pop((token, slots), None)
         self._bytes += len(copy.body) - (len(replaced[1].body) if replaced else 0)
         self._copies[token, slots] = (now, copy)
+        self._drop(now)
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        """Have the last ones forgotten as well, though nobody asks any more."""
+        with contextlib.suppress(RuntimeError):  # without a loop there is no server that anybody asks
+            if self._copies and self._sweeping is None:
+                self._sweeping = asyncio.get_running_loop().call_later(KEPT_S + 0.01, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self._drop(self._now())
+        self._sweep_later()
+
+    def _drop(self, now: float) -> None:
         while self._copies:
             oldest = next(iter(self._copies.values()))
             if self._bytes <= MAX_KEPT_BYTES and now - oldest[0] < KEPT_S:

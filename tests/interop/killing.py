@@ -98,6 +98,7 @@ def open_network() -> None:
     with tempfile.NamedTemporaryFile("w", suffix="resolv.conf", delete=False) as resolv:
         resolv.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     subprocess.run(["mount", "--bind", resolv.name, "/etc/resolv.conf"], check=True)
+    Path(resolv.name).unlink()  # what is mounted stays
     for server in (
         socketserver.ThreadingUDPServer(("127.0.0.1", 53), NameServer),
         Origins((PUBLIC, 80), Origin),

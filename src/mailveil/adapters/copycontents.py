@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from mailveil.core.references.links import LINK_DIGEST_LETTERS, link_digest
+from mailveil.core.references.links import leads_to_link
 from mailveil.core.references.types import Media
 from mailveil.ports import CopyFacts
 
@@ -38,7 +38,6 @@ CREATE TRIGGER IF NOT EXISTS object_removed AFTER DELETE ON objects
 """
 MAX_DEPTH = 3  # sheets within sheets, and what the innermost refers to
 MAX_DESCENDANTS = 200  # of what one message names, however deep
-EVERY_LINK = "*"
 
 
 def make_tables(database: sqlite3.Connection) -> None:
@@ -93,24 +92,16 @@ def spare(database: sqlite3.Connection, fetch: int, links: str) -> None:
     database.execute("INSERT OR IGNORE INTO spared_sets VALUES (?, ?)", (fetch, identifier))
 
 
-def spared_of(database: sqlite3.Connection, fetches: Iterable[int]) -> frozenset[str]:
-    """Return the digests of URLs that must not be fetched for any of these fetches."""
-    letters = LINK_DIGEST_LETTERS
-    found: set[str] = set()
-    for fetch in fetches:
-        rows = database.execute(
-            "SELECT link_sets.links FROM spared_sets JOIN link_sets ON link_sets.id = spared_sets.links "
-            "WHERE fetch = ?",
-            (fetch,),
-        )
-        for (links,) in rows:
-            found.update(links[at : at + letters] for at in range(0, len(links), letters))
-    return frozenset(found)
-
-
-def is_spared(spared: frozenset[str], url: str) -> bool:
-    """Tell whether a URL must not be fetched."""
-    return EVERY_LINK in spared or bool(spared and link_digest(url) in spared)
+def is_spared(database: sqlite3.Connection, fetches: Iterable[int], url: str) -> bool:
+    """Tell whether a URL must not be fetched for any of these fetches."""
+    marks = [int(fetch) for fetch in fetches]
+    rows = database.execute(
+        "SELECT DISTINCT link_sets.links FROM json_each(?) "
+        "JOIN spared_sets ON spared_sets.fetch = json_each.value "
+        "JOIN link_sets ON link_sets.id = spared_sets.links",
+        (json.dumps(marks),),
+    )
+    return any(leads_to_link(url, links) for (links,) in rows)
 
 
 def inherit_spared(database: sqlite3.Connection, parent: int, child: int) -> None:

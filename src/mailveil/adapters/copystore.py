@@ -242,9 +242,8 @@ class SqliteCopyStore(FetchQueueTables):
         purse.left = min(
             purse.left, copycontents.MAX_DESCENDANTS - copycontents.count_descendants(database, above)
         )
-        spared = copycontents.spared_of(database, above)
         for slot, (url, media) in enumerate(nested):
-            if copycontents.is_spared(spared, url):
+            if copycontents.is_spared(database, above, url):
                 continue
             child = self._fetch_of(database, WantedCopy("", url, media), now, purse)
             if child is None or child in above:

@@ -419,7 +419,7 @@ class FetchQueueTables:
 
         def work(database: sqlite3.Connection) -> Followed:
             own = (job.identifier, *(each.identifier for each in job.siblings))
-            if copycontents.is_spared(copycontents.spared_of(database, own), url):
+            if copycontents.is_spared(database, own, url):
                 return Followed(Step.LINKED)
             since = now - self.settings.share_s
             same = database.execute(

@@ -19,6 +19,7 @@ _PLAIN: Final = re.compile(
 )
 _MAX_UNESCAPED: Final = 3
 LINK_DIGEST_LETTERS: Final = 16
+EVERY_LINK: Final = "*"
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRAILING: Final = ".,;:!?)]}'"
 
@@ -90,3 +91,13 @@ def link_digest(url: str) -> str:
     For whoever has to leave a message's links alone without being told which they are.
     """
     return hashlib.sha256(same_place(url).encode("utf-8", "surrogatepass")).hexdigest()[:LINK_DIGEST_LETTERS]
+
+
+def leads_to_link(url: str, links: str) -> bool:
+    """Tell whether a URL is one of those whose digests stand one after the other in ``links``, ``*`` for every one."""
+    if links == EVERY_LINK:
+        return True
+    digest = link_digest(url) if links else ""
+    return any(
+        links[at : at + LINK_DIGEST_LETTERS] == digest for at in range(0, len(links), LINK_DIGEST_LETTERS)
+    )

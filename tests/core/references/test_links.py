@@ -6,7 +6,7 @@ import pytest
 
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.protection import CopyMode, EngineSettings, inspect
-from mailveil.core.references.links import leads_to_link, same_place
+from mailveil.core.references.links import leads_to_link, link_digest, same_place
 
 LINK = "https://News.example.com/unsubscribe?who=7&list=3"
 SETTINGS = EngineSettings(

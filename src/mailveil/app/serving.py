@@ -198,9 +198,11 @@ async def _start_gateway(running: _Running) -> None:
     intake = Intake(choices.max_transactions, choices.max_bytes_in_flight)
     door = SmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
     lmtp = LmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
+    milter = _milter_door(settings, gateway, intake)
 
     async def end() -> None:
-        await asyncio.gather(door.stop(SHUTDOWN_GRACE_S), lmtp.stop(SHUTDOWN_GRACE_S))
+        # Together: while one finishes what it has, no other may take in more.
+        await asyncio.gather(*(each.stop(SHUTDOWN_GRACE_S) for each in (door, lmtp, milter)))
         await next_hop.close()
         await asyncio.to_thread(engine.close)
         attempts.close()
@@ -212,7 +214,7 @@ async def _start_gateway(running: _Running) -> None:
     if certificate is not None:
         running.reloads.append(certificate.reload)
     await _start_lmtp(running, lmtp)
-    await _start_milter(running, gateway, intake)
+    await _start_milter(running, milter)
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
@@ -229,13 +231,15 @@ async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
             running.lmtp = listen
 
 
-async def _start_milter(running: _Running, gateway: Gateway, intake: Intake) -> None:
-    settings = running.settings
+def _milter_door(settings: Settings, gateway: Gateway, intake: Intake) -> MilterDoor:
     # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
     # mail goes on from there, not to our own next hop.
     patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
-    door = MilterDoor(milter_settings(settings), patient.accept, intake)
-    running.endings.append(lambda: door.stop(SHUTDOWN_GRACE_S))
+    return MilterDoor(milter_settings(settings), patient.accept, intake)
+
+
+async def _start_milter(running: _Running, door: MilterDoor) -> None:
+    settings = running.settings
     if listen := settings.milter.listen:
         try:
             await _listen(settings, "milter", door.start(listen.host, listen.port))

@@ -218,9 +218,15 @@ class Dialogue:
             case wire.Macros():
                 self._macros[event.command] = event.values
             case wire.Connect():
-                self._client = event
+                over = self._state is _State.CONTENT
+                of_connection = self._macros.get(b"C", {})
+                self._forget_client()
+                self._client, self._macros = event, {b"C": of_connection}
+                return Turn.OVER if over else None
             case wire.Helo():
                 self._helo = event.name
+                # Whoever greets begins anew: what was said to be true of a transaction no longer is.
+                self._macros.pop(b"M", None)
             case wire.Mail():
                 of_mail = self._macros.pop(b"M", {})
                 over = self._state is _State.CONTENT
@@ -232,11 +238,11 @@ class Dialogue:
                 self._recipients.append(event.path)
             case wire.Abort() | wire.NextClient():
                 over = self._state is _State.CONTENT
-                self._forget()
-                self._state = _State.ENVELOPE
                 if isinstance(event, wire.NextClient):
-                    self._client, self._helo = wire.Connect("", "U", 0, ""), ""
-                    self._macros.clear()
+                    self._forget_client()
+                else:
+                    self._forget()
+                    self._state = _State.ENVELOPE
                 return Turn.OVER if over else None
             case wire.Quit():
                 self._end("")
@@ -251,6 +257,13 @@ class Dialogue:
         self._state = _State.ENDED
         self._events.clear()
         self._forget()
+
+    def _forget_client(self) -> None:
+        """Forget the client and its transaction."""
+        self._forget()
+        self._client, self._helo = wire.Connect("", "U", 0, ""), ""
+        self._macros.clear()
+        self._state = _State.ENVELOPE
 
     def _forget(self) -> None:
         """Forget the transaction."""

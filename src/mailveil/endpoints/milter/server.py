@@ -18,10 +18,10 @@ from pathlib import Path
 from mailveil.core.policy import Envelope
 from mailveil.endpoints.milter.dialogue import Dialogue, Message, NotOfferedError, Turn
 from mailveil.endpoints.milter.fieldchanges import InexpressibleError
-from mailveil.endpoints.milter.unixsocket import open_socket, remove_socket
 from mailveil.endpoints.milter.wire import PROGRESS
 from mailveil.endpoints.smtp_intake import Arrival, Intake
 from mailveil.endpoints.smtp_replies import BUSY, FULL
+from mailveil.endpoints.unixsocket import open_socket, remove_socket
 from mailveil.ports import UNKNOWN_FAILURE, Reply, Transaction
 
 log = logging.getLogger("mailveil.milter")

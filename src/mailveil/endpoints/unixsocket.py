@@ -13,7 +13,7 @@ from pathlib import Path
 MAX_SOCKET_PATH_BYTES = 107
 
 
-def open_socket(path: Path, mode: int, group: str) -> socket.socket:
+def open_socket(path: Path, mode: int, group: str = "") -> socket.socket:
     """Return a listening Unix socket. Raises ``OSError``, EADDRINUSE where a live process has it.
 
     It is made under another name and gets its place once its permissions are right, so that nobody connects

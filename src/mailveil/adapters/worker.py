@@ -11,7 +11,6 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
 from mailveil.adapters.confinement import bound, bound_time, die_with
@@ -99,7 +98,10 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "ok": True,
         "changed": False,
         "record": plan.record(job["path"]),
-        "wanted": [asdict(replace(each, links="")) for each in plan.wanted],
+        "wanted": [
+            (each.token, each.url, each.media.value, each.may_fetch, each.width, each.height)
+            for each in plan.wanted
+        ],
         # The same for all of them, and there may be thousands of both.
         "links": next((each.links for each in plan.wanted if each.links), ""),
         "keep_original": False,

@@ -225,13 +225,9 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         record=header["record"],
         wanted=tuple(
             WantedCopy(
-                **{
-                    **each,
-                    "media": Media(each["media"]),
-                    "links": header["links"] if each["may_fetch"] else "",
-                }
+                token, url, Media(media), may_fetch, width, height, header["links"] if may_fetch else ""
             )
-            for each in header["wanted"]
+            for token, url, media, may_fetch, width, height in header["wanted"]
         ),
         keep_original=bool(header["keep_original"]),
         unsigned=tuple(header["unsigned"]),

@@ -16,7 +16,7 @@ from mailveil.core.policy import Action, Envelope, decide, direction_of, is_prot
 from mailveil.core.protection.forged import forged_fields
 from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
-from mailveil.core.references.links import EVERY_LINK, link_digest, same_place
+from mailveil.core.references.links import EVERY_LINK, place_digest, same_place
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
 from mailveil.core.verdicts.rules import judge, risk_of
@@ -165,16 +165,18 @@ class _Decisions:
 
     def is_linked(self, url: str) -> bool:
         """Tell whether a URL leads where a link or a List-* field leads: fetching it could confirm or unsubscribe."""
+        return url in self.linked or same_place(url) in self.places()
+
+    def places(self) -> frozenset[str]:
+        """Return where the message's links lead."""
         if self.linked_places is None:
             self.linked_places = frozenset(map(same_place, self.linked))
-        return url in self.linked or same_place(url) in self.linked_places
+        return self.linked_places
 
     def links(self) -> str:
         """Return where neither a redirect nor a style sheet may lead."""
         if self.link_digests is None:
-            digests = (
-                {link_digest(url) for url in self.linked} if len(self.linked) <= MAX_LINKS else {EVERY_LINK}
-            )
+            digests = set(map(place_digest, self.places())) if len(self.linked) <= MAX_LINKS else {EVERY_LINK}
             self.link_digests = "".join(sorted(digests))
         return self.link_digests
 

@@ -90,7 +90,12 @@ def link_digest(url: str) -> str:
 
     For whoever has to leave a message's links alone without being told which they are.
     """
-    return hashlib.sha256(same_place(url).encode("utf-8", "surrogatepass")).hexdigest()[:LINK_DIGEST_LETTERS]
+    return place_digest(same_place(url))
+
+
+def place_digest(place: str) -> str:
+    """Return the digest of what :func:`same_place` returned."""
+    return hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:LINK_DIGEST_LETTERS]
 
 
 def leads_to_link(url: str, links: str) -> bool:

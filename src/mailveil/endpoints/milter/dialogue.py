@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mailveil.core.policy import Envelope
@@ -381,6 +382,7 @@ class Dialogue:
         return value.removeprefix(b" ")  # the mail server puts it there again
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> str:
     try:
         return str(ip_address(text[5:] if text[:5].upper() == "IPV6:" else text))

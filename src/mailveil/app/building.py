@@ -161,7 +161,7 @@ def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | N
 
 def build_originals(settings: Settings) -> OriginalStore:
     """Return the store of originals. Raises ``OriginalError``."""
-    key = load_key(settings.directory / "originals.key")
+    key = load_key(settings.originals_key_file)
     return OriginalStore(
         settings.directory / "originals",
         key,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable
 
 from mailveil.adapters.exits import Exit, resolver_place
+from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.app.announcing import alarms
@@ -25,6 +26,7 @@ from mailveil.endpoints.milter import StrangersError, check_listener
 from mailveil.endpoints.milter.dialogue import ACTIONS, STEPS
 from mailveil.endpoints.milter.wire import VERSION, Negotiation, PacketReader, encode_negotiation
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
+from mailveil.endpoints.unixsocket import why_no_socket
 from mailveil.ports import TxtLookup, UnavailableError
 
 __all__ = ["CheckResult", "Outcome", "check"]
@@ -36,6 +38,7 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     """Try out what the settings say; sends no message and contacts no origin."""
     return [
         _storage(settings),
+        *_keys(settings),
         *_examining(settings),
         _relaying(settings),
         await check_next_hop(settings),
@@ -64,6 +67,20 @@ def _storage(settings: Settings) -> CheckResult:
     gigabytes = free.f_bavail * free.f_frsize / 1e9
     outcome = Outcome.GOOD if gigabytes >= 1 else Outcome.NOTICE
     return CheckResult("storage", outcome, f"{directory} is writable, {gigabytes:.1f} GB free")
+
+
+def _keys(settings: Settings) -> list[CheckResult]:
+    """Tell of keys that would keep mailveil from starting; those that are not there yet are made then."""
+    results: list[CheckResult] = []
+    for path in (settings.originals_key_file, settings.copies_key_file):
+        try:
+            if path.exists():
+                load_key(path)
+        except OriginalError as error:
+            results.append(CheckResult("storage", Outcome.BAD, str(error)))
+        except OSError:
+            continue  # a directory that nobody may look into has been told of already
+    return results
 
 
 def _examining(settings: Settings) -> list[CheckResult]:
@@ -114,7 +131,9 @@ async def _milters(settings: Settings) -> list[CheckResult]:
         )
     if path := settings.milter_socket:
         answer = await _negotiate(asyncio.open_unix_connection(str(path)))
-        if answer is None:
+        if answer is None and (reason := why_no_socket(path, settings.milter.socket_group)):
+            results.append(CheckResult("milter", Outcome.BAD, f"{path}: {reason} ([milter])"))
+        elif answer is None:
             text = f"nobody answers on {path} now, or this user may not connect"
             results.append(CheckResult("milter", Outcome.NOTICE, text))
         else:

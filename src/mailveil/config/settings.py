@@ -262,6 +262,11 @@ class Settings:
         return self.directory / "copies.key"
 
     @property
+    def originals_key_file(self) -> Path:
+        """The file that holds the key of originals."""
+        return self.directory / "originals.key"
+
+    @property
     def hostname(self) -> str:
         """The name that the gateway goes by."""
         return self.gateway.hostname or socket.getfqdn()

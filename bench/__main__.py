@@ -14,9 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import sealed
 from catalogue import known_against_regex
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
@@ -219,7 +221,7 @@ def main() -> None:
     options = parser.parse_args()
     mail = messages(100 if options.quick else 500)
     rounds = 2 if options.quick else 5
-    results = {
+    results: dict[str, dict[str, Any]] = {
         "machine": {
             "python": platform.python_version(),
             "cores": os.cpu_count(),
@@ -234,6 +236,10 @@ def main() -> None:
         "memory with a 50 MB message": memory_of_a_large_message(),
         "adversarial inputs": adversarial_inputs(),
         "operator of an address against one regex": known_against_regex(rounds),
+        "Postfix with mailveil against bare Postfix": sealed.measure("postfix", quick=options.quick),
+        "memory while messages pass": sealed.measure("passing", quick=options.quick),
+        "copies server against nginx": sealed.measure("copies", quick=options.quick),
+        "fetching from slow origins": sealed.measure("fetching", quick=options.quick),
     }
     if options.json:
         print(json.dumps(results, indent=1))
@@ -245,7 +251,7 @@ def main() -> None:
                 shown = "  ".join(f"{inner} {number:.2f}" for inner, number in value.items())
             else:
                 shown = f"{value:.2f}" if isinstance(value, float) else str(value)
-            print(f"  {key:28} {shown}")
+            print(f"  {key:36} {shown}")
     print(f"\nbench itself peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")
 
 

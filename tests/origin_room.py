@@ -41,16 +41,14 @@ class Names(Resolver):
         return ()
 
 
-class Origin:
-    """A web server that logs what it is asked and answers as a handler says."""
+class Listening:
+    """A server on a port of loopback; ``_serve`` has what it does with a connection."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
-        self.handler = handler
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.tls = tls
-        self.requests: list[str] = []
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Origin:
+    async def __aenter__(self):  # type: ignore[no-untyped-def]
         self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
@@ -65,6 +63,18 @@ class Origin:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self.tasks.add(task)
         task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class Origin(Listening):
+    """A web server that logs what it is asked and answers as a handler says."""
+
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
+        self.handler = handler
+        self.requests: list[str] = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -49,12 +49,24 @@ class Postfix:
 
     def log(self) -> str:
         path = self.config / "log"
-        return path.read_text() if path.exists() else ""
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def flush(self) -> None:
+        """Have the queue tried now."""
+        self.run("postqueue", "-c", str(self.config), "-f")
+
+    def queued(self) -> int:
+        """Return how many messages are in the queue."""
+        lines = self.run("postqueue", "-c", str(self.config), "-j").splitlines()
+        return sum(1 for line in lines if line.startswith("{"))
 
 
 @contextlib.contextmanager
-def postfix_room(relay_port: int) -> Iterator[Postfix]:
-    """Run Postfix that takes mail for example.org and passes it on to ``relay_port``."""
+def postfix_room(relay_port: int = 0, *, transport: str = "", **more: object) -> Iterator[Postfix]:
+    """Run Postfix that takes mail for example.org and passes it on to ``relay_port``, or by ``transport``.
+
+    ``more`` are further settings of main.cf.
+    """
     root = Path(tempfile.mkdtemp(prefix="postfix-", dir="/var/tmp"))
     root.chmod(0o755)
     port = free_port()
@@ -75,20 +87,25 @@ def postfix_room(relay_port: int) -> Iterator[Postfix]:
         "myhostname": "mx.example.org",
         "mydestination": "",
         "relay_domains": "example.org",
-        "relayhost": f"[127.0.0.1]:{relay_port}",
-        "relay_transport": f"smtp:[127.0.0.1]:{relay_port}",
+        "relay_transport": transport or f"smtp:[127.0.0.1]:{relay_port}",
+        # What goes elsewhere, such as a report of a failure, stays in the room.
+        "default_transport": "discard:" if transport else f"smtp:[127.0.0.1]:{relay_port}",
+        "relayhost": "" if transport else f"[127.0.0.1]:{relay_port}",
         "alias_maps": "",
         "smtpd_relay_restrictions": "permit_auth_destination,reject",
         "mynetworks": "192.0.2.0/24",
         "smtp_tls_security_level": "none",
         "smtpd_authorized_xclient_hosts": "127.0.0.1",
         "in_flow_delay": "0",
+        **more,
     }
     (root / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
     (root / "queue").mkdir(mode=0o755)
     (root / "data").mkdir(mode=0o700)
     shutil.chown(root / "data", "postfix")
     postfix = Postfix(root, port)
+    if transport.startswith("lmtp:unix:"):  # a socket outside of Debian's chroot
+        postfix.run("postconf", "-c", str(root), "-F", "lmtp/unix/chroot=n")
     try:
         postfix.run("postfix", "-c", str(root), "start")
         yield postfix

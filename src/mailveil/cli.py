@@ -348,6 +348,39 @@ def remove_list(invocation: Invocation, name: str) -> int:
     return remove_list(invocation.settings(), name)
 
 
+@program.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def copies(context: click.Context, *, as_json: bool) -> int:
+    """Tell what safe copies there are: how many, how old, how much room they take."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from mailveil.commands.stored import show_copies
+
+    return show_copies(context.obj.settings(), as_json=as_json)
+
+
+@copies.command(name="delete")
+@click.argument("what", nargs=-1, metavar="[WHAT]...")
+@click.option("--older-than", type=click.IntRange(0, 36_500), default=None, metavar="DAYS")
+@click.option("--host", default="", metavar="HOST", help="What was fetched from a host or any below it.")
+@click.option("-y", "--yes", "assume_yes", is_flag=True, help="Delete without asking first.")
+@click.pass_obj
+def delete(
+    invocation: Invocation, *, what: tuple[str, ...], older_than: int | None, host: str, assume_yes: bool
+) -> int:
+    """Delete safe copies; placeholders answer in their place.
+
+    WHAT is the address of a copy as it stands in mail, its last part alone, or the SHA-256 of a content, which is
+    deleted at every address. A host is known as far back as evidence is kept ([fetch] evidence_days).
+
+    Exit code: 0; 1 where something was not there or the answer was no; 2 where nothing could be done.
+    """
+    from mailveil.commands.stored import Deletion, delete_copies
+
+    return delete_copies(invocation.settings(), Deletion(what, older_than, host, assume_yes))
+
+
 @program.command()
 @click.argument("name", required=False, default="")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where it goes [default: standard output].")
@@ -451,6 +484,37 @@ def evaluate(
             quick=quick,
             seed=seed,
         )
+    )
+
+
+@program.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 120),
+    default=6.0,
+    show_default=True,
+    metavar="N",
+    help="How long each message stays open.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="Of the page on loopback."
+)
+@click.option("--no-serve", is_flag=True, help="Print what came of it and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@click.option("--simulate", is_flag=True, help="Use no browser, even where there is one.")
+def demo(*, seconds: float, port: int, no_serve: bool, as_json: bool, simulate: bool) -> int:
+    """Show what spies learn from mail, and what they learn behind mailveil.
+
+    Takes a minute or two, needs no Internet and changes nothing here: trackers, mailveil and readers all run on
+    this machine, on addresses of its own. Reads no configuration.
+
+    Exit code: 0; 1 where the protected side is not silent; 2 where the show could not be given.
+    """
+    from mailveil.commands.demo.show import DemoRequest
+    from mailveil.commands.demo.show import demo as show
+
+    return run_until_complete(
+        show(DemoRequest(seconds=seconds, port=port, serve=not no_serve, as_json=as_json, simulate=simulate))
     )
 
 

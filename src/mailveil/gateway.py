@@ -30,6 +30,7 @@ from mailveil.ports import (
 )
 from mailveil.stages import Embedding, Examination, Observation, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
+from mailveil.stages.examination import told_of
 from mailveil.stages.passage import begin_passage, end_passage
 
 log = logging.getLogger("mailveil.gateway")
@@ -41,10 +42,10 @@ class Gateway:
 
     A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
     stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
-    inert text. ``store`` is for hosted copies, ``embedding`` for those that messages carry themselves; how large
-    they may become is for ``next_hop`` to say. What passed goes into the ``journal``, with verdicts that ``memory``
-    has compared with mail of before. Fetches begin ``release_after_s`` later where the message may yet
-    be refused by whoever has it from us.
+    inert text, but no more than ``max_inert`` of them in an hour. ``store`` is for hosted copies, ``embedding``
+    for those that messages carry themselves; how large they may become is for ``next_hop`` to say. What passed
+    goes into the ``journal``, with verdicts that ``memory`` has compared with mail of before. Fetches begin
+    ``release_after_s`` later where the message may yet be refused by whoever has it from us.
     """
 
     engine: Engine
@@ -55,6 +56,7 @@ class Gateway:
     journal: Journal | None = None
     attempts: AttemptRecord | None = None
     max_attempts: int = 3
+    max_inert: int = 10
     policy: PolicySettings = field(default_factory=PolicySettings)
     embedding: Embedding | None = None
     next_hop: NextHop | None = None
@@ -66,7 +68,9 @@ class Gateway:
     _observation: Observation = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        examination = Examination(self.engine, self.originals, self.attempts, self.max_attempts, self.policy)
+        examination = Examination(
+            self.engine, self.originals, self.attempts, self.max_attempts, self.max_inert, self.policy
+        )
         object.__setattr__(self, "_examination", examination)
         object.__setattr__(self, "_observation", Observation(self.journal, self.memory))
 
@@ -102,7 +106,7 @@ class Gateway:
         except UnexaminedError as error:  # has been logged where it arose
             protected = replace(protected, defects=(str(error),), examined=False)
         except Exception as error:  # whatever it is, the sender keeps the message
-            log.error("message %s could not be processed: %s", identifier, error)
+            log.error("message %s could not be processed: %s", identifier, told_of(error))
             reply = UNKNOWN_FAILURE
         finally:
             self._note(passage, protected, reply, envelope, raw)
@@ -162,15 +166,11 @@ class Gateway:
             log.exception("message %s: copies have to wait for a restart", identifier)
 
     def _note(
-        self,
-        passage: Passage,
-        protected: Protected,
-        reply: Reply,
-        envelope: Envelope,
-        raw: bytes,
+        self, passage: Passage, protected: Protected, reply: Reply, envelope: Envelope, raw: bytes
     ) -> None:
         try:
-            ended = end_passage(passage, self.clock.now(), protected, reply, changed=protected.raw != raw)
+            now = self.clock.now()
+            ended = end_passage(passage, now, protected, reply, envelope, changed=protected.raw != raw)
             self._observation.note(ended, protected, envelope, raw, went_on=reply.is_positive)
         except Exception:  # a report is never a decision
             log.exception("message %s is missing in the journal", passage.identifier)

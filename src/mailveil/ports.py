@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,10 @@ class UnavailableError(Exception):
 
     Mail never waits for a store: the caller goes on without.
     """
+
+
+class EngineError(Exception):
+    """The engine could not examine a message. The text is for administrators and quotes nothing of it."""
 
 
 # --- replies ---------------------------------------------------------------------------------------------
@@ -153,7 +157,9 @@ class WantedCopy:
 
     ``token`` names it in the copies server's addresses (core/copyaddress), ``url`` is the reference's own
     address, ``width`` and ``height`` the declared dimensions that a placeholder keeps (0: not declared).
-    Where ``may_fetch`` is false the placeholder is all there will ever be.
+    Where ``may_fetch`` is false the placeholder is all there will ever be. ``links`` are the digests
+    (core/references/links) of URLs that must not be fetched for it either, whether a redirect or a style sheet leads
+    there, ``*`` for every one.
     """
 
     token: str
@@ -162,6 +168,7 @@ class WantedCopy:
     may_fetch: bool = True
     width: int = 0
     height: int = 0
+    links: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +230,8 @@ class Engine(Protocol):
     ) -> Protected:
         """Return the message without remote references; ``copies`` by token are what it is to carry itself.
 
-        Raises ``UnavailableError`` where no message could be examined now, anything else where this one could
-        not: its worker died, took too long, or failed.
+        Raises ``UnavailableError`` where no message could be examined now, ``EngineError`` or anything else where
+        this one could not: its worker died, took too long, or failed.
         """
         ...
 
@@ -249,6 +256,14 @@ class AttemptRecord(Protocol):
 
     def end(self, attempt: Attempt, *, failed: bool) -> None:
         """Record that an attempt is over, whatever becomes of the message then."""
+        ...
+
+    def give_up(self, attempt: Attempt, most: int) -> bool:
+        """Record that a message goes on unexamined, as inert text; False where it must not.
+
+        That is where ``most`` other messages have been given up within the hour: so many at once are no fault of
+        theirs. A message that was given up before may always go on.
+        """
         ...
 
 
@@ -287,7 +302,8 @@ class StoredCopy:
     """What the copies server answers for a token: a safe copy, or the frame of a placeholder.
 
     ``body`` is empty where there is no copy (yet): a placeholder of ``media`` and the dimensions is answered.
-    ``pending`` is true while a copy may still come.
+    ``pending`` is true while a copy may still come. ``as_of_delivery`` marks a picture that its origin changes
+    with time (a countdown, a score): the copy shows it as it was.
     """
 
     media: Media
@@ -297,6 +313,38 @@ class StoredCopy:
     width: int = 0
     height: int = 0
     pending: bool = False
+    as_of_delivery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFacts:
+    """What is known of a safe copy besides its bytes, for the judge and for reports.
+
+    ``width`` and ``height`` are the content's own whatever markup says (0: none), ``frames`` the pictures that an
+    image has, ``duration_s`` how long what was received plays, ``is_silent`` whether nothing can be heard in it
+    (``None``: nobody listened), ``replaced`` whether silence stands in for it. ``nested`` are what a style sheet
+    refers to, in the order of its slots, each to be fetched in turn.
+    """
+
+    as_of_delivery: bool = False
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    duration_s: float = 0.0
+    is_silent: bool | None = None
+    replaced: bool = False
+    nested: tuple[tuple[str, Media], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """What a report tells of one copy. ``state`` is ``stored``, ``pending``, ``placeholder`` or ``unknown``."""
+
+    state: str
+    media: str = ""
+    media_type: str = ""
+    size_bytes: int = 0
+    facts: CopyFacts = field(default_factory=CopyFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +377,31 @@ class FetchJob:
     siblings: tuple[FetchJob, ...] = ()
 
 
+class Step(StrEnum):
+    """What is to be done about a redirect."""
+
+    GO = "go"
+    WAIT = "wait"  # another fetch asks for that URL at this moment
+    KNOWN = "known"  # another fetch has brought what is there
+    ASKED = "asked"  # it was asked for today, and brought nothing that would do
+    LINKED = "linked"  # a link of the message leads there
+    OVER_BUDGET = "over-budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is to be done about a redirect; ``known`` is the fetch that brought what it leads to.
+
+    ``along`` are fetches of that very URL which were due, and are made by this one.
+    """
+
+    step: Step
+    known: int = 0
+    along: tuple[FetchJob, ...] = ()
+
+
 NOBODY = Requester()
+NO_FACTS = CopyFacts()
 
 
 class CopyStore(Protocol):
@@ -345,12 +417,22 @@ class CopyStore(Protocol):
         """
         ...
 
-    async def get(self, token: str) -> StoredCopy | None:
-        """Return what stands behind a token, ``None`` if it is unknown; asking leaves no trace."""
+    async def get(self, token: str, slots: Sequence[int] = ()) -> StoredCopy | None:
+        """Return what stands behind a token, ``None`` if it is unknown; asking leaves no trace.
+
+        ``slots`` lead from a style sheet to what it refers to, and on from there.
+        """
         ...
 
-    async def put(self, job: FetchJob, body: bytes, media_type: str) -> bool:
-        """Store the safe copy that a fetch brought. False where the quota has no room for it."""
+    async def put(self, job: FetchJob, body: bytes, media_type: str, facts: CopyFacts = NO_FACTS) -> bool:
+        """Store the safe copy that a fetch brought, and queue what it refers to.
+
+        False where there is no room for it: a placeholder stays.
+        """
+        ...
+
+    async def describe(self, tokens: Sequence[str]) -> list[CopyState]:
+        """Return what is known of copies, in the order of their tokens."""
         ...
 
     async def expire(self, now: float) -> int:
@@ -383,6 +465,14 @@ class FetchQueue(Protocol):
 
         The message was not accepted, or has gone on without these copies.
         """
+        ...
+
+    async def follow(self, job: FetchJob, url: str) -> Followed:
+        """Tell what is to be done about a redirect to ``url``; on ``Step.GO`` it is on record as asked for."""
+        ...
+
+    async def adopt(self, job: FetchJob, known: int) -> None:
+        """Give a fetch the copy that another one brought, a placeholder where there is none any more."""
         ...
 
     async def recover(self) -> None:

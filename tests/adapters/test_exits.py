@@ -26,7 +26,7 @@ from mailveil.adapters.exitserver import ExitServer, ExitServerSettings, OpenExi
 from mailveil.adapters.fetcher import FetchOutcome, OriginFetcher
 from mailveil.adapters.resolver import Resolver, registrable_domain
 from mailveil.core.references.types import Media
-from origin_room import GIF, LOOPBACK, Origin, answer
+from origin_room import GIF, LOOPBACK, Listening, Origin, answer
 
 EVERYWHERE = ipaddress.ip_network("0.0.0.0/0")
 
@@ -79,29 +79,13 @@ class NameServer:
         return response
 
 
-class ConnectProxy:
+class ConnectProxy(Listening):
     """An HTTP proxy that takes CONNECT; keeps what was asked of it."""
 
     def __init__(self, status: str = "200 OK") -> None:
+        super().__init__()
         self.status = status
         self.asked: list[str] = []
-        self.tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> ConnectProxy:
-        self.server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self.server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self.server.close()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -306,7 +290,7 @@ def test_names_of_a_registrable_domain() -> None:
     assert registrable_domain("a.b.example.co.uk.") == "example.co.uk"
     assert registrable_domain("co.uk") == "co.uk"
     assert registrable_domain("1.2.3.4") == "1.2.3.4"
-    assert registrable_domain("[2001:db8::1]") == "2001:db8::1"
+    assert registrable_domain("[2001:db8::1]") == "2001:db8::/64"
 
 
 # --- the role egress ---------------------------------------------------------------------------------------------
@@ -399,5 +383,24 @@ def test_inside_tls_the_exit_is_known_by_its_own_certificate(tmp_path: Path) -> 
                     await unknown.connect(LOOPBACK, origin.port, 5.0)
             finally:
                 await server.stop()
+
+    asyncio.run(work())
+
+
+def test_a_name_that_many_want_at_once_is_asked_for_once() -> None:
+    """A newsletter's pictures are fetched together, and one of them may be given up while its name is looked up."""
+
+    async def work() -> None:
+        async with world() as (fetcher, _origin, names, _exits):
+            resolver, dial = fetcher.guard.resolver, fetcher.guard._dial(fetcher.guard.exits.exits[0])
+            waiting = [
+                asyncio.create_task(resolver.look_up("news.example.com", 30.0, dial, "exit"))
+                for _ in range(10)
+            ]
+            await asyncio.sleep(0)
+            waiting[0].cancel()
+            found = await asyncio.gather(*waiting[1:])
+            assert {each.addresses for each in found} == {("127.0.0.1",)}
+            assert names.asked == [("news.example.com", "A")]
 
     asyncio.run(work())

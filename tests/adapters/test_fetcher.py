@@ -123,6 +123,29 @@ def test_redirects_are_followed_and_counted() -> None:
     asyncio.run(work())
 
 
+def test_who_may_not_follow_a_redirect_sends_nothing_there() -> None:
+    asked: list[str] = []
+
+    async def may_follow(url: str) -> FetchOutcome | None:
+        asked.append(url)
+        return FetchOutcome.LINKED if url.endswith("/leave") else None
+
+    async def handle(path: str, writer: asyncio.StreamWriter) -> None:
+        target = {"/a": "/b", "/b": "/leave#x"}.get(path)
+        fields = f"Location: {target}\r\n" if target else ""
+        await answer(GIF, status="302 Found" if target else "200 OK", fields=fields)(path, writer)
+
+    async def work() -> None:
+        async with fetching(handle) as (fetcher, origin, _names):
+            fetched = await fetcher.fetch("http://news.example.com/a", Media.IMAGE, may_follow)
+            assert (fetched.outcome, fetched.body, len(fetched.hops)) == (FetchOutcome.LINKED, b"", 2)
+            assert not fetched.sent_nothing
+            assert len(origin.requests) == 2
+            assert asked == ["http://news.example.com/b", "http://news.example.com/leave"]
+
+    asyncio.run(work())
+
+
 def test_endless_and_oversized_bodies_are_cut() -> None:
     async def endless(_path: str, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\n\r\n")

@@ -12,6 +12,7 @@ import pytest
 
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.fetchqueue import Budgets
+from mailveil.core.references.links import link_digest
 from mailveil.core.references.types import Media
 from mailveil.core.verdicts.evidence import (
     BodyFacts,
@@ -21,7 +22,7 @@ from mailveil.core.verdicts.evidence import (
     NameAnswer,
     NameRecord,
 )
-from mailveil.ports import FetchJob, Requester, UnavailableError, WantedCopy
+from mailveil.ports import CopyFacts, FetchJob, Requester, Step, UnavailableError, WantedCopy
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -340,3 +341,141 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> No
         assert job.url == "https://a/"
     finally:
         store.close()
+
+
+def test_what_waited_for_longer_than_a_day_is_still_asked_for_once(make) -> None:  # type: ignore[no-untyped-def]
+    """The fetcher was down for two days: what is due then goes together, with what is wanted since."""
+    room = make()
+    url = "https://origin.example/a"
+    first = room.ask([url], Requester("m1", "a.example", "org.example"))
+    other = room.ask([url], Requester("m2", "a.example", "org.example"), Media.FONT)
+    room.clock += 2 * DAY
+    later = room.ask([url], Requester("m3", "a.example", "org.example"))
+    (job,) = room.claims()
+    jobs = {each.media: each for each in (job, *job.siblings)}
+    assert jobs.keys() == {Media.IMAGE, Media.FONT}
+    assert room.do(room.store.put(jobs[Media.IMAGE], b"body", "image/png"))
+    assert room.do(room.store.get(later[0].token)).body == b"body"
+    assert room.do(room.store.get(first[0].token)).body == b"body"
+    assert room.pending(other) == [True]
+
+
+def test_a_day_begins_when_an_origin_is_asked(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    url = "https://origin.example/a"
+    room.ask([url], Requester("m1", "a.example", "org.example"))
+    room.clock += 0.9 * DAY
+    (job,) = room.claims()
+    assert room.do(room.store.put(job, b"body", "image/png"))
+    room.clock += 0.2 * DAY
+    again = room.ask([url], Requester("m2", "a.example", "org.example"))
+    assert room.claims() == []
+    assert room.do(room.store.get(again[0].token)).body == b"body"
+    room.clock += 0.9 * DAY
+    room.ask([url], Requester("m3", "a.example", "org.example"))
+    assert len(room.claims()) == 1
+
+
+def test_what_sheets_lead_to_is_on_the_account_of_message_and_sender(make) -> None:  # type: ignore[no-untyped-def]
+    """One message with many sheets, each of them with many references, is no way around its budget."""
+    room = make(budgets=Budgets(per_message=10, per_sender=14))
+    requester = Requester("m", "a.example", "org.example")
+    sheets = [f"https://sheets{number}.example/s.css" for number in range(4)]
+    room.ask(sheets, requester, Media.STYLESHEET)
+    for number, job in enumerate(room.claims()):
+        nested = tuple((f"https://victim.example/{number}-{at}", Media.IMAGE) for at in range(5))
+        assert room.do(room.store.put(job, b"x", "text/css", CopyFacts(nested=nested)))
+    assert len(room.claims()) == 6
+    room.ask(urls(10, "others.example"), Requester("m2", "a.example", "org.example"))
+    assert len(room.claims()) == 4
+
+
+# --- redirects ---------------------------------------------------------------------------------------------------
+
+
+ORG = Requester("m", "a.example", "org.example")
+TARGET = "https://cdn.example/logo.png"
+
+
+def test_where_redirects_lead_is_asked_once_a_day_and_shared(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    wanted = room.ask(urls(3), ORG)
+    first, second, third = sorted(room.claims(), key=lambda job: job.url)
+    assert room.do(room.store.follow(first, TARGET)).step is Step.GO
+    assert room.do(room.store.follow(first, TARGET)).step is Step.ASKED  # in a circle
+    assert room.do(room.store.follow(second, TARGET)).step is Step.WAIT
+    direct = room.ask([TARGET], ORG)
+    assert room.claims() == []
+    assert room.do(room.store.put(first, b"logo", "image/png", CopyFacts(width=7)))
+    followed = room.do(room.store.follow(second, TARGET))
+    assert followed.step is Step.KNOWN
+    room.do(room.store.adopt(second, followed.known))
+    for each in (*wanted[:2], *direct):
+        copy = room.do(room.store.get(each.token))
+        assert (copy.body, copy.media_type) == (b"logo", "image/png")
+    assert [each.facts.width for each in room.do(room.store.describe([wanted[1].token]))] == [7]
+    font = room.ask([TARGET], ORG, Media.FONT)
+    assert room.claims() == []
+    assert room.pending(font) == [False]
+    room.clock += DAY + 1
+    assert room.do(room.store.follow(third, TARGET)).step is Step.GO
+    room.do(room.store.prune(room.clock + DAY + 1))
+
+
+def test_a_redirect_takes_along_what_is_due_for_where_it_leads(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    room.ask(urls(1), ORG)
+    (job,) = room.claims()
+    direct = room.ask([TARGET], ORG) + room.ask([TARGET], ORG, Media.FONT)
+    followed = room.do(room.store.follow(job, TARGET))
+    assert followed.step is Step.GO
+    assert {each.media for each in followed.along} == {Media.IMAGE, Media.FONT}
+    assert room.claims() == []
+    room.do(room.store.put(followed.along[0], b"body", "image/png"))
+    assert room.do(room.store.get(direct[0].token)).body == b"body"
+
+
+def test_a_redirect_to_what_brought_nothing_or_leads_back_is_not_followed(make) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    room.ask(["https://a.example/", "https://b.example/"], ORG)
+    jobs = {job.url: job for job in room.claims()}
+    room.do(room.store.settle(jobs["https://b.example/"]))
+    assert room.do(room.store.follow(jobs["https://a.example/"], "https://b.example/")).step is Step.ASKED
+    assert room.do(room.store.follow(jobs["https://a.example/"], "https://a.example/")).step is Step.ASKED
+
+
+def test_redirects_are_on_the_account_of_the_domain_that_they_lead_to(make) -> None:  # type: ignore[no-untyped-def]
+    """Many names of one's own that redirect to a victim are no way around its budget."""
+    room = make(budgets=Budgets(per_domain=3))
+    room.ask([f"https://mine{number}.example/" for number in range(5)], ORG)
+    steps = [
+        room.do(room.store.follow(job, f"https://victim.example/{number}")).step
+        for number, job in enumerate(room.claims())
+    ]
+    assert steps == [Step.GO] * 3 + [Step.OVER_BUDGET] * 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://list.example/leave?r=1",
+        "HTTP://LIST.example:80/leave?r=1#x",
+        "http://list.example/%6ceave?r=1",
+    ],
+)
+def test_a_redirect_to_what_the_message_links_to_is_not_followed(make, target: str) -> None:  # type: ignore[no-untyped-def]
+    room = make()
+    links = link_digest("https://list.example/leave?r=1") + link_digest("https://shop.example/")
+    wanted = [WantedCopy("token", "https://origin.example/a", Media.IMAGE, links=links)]
+    room.do(room.store.reserve(wanted, ORG))
+    room.do(room.store.release(wanted))
+    (job,) = room.claims()
+    assert room.do(room.store.follow(job, target)).step is Step.LINKED
+    assert room.do(room.store.follow(job, "https://list.example/other")).step is Step.GO
+    room.do(room.store.settle(job))
+    room.do(room.store.prune(room.clock))
+    database = sqlite3.connect(room.directory / "copies.sqlite3")
+    try:
+        assert database.execute("SELECT count(*) FROM link_sets").fetchone() == (0,)
+    finally:
+        database.close()

@@ -122,6 +122,8 @@ HOSTILE = [
     ("interim answers without end", interim_answers, FetchOutcome.TOO_MANY_FIELDS, {}),
     ("slow loris", loris, FetchOutcome.TOO_SLOW, {"timeout_s": 3}),
     ("no answer", silence, FetchOutcome.TOO_SLOW, {"timeout_s": 3}),
+    ("no answer for long", silence, FetchOutcome.TOO_SLOW, {"answer_s": 1}),
+    ("slow loris for long", loris, FetchOutcome.TOO_SLOW, {"answer_s": 1}),
     ("endless body", endless_body, FetchOutcome.TOO_LARGE, {"max_bytes": 500_000}),
     ("silent WAV in drops", endless_wav, FetchOutcome.DRIP_FED, {"min_rate_over_s": 2}),
     ("stalled body", stalled_body, FetchOutcome.TOO_SLOW, {"min_rate_over_s": 2}),
@@ -364,7 +366,7 @@ def test_who_asks_us_to_wait_says_for_how_long(status: str, field: str, seconds:
 def test_one_address_has_only_so_many_connections_at_once() -> None:
     async def work() -> None:
         guarded = {"limits": EgressLimits(max_per_address=2, connect_timeout_s=1, patience_s=0.2)}
-        async with fetching(silence, guarded=guarded, timeout_s=20) as (fetcher, origin, _names):  # type: ignore[arg-type]
+        async with fetching(silence, guarded=guarded, timeout_s=60, answer_s=60) as (fetcher, origin, _names):  # type: ignore[arg-type]
             first = [asyncio.create_task(fetcher.fetch(f"{URL}{number}", Media.IMAGE)) for number in range(2)]
             async with asyncio.timeout(30):
                 while len(origin.requests) < 2:

@@ -14,6 +14,8 @@ import pytest
 
 from mailveil.adapters.egress import EgressGuard
 from mailveil.adapters.fetcher import FetchOutcome
+from mailveil.adapters.frames import LENGTHS, encode_frame
+from mailveil.adapters.httpclient import ClientProcess, HttpRequest, LostError
 from mailveil.core.references.types import Media
 from origin_room import GIF, LOOPBACK, Names, answer, fetching
 
@@ -90,14 +92,14 @@ def test_many_requests_share_few_processes_and_one_that_hangs_delays_no_other() 
         await (silence if path.startswith("/slow") else answer(GIF))(path, writer)
 
     async def work() -> None:
-        async with fetching(handle, timeout_s=60) as (fetcher, origin, _names):
+        async with fetching(handle, timeout_s=60, answer_s=60) as (fetcher, origin, _names):
             fetcher.guard.limits = type(fetcher.guard.limits)(max_per_address=100, total_timeout_s=60)
             slow = [
                 asyncio.create_task(fetcher.fetch(f"http://news.example.com/slow{number}", Media.IMAGE))
                 for number in range(40)
             ]
             await until(lambda: len(origin.requests) == 40)
-            assert len(fetcher.client.processes) == 3, "16 requests in each"
+            assert len(fetcher.client.processes) == 2, "32 requests in each"
             assert (await fetcher.fetch("http://news.example.com/fast", Media.IMAGE)).body == GIF
             assert not any(task.done() for task in slow)
             for task in slow:
@@ -195,5 +197,45 @@ def test_a_process_taken_over_has_no_network_no_files_and_one_way_out(tmp_path: 
             assert said[:-1] == ["['ca.pem', 's']", "nobody", "nobody", "no-file", "guard"]
             assert fetcher.client.is_apart is True
             assert len(origin.requests) == 1
+
+    asyncio.run(work())
+
+
+FAKE = "import sys, time; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1])); sys.stdout.flush(); time.sleep(600)"
+FAIR = {
+    "id": 1, "status": 200, "code": 0, "cut": "", "http": "2", "fields": [], "seconds": 0.1, "encoded_bytes": 1,
+    "size_bytes": 1, "profile": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        LENGTHS.pack(1 << 29, 0),
+        LENGTHS.pack(2, 64 << 20) + b"{}",
+        encode_frame({**FAIR, "status": float("inf")}),
+        encode_frame({**FAIR, "id": [1]}),
+        encode_frame({**FAIR, "fields": 7}),
+        encode_frame(FAIR, b"x" * 1025),
+    ],
+)
+def test_a_process_that_answers_nonsense_is_lost_at_once(frame: bytes) -> None:
+    """Nor may it have us hold more than an answer can be."""
+
+    async def work() -> None:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FAKE, frame.hex(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        process = ClientProcess(child)
+        asking = asyncio.create_task(
+            process.request(HttpRequest(URL, "permit", (), "identity", "chrome", 60.0, 60.0, max_bytes=1024))
+        )
+        await asyncio.sleep(0)
+        process._listening = asyncio.create_task(process._listen())
+        async with asyncio.timeout(60):
+            with pytest.raises(LostError):
+                await asking
+            assert process.is_lost
+            await process.close()
 
     asyncio.run(work())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from mailveil.adapters.originals import (
     facts_of,
     load_key,
 )
+from mailveil.app.building import build_originals
+from mailveil.config import load
 from mailveil.core.policy import Envelope
 
 FACTS = OriginalFacts(
@@ -197,3 +200,36 @@ def test_the_gateway_keeps_by_header_and_envelope(store: OriginalStore) -> None:
 @given(st.binary(max_size=400))
 def test_facts_of_anything(raw: bytes) -> None:
     assert facts_of(raw, Envelope("s@x", ("r@y",))).recipients == ("r@y",)
+
+
+def test_a_message_that_comes_again_is_kept_once(tmp_path: Path) -> None:
+    store = OriginalStore(tmp_path / "originals", load_key(tmp_path / "key"), max_age_days=30)
+    first = store.keep(b"raw", FACTS, now=NOW)
+    again = replace(FACTS, reason="signature removed in another attempt")
+    assert [store.keep(b"raw", again, now=NOW + hour * 3600) for hour in range(1, 100)] == [first] * 99
+    assert store.keep(b"rav", FACTS, now=NOW) != first, "one byte makes another message"
+    other = replace(FACTS, recipients=("eve@example.org",))
+    assert store.keep(b"raw", other, now=NOW) != first, "the list tells whom a message was for"
+    late = store.keep(b"raw", FACTS, now=NOW + 16 * DAY_S)
+    assert late != first, "one that is about to go is kept anew"
+    assert store.keep(b"raw", FACTS, now=NOW + 17 * DAY_S) == late
+    store.expire(NOW + 31 * DAY_S)
+    assert store.release(late) == b"raw"
+
+
+def test_names_tell_nothing_without_the_key(tmp_path: Path) -> None:
+    names = {
+        OriginalStore(tmp_path / each, load_key(tmp_path / f"{each}.key")).keep(b"raw", FACTS, now=NOW)
+        for each in "abc"
+    }
+    assert len(names) == 3
+
+
+def test_the_quota_is_the_setting(tmp_path: Path) -> None:
+    variables = {
+        "MAILVEIL_STORAGE__DIRECTORY": str(tmp_path),
+        "MAILVEIL_POLICY__ORIGINALS_MAX_BYTES": "1000000",
+    }
+    store = build_originals(load(environment=variables))
+    with pytest.raises(OriginalsFullError, match="originals_max_bytes"):
+        store.keep(bytes(1_000_000), FACTS)

@@ -6,11 +6,13 @@ import asyncio
 import io
 import os
 import struct
+import sys
 import zlib
 
 import pytest
 from PIL import Image
 
+from mailveil.adapters.frames import encode_frame
 from mailveil.adapters.sandbox import Sandbox
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import CopyLimits, SafeCopy
@@ -63,6 +65,35 @@ def test_contents_are_made_safe_by_one_child() -> None:
     asyncio.run(in_sandbox(work))
 
 
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        (b"p{background:url(https://t.e\x9bx\xf0\x9f\x98\x80.example/\xed\xa0\x80)}", Media.STYLESHEET),
+        ("p{background:url(https://bücher.example/日本)}".encode(), Media.STYLESHEET),
+        *(
+            (
+                f'<?xml version="1.0" encoding="{codec}"?><svg xmlns="http://www.w3.org/2000/svg"><g/></svg>'.encode(),
+                Media.IMAGE,
+            )
+            for codec in (
+                "windows-1252",
+                "koi8-r",
+                "shift_jis",
+                "iso-8859-15",
+                "mac-roman",
+                "no-such-codec",
+                "utf-7",
+            )
+        ),
+    ],
+)
+def test_nothing_is_loaded_any_more_once_hostile_bytes_are_read(body: bytes, media: Media) -> None:
+    async def work(sandbox: Sandbox) -> None:
+        assert await sandbox.sanitise(body, media, "https://t.example/") not in ("crashed", "timed-out")
+
+    asyncio.run(in_sandbox(work))
+
+
 def test_a_lost_child_costs_one_content() -> None:
     async def work(sandbox: Sandbox) -> None:
         await sandbox.sanitise(picture(), Media.IMAGE)
@@ -99,3 +130,32 @@ def test_limits_reach_the_child(size: int) -> None:
         assert await sandbox.sanitise(picture(500, 500), Media.IMAGE) == "too-large"
 
     asyncio.run(in_sandbox(work, limits=CopyLimits(max_bytes=size)))
+
+
+FAKE = "import sys, time; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1])); sys.stdout.flush(); time.sleep(600)"
+FAIR = {
+    "media_type": "image/png", "width": 1, "height": 1, "frames": 1, "duration_s": 0.0, "is_silent": None,
+    "replaced": False, "nested": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "body"),
+    [
+        ({"refusal": "https://origin.example/?reader=anna"}, b""),
+        ({**FAIR, "media_type": "image/png\r\nSet-Cookie: a=b"}, b"x"),
+        ({**FAIR, "width": float("inf")}, b"x"),
+        ({**FAIR, "duration_s": float("nan")}, b"x"),
+        ({**FAIR, "nested": [["https://o.example/", "image"]]}, b"x"),
+        (FAIR, b"x" * 2001),
+    ],
+)
+def test_a_child_taken_over_is_believed_nothing_that_cannot_be(told: dict[str, object], body: bytes) -> None:
+    async def work(sandbox: Sandbox) -> None:
+        sandbox._child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FAKE, encode_frame(told, body).hex(),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert await sandbox.sanitise(picture(), Media.IMAGE) == "crashed"
+
+    asyncio.run(in_sandbox(work, limits=CopyLimits(max_bytes=1000), timeout_s=60))

@@ -23,7 +23,7 @@ from http_room import ask
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.maildir import Maildir
 from mailveil.app import Outcome, Role, StartError, check, send_trial, serve, trial_message
-from mailveil.app.serving import ALL_ROLES
+from mailveil.app.roles import ALL_ROLES
 from mailveil.config import Settings, load
 from smtp_room import Client, ScriptedServer, without_trace
 
@@ -61,6 +61,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
 class Product:
     settings: Settings
     said: list[str]
+    stop: asyncio.Event
 
     @property
     def maildir(self) -> Maildir:
@@ -94,7 +95,7 @@ async def product(directory: Path, roles=ALL_ROLES, **more: str) -> AsyncIterato
     if task.done():
         task.result()
     try:
-        yield Product(settings, said)
+        yield Product(settings, said, stop)
     finally:
         stop.set()
         await asyncio.wait_for(task, 40)

@@ -142,3 +142,26 @@ def test_check_tells_strangers_and_other_programs(tmp_path: Path) -> None:
         assert (result.outcome, "[milter] clients" in result.text) == (Outcome.BAD, True)
 
     run(work())
+
+
+def test_when_it_ends_every_door_closes_at_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        port = free_ports(1)[0]
+        async with product(tmp_path, MAILVEIL_MILTER__LISTEN=f"127.0.0.1:{port}") as running:
+            smtp = running.settings.gateway.listen.port
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(mail_server.negotiation() + mail_server.connect() + mail_server.envelope())
+            writer.write(mail_server.fields(b"Subject: not yet complete"))
+            await asyncio.sleep(0.5)
+            running.stop.set()
+            async with asyncio.timeout(15):
+                while True:
+                    try:
+                        _, probe = await asyncio.open_connection("127.0.0.1", smtp)
+                    except ConnectionRefusedError:
+                        break
+                    probe.close()
+                    await asyncio.sleep(0.05)
+            writer.close()
+
+    run(work())

@@ -43,7 +43,7 @@ class FakeFetcher:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
+    async def fetch(self, url: str, media: Media, may_follow: object = None) -> Fetched:
         self.asked.append(url)
         if url.endswith("gone.png"):
             return Fetched(FetchOutcome.HTTP_ERROR, detail="404")

@@ -219,7 +219,7 @@ def test_a_unix_socket_is_a_door(tmp_path: Path) -> None:
             assert (await replies_to(client, NAMES[0]))[0].startswith("250")
             assert seen[0].client_address == "127.0.0.1"
             other = LmtpDoor(settings, room.door.next_hop, look)
-            with pytest.raises(OSError, match="another program listens there"):
+            with pytest.raises(OSError, match="another process answers there"):
                 await other.start_unix(path)
             await asyncio.sleep(0.1)  # asyncio leaks what it accepts while its server is being closed
             client.close()

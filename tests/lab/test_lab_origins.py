@@ -13,6 +13,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -436,3 +437,10 @@ def test_the_registry_is_whole_and_takes_more() -> None:
     one = REGISTRY["plain-pixel"]
     with pytest.raises(ValueError, match="is taken"):
         Registry(one, one)
+
+
+def test_every_tracker_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "lab.md").read_text("utf-8")
+    for origin in REGISTRY.of_kind(OriginKind.TRACKER):
+        row = f"| `{origin.name}` | {origin.does} | {', '.join(sorted(origin.learns))} |"
+        assert row in text, row

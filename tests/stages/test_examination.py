@@ -6,19 +6,21 @@ Setup: the real attempt record and the real store of originals; the engine fails
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mailveil.adapters.attempts import AttemptFiles
+from mailveil.adapters.attempts import AttemptFiles, count_given_up
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
-from mailveil.ports import Passage, Protected, Reply, UnavailableError
+from mailveil.ports import EngineError, Passage, Protected, Reply, UnavailableError
 
 RAW = b"From: a@example.com\r\nSubject: breaks us\r\n\r\n<img src=https://t.example/p.gif>\r\n"
 INBOUND = Envelope("a@example.com", ("b@example.org",))
@@ -32,6 +34,7 @@ class World:
     directory: Path
     engine: Callable[[bytes], Protected]
     max_attempts: int = 3
+    max_inert: int = 10
     max_bytes: int = 1 << 20
     policy: PolicySettings = field(default_factory=PolicySettings)
     reply: Reply = field(default_factory=lambda: Reply(250, "2.0.0", "queued"))
@@ -49,6 +52,7 @@ class World:
             journal=self,
             attempts=self.attempts,
             max_attempts=self.max_attempts,
+            max_inert=self.max_inert,
             policy=self.policy,
         )
 
@@ -74,7 +78,7 @@ class World:
 
 
 def broken(_raw: bytes) -> Protected:
-    raise RuntimeError("crashed: signal SIGSEGV")
+    raise EngineError("crashed: signal SIGSEGV")
 
 
 def unavailable(_raw: bytes) -> Protected:
@@ -217,3 +221,48 @@ def test_nothing_of_a_message_is_kept_once_it_is_away(world: World) -> None:
     assert world.attempts._state.open == {}
     assert world.attempts._state.failures == {}
     assert world.gateway._examination._under_way == set()
+
+
+def numbered(number: int) -> bytes:
+    return RAW.replace(b"breaks us", b"number %d" % number)
+
+
+def test_when_everything_fails_mail_stays_with_its_senders(tmp_path: Path, caplog: Any) -> None:
+    world = World(tmp_path, broken, max_attempts=1, max_inert=3)
+    assert [world.accept(numbered(each)).code for each in range(6)] == [250] * 3 + [451] * 3
+    assert len(world.delivered) == 3
+    assert len(world.originals.list()) == 3
+    assert "max_inert_per_hour" in str(world.noted[-1].defects)
+    assert not world.noted[-1].examined
+    assert "go back to the release before" in caplog.records[-1].getMessage()
+    assert world.accept(numbered(1)).code == 250, "what was given up before goes on when it is tried again"
+    world.engine = Protected
+    assert world.accept(b"Subject: fine\r\n\r\n").code == 250, "what can be examined goes on"
+    world.attempts.close()
+
+
+def test_that_holds_for_restarts_and_for_an_hour(tmp_path: Path) -> None:
+    for number in range(2):
+        world = World(tmp_path, broken, max_attempts=1, max_inert=2)
+        assert world.accept(numbered(number)).code == 250
+        world.attempts.close()
+    world = World(tmp_path, broken, max_attempts=1, max_inert=2)
+    assert world.accept(numbered(2)).code == 451
+    assert count_given_up(tmp_path / "attempts", time.time()) == 2
+    assert count_given_up(tmp_path / "attempts", time.time() + 3601) == 0
+    world.attempts.close()
+    later = World(tmp_path, broken, max_attempts=1, max_inert=2)
+    later.attempts.close()
+    later.gateway = replace(
+        later.gateway,
+        attempts=AttemptFiles(tmp_path / "attempts", b"k" * 32, lambda: time.time() + 3601),
+    )
+    assert later.accept(numbered(2)).code == 250
+
+
+def test_mail_that_policy_lets_pass_does_not_count(tmp_path: Path) -> None:
+    world = World(tmp_path, broken, max_attempts=1, max_inert=0)
+    assert world.accept(envelope=SUBMITTED).code == 250
+    assert world.accept().code == 451
+    assert world.delivered == [RAW]
+    world.attempts.close()

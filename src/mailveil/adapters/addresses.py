@@ -7,7 +7,9 @@ entries added since), RFC 6052 and RFC 8215 (NAT64), RFC 3056 (6to4), RFC 4380 (
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 from collections.abc import Iterable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -20,6 +22,7 @@ FORBIDDEN_IPV4 = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # shared address space (CGNAT)
         "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # a public address, but Azure's platform answers it inside each of its machines
         "169.254.0.0/16",  # link-local, cloud metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # IETF protocol assignments
@@ -65,6 +68,29 @@ def is_allowed(address: IPAddress, own_networks: Iterable[IPNetwork] = ()) -> bo
     if address.scope_id is not None or address not in GLOBAL_IPV6:
         return False
     return not any(address in network for network in FORBIDDEN_IPV6)
+
+
+def machine_of(address: IPAddress) -> str:
+    """Return what budgets of addresses count as one: an IPv4 address, or the IPv6 network of one link.
+
+    Whoever is given an IPv6 network has all 2^64 addresses of it (RFC 4291 section 2.5.1).
+    """
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+
+
+def source_addresses() -> tuple[IPNetwork, ...]:
+    """Return the addresses that this machine speaks to the internet from: our own, whatever the settings name.
+
+    Asks the system's routes and sends nothing. The addresses asked about are for documentation (RFC 5737, RFC 3849).
+    """
+    found: list[IPNetwork] = []
+    for family, place in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError, ValueError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((place, 9))
+            found.append(ipaddress.ip_network(probe.getsockname()[0].partition("%")[0]))
+    return tuple(found)
 
 
 def parse_address(host: str) -> IPAddress | None:

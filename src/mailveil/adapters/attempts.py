@@ -28,6 +28,7 @@ from mailveil.ports import Attempt
 
 log = logging.getLogger("mailveil.attempts")
 MAX_AGE_S: Final = 7 * 86_400
+GIVEN_UP_WITHIN_S: Final = 3600
 MAX_FILE_BYTES: Final = 4 << 20
 MAX_REMEMBERED: Final = 100_000
 SETTLED_NS: Final = 100_000_000
@@ -44,21 +45,25 @@ class _Operation(IntEnum):
     ENDED = 2
     FAILED = 3
     ABSORBED = 4  # the file of this name is part of this one
+    GIVEN_UP = 5
 
 
 @dataclass(slots=True)
 class _State:
-    """What one file says. ``failures`` are counts with the time of the last one."""
+    """What one file says. ``failures`` are counts with the time of the last one; ``given_up`` has only times."""
 
     failures: dict[bytes, tuple[int, float]] = field(default_factory=dict)
     open: dict[bytes, int] = field(default_factory=dict)
     absorbed: set[bytes] = field(default_factory=set)
+    given_up: dict[bytes, float] = field(default_factory=dict)
 
     def apply(self, operation: int, count: int, digest: bytes, when: float) -> None:
         if operation == _Operation.BEGUN:
             self.open[digest] = self.open.get(digest, 0) + count
         elif operation == _Operation.ABSORBED:
             self.absorbed.add(digest)
+        elif operation == _Operation.GIVEN_UP:
+            self.given_up[digest] = when
         else:
             if (left := self.open.pop(digest, 0) - 1) > 0:
                 self.open[digest] = left
@@ -81,14 +86,18 @@ class _State:
             self.add_failures(digest, count, last)
         for digest in other.open:
             self.add_failures(digest, 1, when)
+        self.given_up.update(other.given_up)
 
     def records(self, oldest: float, now: float) -> Iterator[bytes]:
         """Write it anew, without what is older than ``oldest``."""
         self.failures = {each: known for each, known in self.failures.items() if known[1] >= oldest}
+        self.given_up = {each: when for each, when in self.given_up.items() if when >= oldest}
         for digest in self.absorbed:
             yield _encode(_Operation.ABSORBED, 1, digest, now)
         for digest, (count, when) in self.failures.items():
             yield _encode(_Operation.FAILED, count, digest, when)
+        for digest, when in self.given_up.items():
+            yield _encode(_Operation.GIVEN_UP, 1, digest, when)
         for digest, count in self.open.items():
             yield _encode(_Operation.BEGUN, min(count, 255), digest, now)
 
@@ -166,6 +175,18 @@ class AttemptFiles:
         """Record that an attempt is over; a ``failed`` one counts against the message."""
         self._note(_Operation.FAILED if failed else _Operation.ENDED, attempt.key)
 
+    def give_up(self, attempt: Attempt, most: int) -> bool:
+        """Record that a message goes on unexamined; False where ``most`` others have within the hour."""
+        with self._warning():
+            self._look_around()
+        states = (self._state, *(other.state for other in self._others.values()))
+        if any(attempt.key in state.given_up for state in states):
+            return True
+        if len(_lately_given_up(states, self._now())) >= most:
+            return False
+        self._note(_Operation.GIVEN_UP, attempt.key)
+        return True
+
     def close(self) -> None:
         """Let go of the files. What is still under way ended in good order, and counts against no message."""
         if self._is_closed:
@@ -174,7 +195,7 @@ class AttemptFiles:
         self._state.open.clear()
         with self._warning():
             self._rewrite()
-            if not self._state.failures:
+            if not self._state.failures and not self._state.given_up:
                 self._path.unlink()
         self._release()
         for other in self._others.values():
@@ -299,6 +320,24 @@ class AttemptFiles:
             if self._is_warned and not self._is_behind:
                 self._is_warned = False
                 log.warning("attempts are recorded again")
+
+
+def count_given_up(directory: Path, now: float) -> int:
+    """Return how many messages of all processes were given up within the hour. Changes nothing."""
+    found = [other for path in directory.glob(f"*{_SUFFIX}") if (other := _open(path)) is not None]
+    for other in found:
+        other.close()
+    return len(_lately_given_up([other.state for other in found], now))
+
+
+def _lately_given_up(states: Iterable[_State], now: float) -> set[bytes]:
+    # What bears a time to come was written before somebody set the clock back.
+    return {
+        digest
+        for state in states
+        for digest, when in state.given_up.items()
+        if abs(now - when) < GIVEN_UP_WITHIN_S
+    }
 
 
 def _open(path: Path) -> _Other | None:

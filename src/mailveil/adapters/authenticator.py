@@ -30,6 +30,8 @@ from mailveil.ports import TxtLookup, UnavailableError
 
 log = logging.getLogger("mailveil.authentication")
 THREADS = 2
+# The header of so small a message is read sooner than a thread takes it up.
+AT_ONCE_BYTES = 64 * 1024
 ASKING_SHARE = 0.8  # of the time, so that what was answered can still be made use of
 
 Done = TypeVar("Done")
@@ -64,7 +66,7 @@ class MessageAuthenticator:
         try:
             # The time given is a budget for each step, too: a thread that is stuck holds no mail up.
             async with asyncio.timeout(self.timeout_s):
-                opened = await self._run(lambda: open_message(raw, self.trust, self.max_header_bytes))
+                opened = await self._open(raw)
                 if not self.verify:
                     return leave_unverified(opened)
                 return await self._verify(raw, opened, deadline)
@@ -74,6 +76,11 @@ class MessageAuthenticator:
             # The error's text may quote the message.
             log.error("a message could not be authenticated: %s", type(error).__name__)
         return await self._without_answers(opened)
+
+    async def _open(self, raw: bytes) -> Opened:
+        if len(raw) <= AT_ONCE_BYTES:
+            return open_message(raw, self.trust, self.max_header_bytes)
+        return await self._run(lambda: open_message(raw, self.trust, self.max_header_bytes))
 
     async def _verify(self, raw: bytes, opened: Opened, deadline: float) -> Authentication:
         if not opened.key_names:

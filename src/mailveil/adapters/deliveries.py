@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS passages (id INTEGER PRIMARY KEY, passage TEXT NOT NU
 CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 MAX_WAITING = 1000
+# Messages of so long a time are written together: one by one they would take as long as examining them.
+TOGETHER_S = 0.2
 MAX_FOUND = 200
 
 
@@ -32,6 +34,7 @@ class SqliteJournal:
         self.path = path
         self.keep = keep
         self._waiting: queue.Queue[Passage | None] = queue.Queue(MAX_WAITING)
+        self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
@@ -50,6 +53,7 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Write what waits, and end."""
+        self._is_closing.set()
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=1)
         self._thread.join(timeout=2)
@@ -84,25 +88,43 @@ class SqliteJournal:
         return database
 
     def _write(self) -> None:
-        while (passage := self._waiting.get()) is not None:
+        database: sqlite3.Connection | None = None
+        is_closing = False
+        while not is_closing:
+            together = [self._waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(together) < MAX_WAITING:
+                    together.append(self._waiting.get_nowait())
+            is_closing = None in together  # what came in before has been taken out before
             try:
-                with contextlib.closing(self._open()) as database, database:
-                    self._add(database, passage)
+                database = database or self._open()
+                with database:
+                    self._add(database, [passage for passage in together if passage is not None])
             except (sqlite3.Error, OSError) as error:
                 log.warning("journal cannot be written: %s", error)
+                if database is not None:
+                    database.close()
+                database = None  # a fresh one next time, whatever was wrong with this
+            if not is_closing and not self._is_closing.is_set():
+                self._is_closing.wait(TOGETHER_S)
+        if database is not None:
+            database.close()
+
+    def _add(self, database: sqlite3.Connection, passages: Sequence[Passage]) -> None:
+        counted = dict.fromkeys(("messages", "changed", "references", "trackers"), 0)
+        for passage in passages:
+            short = replace(passage, found=passage.found[:MAX_FOUND])
+            try:
+                told = json.dumps(asdict(short))
             except Exception:  # one message that cannot be noted must not be the last
                 log.exception("a message is missing in the journal")
-
-    def _add(self, database: sqlite3.Connection, passage: Passage) -> None:
-        short = replace(passage, found=passage.found[:MAX_FOUND])
-        cursor = database.execute("INSERT INTO passages (passage) VALUES (?)", (json.dumps(asdict(short)),))
-        database.execute("DELETE FROM passages WHERE id <= ?", ((cursor.lastrowid or 0) - self.keep,))
-        counted = {
-            "messages": 1,
-            "changed": int(passage.changed),
-            "references": len(passage.found),
-            "trackers": sum(found.verdict == "tracker" for found in passage.found),
-        }
+                continue
+            database.execute("INSERT INTO passages (passage) VALUES (?)", (told,))
+            counted["messages"] += 1
+            counted["changed"] += int(passage.changed)
+            counted["references"] += len(passage.found)
+            counted["trackers"] += sum(found.verdict == "tracker" for found in passage.found)
+        database.execute("DELETE FROM passages WHERE id <= (SELECT max(id) FROM passages) - ?", (self.keep,))
         database.executemany(
             "INSERT INTO totals VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",

@@ -24,7 +24,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailveil.adapters.addresses import IPAddress, IPNetwork, is_allowed, is_local_name, parse_address
+from mailveil.adapters.addresses import (
+    IPAddress,
+    IPNetwork,
+    is_allowed,
+    is_local_name,
+    machine_of,
+    parse_address,
+)
 from mailveil.adapters.exits import (
     FAILED,
     GRANTED,
@@ -252,7 +259,7 @@ class EgressGuard:
             await self._carry(contact, (reader, writer), (origin_reader, origin_writer))
         finally:
             origin_writer.transport.abort()
-            self._leave(str(address))
+            self._leave(machine_of(address))
 
     async def _reach(self, permit: Permit) -> tuple[IPAddress, Streams]:
         """Look up, check and connect; the address counts as taken once this returns."""
@@ -281,7 +288,7 @@ class EgressGuard:
 
     async def _reach_through(self, permit: Permit, way_out: Exit | None) -> tuple[IPAddress, Streams]:
         address = await self.choose(permit, way_out)
-        key = str(address)
+        key = machine_of(address)
         await self._until_free(key)
         if self.may_contact is not None:
             try:

@@ -82,7 +82,12 @@ class ExitServer:
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises ``OpenExitError`` where that would let everybody out, OSError as listening does."""
         check_closed(host, self.settings)
-        self.server = await asyncio.start_server(self._accept, host, port, ssl=self._tls())
+        context = self._tls()
+        # Until its TLS is up a connection counts for nothing, and nobody has looked whose it is.
+        patience_s = GREETING_TIMEOUT_S if context else None
+        self.server = await asyncio.start_server(
+            self._accept, host, port, ssl=context, ssl_handshake_timeout=patience_s
+        )
 
     @property
     def port(self) -> int:

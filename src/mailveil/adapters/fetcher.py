@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ from mailveil.core.verdicts.evidence import (
 
 __all__ = ["FetchLimits", "FetchOutcome", "Fetched", "Hop", "OriginFetcher"]
 
+# Asked before a redirect is followed: how the fetch ends instead, ``None`` where it goes on.
+MayFollow = Callable[[str], Awaitable[FetchOutcome | None]]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 WAITING = frozenset({429, 503})
 # libcurl's error codes (libcurl-errors(3))
@@ -76,7 +79,7 @@ class FetchLimits:
     """Bounds of one fetch, redirects included.
 
     ``max_ratio`` is how much more than its encoded bytes a body of over 1 MiB may be; a body that brings less
-    than ``min_bytes_per_s`` over ``min_rate_over_s`` seconds is cut off.
+    than ``min_bytes_per_s`` over ``min_rate_over_s`` seconds is cut off, as is a header not complete in ``answer_s``.
     """
 
     max_bytes: int = 10 * 1024 * 1024
@@ -87,6 +90,7 @@ class FetchLimits:
     min_rate_over_s: int = 4
     max_header_bytes: int = 256 * 1024
     max_ratio: int = 200
+    answer_s: float = 10.0
 
 
 @dataclass(slots=True)
@@ -124,12 +128,12 @@ class OriginFetcher:
         self.client = client or HttpClient(guard.path.parent)
         guard.endings.push_async_callback(self.client.close)
 
-    async def fetch(self, url: str, media: Media) -> Fetched:
+    async def fetch(self, url: str, media: Media, may_follow: MayFollow | None = None) -> Fetched:
         """Fetch one URL, following redirects within the limits. Never raises for what the origin does."""
         start = time.monotonic()
         flight = _Flight(self.guard.embark(_host(url)), media, start + self.limits.timeout_s)
         try:
-            fetched = await self._follow(url, flight)
+            fetched = await self._follow(url, flight, may_follow)
             fetched = await self._with_servers(fetched, flight)
         finally:
             self.guard.disembark(flight.voyage)
@@ -142,7 +146,7 @@ class OriginFetcher:
             part=flight.part,
         )
 
-    async def _follow(self, url: str, flight: _Flight) -> Fetched:
+    async def _follow(self, url: str, flight: _Flight, may_follow: MayFollow | None) -> Fetched:
         url = url.partition("#")[0]
         for _ in range(self.limits.max_redirects + 1):
             if refused := _refusal(url):
@@ -150,6 +154,8 @@ class OriginFetcher:
             if url in flight.asked:
                 # An origin's log never shows a URL twice, not even where it asks for that.
                 return Fetched(FetchOutcome.REDIRECT_LOOP)
+            if flight.asked and may_follow is not None and (ended := await may_follow(url)) is not None:
+                return Fetched(ended, detail="where a redirect leads")
             flight.asked.add(url)
             body = await self._request(url, flight)
             if isinstance(body, Fetched):
@@ -202,6 +208,7 @@ class OriginFetcher:
             max_ratio=limits.max_ratio,
             min_bytes_per_s=limits.min_bytes_per_s,
             rate_over_s=limits.min_rate_over_s,
+            answer_s=limits.answer_s,
             verify=self.verify,
             part_bytes=PART_BYTES if flight.media in STREAMED else 0,
         )

@@ -23,11 +23,12 @@ from urllib.parse import urlsplit
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from mailveil.adapters import copycontents, redirects
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
 from mailveil.core.verdicts.evidence import FetchEvidence, evidence_record, parse_evidence
-from mailveil.ports import FetchJob, Requester, UnavailableError, WantedCopy
+from mailveil.ports import FetchJob, Followed, Requester, Step, UnavailableError, WantedCopy
 
 Result = TypeVar("Result")
 
@@ -51,6 +52,9 @@ COLUMNS = (
     ("organisation", "BLOB NOT NULL DEFAULT x''"),
     ("retries", "INTEGER NOT NULL DEFAULT 0"),
     ("asked_again", "INTEGER NOT NULL DEFAULT 0"),
+    ("asked", "REAL NOT NULL DEFAULT 0"),  # when it was last claimed
+    ("message", "BLOB NOT NULL DEFAULT x''"),  # who pays for what a style sheet leads to
+    ("sender", "BLOB NOT NULL DEFAULT x''"),
 )
 HOUR_S, DAY_S = 3600.0, 86_400.0
 COUNT_AGAIN_S = 5.0
@@ -114,13 +118,25 @@ class PastFetch:
     url: str
     evidence: FetchEvidence
 
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that had a part in answering, lower-case."""
+        urls = (self.url, *(hop.url for hop in self.evidence.hops))
+        return {_host_of(url).lower().rstrip(".") for url in urls} - {""}
+
+
+# A fetch that counts as the one of its URL: it is to come, or its origin was asked less than a share_s ago.
+CURRENT = "(state IN ('reserved', 'released') OR max(created, asked) > ?)"
+
 
 @dataclass(slots=True)
 class Purse:
-    """What one message may still have fetched."""
+    """Who pays for fetches, as keyed digests (``b""``: nobody), and how many more there may be."""
 
-    requester: Requester
-    left: int
+    message: bytes = b""
+    sender: bytes = b""
+    organisation: bytes = b""
+    left: int = MAX_WANTED
 
 
 def upgrade(database: sqlite3.Connection) -> None:
@@ -133,7 +149,7 @@ def upgrade(database: sqlite3.Connection) -> None:
             except sqlite3.OperationalError as error:
                 if "duplicate column" not in str(error):  # another process was faster
                     raise
-    database.executescript(SCHEMA)
+    database.executescript(SCHEMA + redirects.SCHEMA)
 
 
 def url_digest(url: str) -> bytes:
@@ -151,7 +167,9 @@ class FetchQueueTables:
     _turn: bytes = b""
     _queued: tuple[float, int] = (-1e9, 0)
 
-    def _write_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
+    def _write_with(
+        self, work: Callable[[sqlite3.Connection], Result], *, durable: bool = False
+    ) -> Awaitable[Result]:
         raise NotImplementedError
 
     def _read_with(self, work: Callable[[sqlite3.Connection], Result]) -> Awaitable[Result]:
@@ -161,7 +179,18 @@ class FetchQueueTables:
 
     def _purse(self, requester: Requester) -> Purse:
         # Who cleans a whole mailbox says for no message what is wanted, and so has the budget of none.
-        return Purse(requester, self.settings.budgets.per_message if requester.message else MAX_WANTED)
+        return Purse(
+            message=self._who("message", requester.message) if requester.message else b"",
+            sender=self._who("sender", requester.sender) if requester.sender else b"",
+            organisation=self._who("organisation", requester.organisation),
+        )
+
+    def _purse_of(self, database: sqlite3.Connection, fetch: int) -> Purse:
+        """Return whose account that is on which a style sheet leads to: whoever had the sheet fetched."""
+        row = database.execute(
+            "SELECT message, sender, organisation FROM fetches WHERE id = ?", (fetch,)
+        ).fetchone()
+        return Purse(*row) if row else Purse()
 
     def _fetch_of(
         self, database: sqlite3.Connection, copy: WantedCopy, now: float, purse: Purse
@@ -169,26 +198,36 @@ class FetchQueueTables:
         """Return the fetch that a copy comes from, a new one where there is none and the budgets allow it."""
         digest = url_digest(copy.url)
         same = database.execute(
-            "SELECT id, media, state, organisation FROM fetches "
-            "WHERE url_digest = ? AND created > ? ORDER BY created DESC",
+            "SELECT id, media, state, organisation, created, asked FROM fetches "  # noqa: S608 - our own condition
+            f"WHERE url_digest = ? AND {CURRENT} ORDER BY created DESC",
             (digest, now - self.settings.share_s),
         ).fetchall()
-        for identifier, media, _state, _organisation in same:
+        for identifier, media, *_others in same:
             if media == str(copy.media):
                 return int(identifier)
         url, state, organisation = copy.url.partition("#")[0], "reserved", b""
-        if any(each[2] not in ("reserved", "released") for each in same):
+        created = asked_at = 0.0
+        led = None if same else redirects.asked_by(database, digest, now - self.settings.share_s)
+        if led is not None:
+            # A redirect has led there today: what it brought is what is wanted, unless it is of another kind.
+            if led[1] == str(copy.media):
+                return led[0]
+            url, state, created, asked_at = "", "placeholder", led[2], led[2]
+        elif asked := [each for each in same if each[2] not in ("reserved", "released")]:
             # Asked for already, as another kind of thing: an origin sees one URL once a day.
             url, state = "", "placeholder"
+            created, asked_at = asked[0][4:]  # it does not become another day by that
         elif same:
             organisation = same[0][3]  # comes along with the fetch that is due
         else:
             if not self._may_fetch(database, url, now, purse):
                 return None
-            organisation = self._who("organisation", purse.requester.organisation)
+            organisation = purse.organisation
+        account = (organisation, purse.message, purse.sender)
         cursor = database.execute(
-            "INSERT INTO fetches (url_digest, url, media, state, created, organisation) VALUES (?, ?, ?, ?, ?, ?)",
-            (digest, url, str(copy.media), state, now, organisation),
+            "INSERT INTO fetches (url_digest, url, media, state, created, asked, organisation, message, sender) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (digest, url, str(copy.media), state, created or now, asked_at, *account),
         )
         return int(cursor.lastrowid or 0)
 
@@ -196,11 +235,12 @@ class FetchQueueTables:
         budgets = self.settings.budgets
         if purse.left <= 0 or self._count_queued(database, now) >= budgets.max_queued:
             return False
-        sender = purse.requester.sender
-        if sender and not self._spend(database, "sender", sender, now // DAY_S, budgets.per_sender):
-            return False
-        domain = registrable_domain(_host_of(url))
-        if not self._spend(database, "domain", domain, now // HOUR_S, budgets.per_domain):
+        accounts = (
+            ("message", purse.message, now // DAY_S, budgets.per_message),
+            ("sender", purse.sender, now // DAY_S, budgets.per_sender),
+            ("domain", self._domain(url), now // HOUR_S, budgets.per_domain),
+        )
+        if not all(self._spend(database, *account) for account in accounts if account[1]):
             return False
         purse.left -= 1
         self._queued = (self._queued[0], self._queued[1] + 1)
@@ -215,11 +255,14 @@ class FetchQueueTables:
             self._queued = (now, count)
         return self._queued[1]
 
-    def _spend(self, database: sqlite3.Connection, kind: str, name: str, period: float, most: int) -> bool:
+    def _domain(self, url: str) -> bytes:
+        return self._who("domain", registrable_domain(_host_of(url)))
+
+    def _spend(self, database: sqlite3.Connection, kind: str, who: bytes, period: float, most: int) -> bool:
         row = database.execute(
             "INSERT INTO spent VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 "
             "WHERE count < ? RETURNING count",
-            (kind, self._who(kind, name), int(period), most),
+            (kind, who, int(period), most),
         ).fetchone()
         return row is not None and row[0] <= most
 
@@ -242,7 +285,7 @@ class FetchQueueTables:
         now, most = self._now(), self.settings.budgets.per_address
 
         def work(database: sqlite3.Connection) -> bool:
-            return self._spend(database, "address", address, now // HOUR_S, most)
+            return self._spend(database, "address", self._who("address", address), now // HOUR_S, most)
 
         try:
             return await self._write_with(work)
@@ -302,7 +345,7 @@ class FetchQueueTables:
                     database.execute(
                         # What its origin has seen before and put off (429, 503) stays known.
                         "DELETE FROM fetches WHERE id = ? AND state IN ('reserved', 'released') "
-                        "AND asked_again = 0 "
+                        "AND asked_again = 0 AND NOT EXISTS (SELECT 1 FROM nested WHERE child = fetches.id) "
                         "AND NOT EXISTS (SELECT 1 FROM tokens WHERE fetch = fetches.id)",
                         row,
                     )
@@ -322,22 +365,16 @@ class FetchQueueTables:
             if identifier is None:
                 return None
             row = database.execute(
-                "UPDATE fetches SET state = 'attempted' WHERE id = ? "
+                "UPDATE fetches SET state = 'attempted', asked = ? WHERE id = ? "
                 "RETURNING id, url, media, retries, asked_again, created, url_digest",
-                (identifier,),
+                (now, identifier),
             ).fetchone()
             job = FetchJob(
                 row[0], row[1], Media(row[2]), retries=row[3], asked_again=bool(row[4]), created=row[5]
             )
-            others = database.execute(
-                "UPDATE fetches SET state = 'attempted' WHERE url_digest = ? AND media <> ? "
-                "AND state IN ('reserved', 'released') AND created > ? RETURNING id, url, media",
-                (row[6], row[2], now - self.settings.share_s),
-            ).fetchall()
-            siblings = tuple(FetchJob(each[0], each[1], Media(each[2])) for each in others)
-            return replace(job, siblings=siblings)
+            return replace(job, siblings=redirects.take_along(database, row[6], now))
 
-        return await self._write_with(work)
+        return await self._write_with(work, durable=True)
 
     def _whose_turn(self, database: sqlite3.Connection, now: float) -> int | None:
         """Return the fetch that is due for the next organisation after the last that had its turn."""
@@ -375,6 +412,43 @@ class FetchQueueTables:
             if is_around and self._turn > begun_at:
                 break
         return int(oldest[0])
+
+    async def follow(self, job: FetchJob, url: str) -> Followed:
+        """Tell what is to be done about a redirect; where it is followed that is on the disk before this returns."""
+        now, digest = self._now(), url_digest(url)
+
+        def work(database: sqlite3.Connection) -> Followed:
+            own = (job.identifier, *(each.identifier for each in job.siblings))
+            if copycontents.is_spared(database, own, url):
+                return Followed(Step.LINKED)
+            since = now - self.settings.share_s
+            same = database.execute(
+                f"SELECT id, media, state FROM fetches WHERE url_digest = ? AND {CURRENT}",  # noqa: S608
+                (digest, since),
+            ).fetchall()
+            led = redirects.asked_by(database, digest, since)
+            followed = redirects.known(database, job, same, led[0] if led else None)
+            if followed is not None:
+                return followed
+            # What is due by itself has been paid for.
+            if not same and not self._spend(
+                database, "domain", self._domain(url), now // HOUR_S, self.settings.budgets.per_domain
+            ):
+                return Followed(Step.OVER_BUDGET)
+            redirects.note(database, digest, job.identifier, now)
+            return Followed(Step.GO, along=redirects.take_along(database, digest, now))
+
+        return await self._write_with(work, durable=True)
+
+    async def adopt(self, job: FetchJob, known: int) -> None:
+        """Give a fetch and its siblings the copy that another one brought, or placeholders."""
+
+        def work(database: sqlite3.Connection) -> None:
+            for each in (job, *job.siblings):
+                if not redirects.adopt(database, each.identifier, each.media, known):
+                    self._place_holder(database, each.identifier)
+
+        await self._write_with(work)
 
     async def give_back(
         self, job: FetchJob, not_before: float, *, again_at: str = "", counts: bool = True
@@ -453,8 +527,15 @@ class FetchQueueTables:
                 "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence WHERE at < ? LIMIT ?)",
                 (oldest, PRUNE_BATCH),
             ).rowcount
-            database.execute("DELETE FROM spent WHERE kind = 'sender' AND period < ?", (int(now // DAY_S),))
-            database.execute("DELETE FROM spent WHERE kind <> 'sender' AND period < ?", (int(now // HOUR_S),))
+            redirects.forget(database, now - self.settings.share_s)
+            copycontents.forget_spared(database)
+            database.execute(
+                "DELETE FROM spent WHERE kind IN ('message', 'sender') AND period < ?", (int(now // DAY_S),)
+            )
+            database.execute(
+                "DELETE FROM spent WHERE kind NOT IN ('message', 'sender') AND period < ?",
+                (int(now // HOUR_S),),
+            )
             return gone
 
         total = 0

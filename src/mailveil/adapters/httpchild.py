@@ -56,6 +56,7 @@ class Flight:
         self.start = time.monotonic()
         self.cut = ""
         self.header_bytes = 0
+        self.is_answered = False
         self.fields: list[tuple[str, str]] = []
         self.body = bytearray()
         self.arrivals: list[tuple[float, int]] = []
@@ -68,6 +69,9 @@ class Flight:
         text = line.decode("latin-1").rstrip("\r\n")
         if text.startswith("HTTP/"):
             self.fields.clear()
+            self.is_answered = False
+        elif not text:
+            self.is_answered = True
         elif ":" in text and not self.body and len(self.fields) < 200:
             name, _, value = text.partition(":")
             self.fields.append((name.strip().lower(), value.strip()))
@@ -99,9 +103,9 @@ class Flight:
         return len(self.body) > int(self.asked["max_ratio"]) * max(encoded, 1)
 
     def too_slow(self, now: float) -> str:
-        """Return how the body comes too slowly, or ``""``."""
+        """Return how the answer comes too slowly, or ``""``."""
         if not self.arrivals:
-            return ""
+            return "" if self.is_answered or now - self.start < self.asked["answer_s"] else "stalled"
         since = now - self.start - self.asked["rate_over_s"]
         if self.arrivals[0][0] > since:
             return ""

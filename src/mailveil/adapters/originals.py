@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
 import re
@@ -20,11 +21,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailveil.core.message.header_block import read_header_block
 from mailveil.core.policy import Envelope
+from mailveil.ports import UnavailableError
 
 KEY_BYTES: Final = 32
 DAY_S: Final = 86_400
 _MAGIC: Final = b"MVO1"
 _NONCE_BYTES: Final = 12
+_PURPOSE: Final = b"mailveil original v1"
+_DIGEST_CHARACTERS: Final = 24
 _LENGTH: Final = struct.Struct(">I")
 # Time of keeping first, so that age and order need no key: only when a message was kept stands in the open.
 _NAME: Final = re.compile(r"(\d{10})-([0-9a-f]{24})")
@@ -33,7 +37,7 @@ _PARTIAL: Final = ".partial"
 _MAX_FACT_CHARACTERS: Final = 1_000
 
 
-class OriginalError(Exception):
+class OriginalError(UnavailableError):
     """An original cannot be kept or given back; the text says what an administrator can do."""
 
 
@@ -123,6 +127,7 @@ class OriginalStore:
             raise OriginalError(f"The key for originals must be {KEY_BYTES} bytes long.")
         self._directory = directory
         self._cipher = AESGCM(key)
+        self._naming_key = hmac.digest(key, _PURPOSE, "sha256")
         self._max_age_s = max_age_days * DAY_S
         self._max_bytes = max_bytes
         try:
@@ -135,11 +140,16 @@ class OriginalStore:
     def keep(self, raw: bytes, facts: OriginalFacts, now: float | None = None) -> str:
         """Store a message durably and return the name that :meth:`release` takes.
 
+        One that is kept already, for the same people, is not kept twice: a message that is put off comes again
+        and again. It has to stay for half of its days at least, else it is kept anew.
         Raises OriginalsFullError where the quota is used up, OriginalError where writing fails: the message
         must not be delivered changed then.
         """
         moment = time.time() if now is None else now
-        identifier = f"{int(moment):010d}-{secrets.token_hex(12)}"
+        digest = self._digest(raw, facts)
+        if known := self._find(digest, moment):
+            return known
+        identifier = f"{int(moment):010d}-{digest}"
         sealed = self._seal(identifier, raw, facts)
         if self._stored_bytes() + len(sealed) > self._max_bytes:
             self.expire(moment)
@@ -213,6 +223,19 @@ class OriginalStore:
         if gone:
             _sync_directory(self._directory)
         return gone
+
+    def _digest(self, raw: bytes, facts: OriginalFacts) -> str:
+        """Return what tells a message for its people from all others, and nobody without the key anything."""
+        digest = hmac.new(self._naming_key, raw, "sha256")
+        digest.update("\0".join((facts.sender, *facts.recipients)).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:_DIGEST_CHARACTERS]
+
+    def _find(self, digest: str, now: float) -> str:
+        """Return the latest one of a digest that stays long enough, ``""`` if there is none."""
+        for path in sorted(self._directory.glob(f"*-{digest}{_SUFFIX}"), reverse=True):
+            if _NAME.fullmatch(path.stem) and float(path.stem[:10]) + self._max_age_s / 2 > now:
+                return path.stem
+        return ""
 
     def _path(self, identifier: str) -> Path:
         return self._directory / (identifier + _SUFFIX)

@@ -25,7 +25,7 @@ import dns.rdatatype
 import dns.resolver
 from publicsuffixlist import PublicSuffixList
 
-from mailveil.adapters.addresses import parse_address
+from mailveil.adapters.addresses import machine_of, parse_address
 from mailveil.adapters.exits import Streams
 from mailveil.core.verdicts.evidence import NameAnswer, NameRecord
 
@@ -45,10 +45,10 @@ def _suffixes() -> PublicSuffixList:
 
 
 def registrable_domain(host: str) -> str:
-    """Return the registrable domain of a host name, the name itself where there is none, or the address."""
+    """Return the registrable domain of a host name, the name itself where there is none; of an address, the machine."""
     host = host.rstrip(".").lower()
-    if parse_address(host) is not None:
-        return host.strip("[]")
+    if (address := parse_address(host)) is not None:
+        return machine_of(address)
     return _suffixes().privatesuffix(host) or host
 
 
@@ -59,6 +59,7 @@ class Resolver:
         self.nameservers = tuple(nameservers)
         self.port = port
         self._direct: dns.asyncresolver.Resolver | None = None
+        self._asking: dict[tuple[str, str], asyncio.Task[NameAnswer]] = {}
         self._answers: OrderedDict[tuple[str, str, str], tuple[float, NameAnswer]] = OrderedDict()
 
     async def look_up(
@@ -71,6 +72,20 @@ class Resolver:
         name = name.rstrip(".").lower()
         if (cached := self._cached(exit_name, "address", name)) is not None:
             return replace(cached, cached=True, seconds=0.0)
+        asking = self._asking.get((exit_name, name))
+        if asking is None:
+            asking = asyncio.create_task(self._look_up(name, timeout_s, dial, exit_name))
+            self._asking[exit_name, name] = asking
+            asking.add_done_callback(lambda task: self._asked(exit_name, name, task))
+        # Whoever gives up leaves the others their answer.
+        return await asyncio.shield(asking)
+
+    def _asked(self, exit_name: str, name: str, task: asyncio.Task[NameAnswer]) -> None:
+        self._asking.pop((exit_name, name), None)
+        if not task.cancelled():
+            task.exception()  # whoever still waits is told
+
+    async def _look_up(self, name: str, timeout_s: float, dial: Dial | None, exit_name: str) -> NameAnswer:
         start = time.monotonic()
         answer = NameAnswer(name, defect="timeout")
         try:
@@ -93,9 +108,9 @@ class Resolver:
 
         Asked at most once a day for one domain. What is asked tells nothing of the host name itself.
         """
-        domain = registrable_domain(name)
-        if parse_address(domain) is not None:
+        if parse_address(name) is not None:
             return ()
+        domain = registrable_domain(name)
         cached = self._cached(exit_name, "servers", domain)
         if cached is None:
             try:

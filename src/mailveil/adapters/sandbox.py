@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import sys
 from dataclasses import asdict
 from typing import Any
 
-from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_header, parse_lengths
+from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.references.types import Media
-from mailveil.core.safecopy import MEDIA_TYPES, CopyLimits, Nested, SafeCopy, is_nestable
+from mailveil.core.safecopy import MEDIA_TYPES, CopyLimits, Nested, Refusal, SafeCopy, is_nestable
 
 log = logging.getLogger("mailveil.sandbox")
 START_TIMEOUT_S = 30.0
@@ -53,7 +54,7 @@ class Sandbox:
                 assert child is not None
                 async with asyncio.timeout(self.timeout_s + (START_TIMEOUT_S if fresh else 0)):
                     return await self._ask(child, body, media, url)
-            except (OSError, EOFError, TimeoutError, FrameError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:  # whatever somebody who has taken the child over made it say
                 log.warning("a %s of %d bytes broke the sandbox (%s)", media, len(body), type(error).__name__)
                 await self.close()
                 return "timed-out" if isinstance(error, TimeoutError) else "crashed"
@@ -109,7 +110,7 @@ class Sandbox:
         header = parse_header(await child.stdout.readexactly(lengths[0]))
         answer = await child.stdout.readexactly(lengths[1])
         if "refusal" in header:
-            return str(header["refusal"])
+            return str(Refusal(header["refusal"]))
         return _safe_copy(header, answer, media, self.limits)
 
 
@@ -130,14 +131,16 @@ def _safe_copy(header: dict[str, Any], body: bytes, media: Media, limits: CopyLi
         or not all(is_nestable(each) for each in nested)
     ):
         raise ValueError("no references of a style sheet")
-    is_silent = header["is_silent"]
+    is_silent, duration_s = header["is_silent"], float(header["duration_s"])
+    if not math.isfinite(duration_s) or len(body) > 2 * limits.max_bytes:
+        raise ValueError("no copy of this kind")
     return SafeCopy(
         header["media_type"],
         body,
         width=int(header["width"]),
         height=int(header["height"]),
         frames=int(header["frames"]),
-        duration_s=float(header["duration_s"]),
+        duration_s=duration_s,
         is_silent=None if is_silent is None else bool(is_silent),
         replaced=bool(header["replaced"]),
         nested=nested,

@@ -6,8 +6,12 @@ with one on standard output.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import encodings
 import logging
 import os
+import pkgutil
 import sys
 from typing import Any, BinaryIO
 
@@ -66,6 +70,9 @@ def load_decoders() -> None:
     """Use every decoder and grammar once: later no file can be opened any more, and nothing loaded."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads count as processes, of which no more may be started
     load_tables()
+    for codec in pkgutil.iter_modules(encodings.__path__):
+        with contextlib.suppress(LookupError, ImportError):  # some are for another system only
+            codecs.lookup(codec.name)
     for body, media in specimens():
         sanitise(body, media)
 

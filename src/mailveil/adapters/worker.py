@@ -10,15 +10,13 @@ import gc
 import os
 import pickle
 import sys
-import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.authentication import authentication_of
+from mailveil.core.failure import describe_failure
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, Outcome, Plan, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
@@ -78,7 +76,7 @@ def answer(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tup
     except MemoryError:
         return {"ok": False, "reason": "out-of-memory", "detail": ""}, b""
     except Exception as error:
-        return {"ok": False, "reason": "engine-error", "detail": _describe(error)}, b""
+        return {"ok": False, "reason": "engine-error", "detail": describe_failure(error)}, b""
 
 
 def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> tuple[dict[str, Any], bytes]:
@@ -103,7 +101,12 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "ok": True,
         "changed": False,
         "record": plan.record(job["path"]),
-        "wanted": [asdict(each) for each in plan.wanted],
+        "wanted": [
+            (each.token, each.url, each.media.value, each.may_fetch, each.width, each.height)
+            for each in plan.wanted
+        ],
+        # The same for all of them, and there may be thousands of both.
+        "links": next((each.links for each in plan.wanted if each.links), ""),
         "keep_original": False,
         "unsigned": [],
         "reasons": [],
@@ -142,15 +145,6 @@ def why_original_is_kept(outcome: Outcome, settings: EngineSettings) -> list[str
         trust = TrustStore.of(settings.authorities)
         reasons += [describe_signature(verify_signed(signed, trust)) for signed in outcome.unsigned[:10]]
     return reasons
-
-
-def _describe(error: Exception) -> str:
-    """Name an error and where it arose. Its text is left out: it may quote the message."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return type(error).__name__
-    last = frames[-1]
-    return f"{type(error).__name__} in {last.name}, {Path(last.filename).name}:{last.lineno}"
 
 
 def _read(requests: BinaryIO) -> tuple[dict[str, Any], bytes] | None:

@@ -226,7 +226,12 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         raw=body if changed else job.raw,
         changed=changed,
         record=header["record"],
-        wanted=tuple(WantedCopy(**{**each, "media": Media(each["media"])}) for each in header["wanted"]),
+        wanted=tuple(
+            WantedCopy(
+                token, url, Media(media), may_fetch, width, height, header["links"] if may_fetch else ""
+            )
+            for token, url, media, may_fetch, width, height in header["wanted"]
+        ),
         keep_original=bool(header["keep_original"]),
         unsigned=tuple(header["unsigned"]),
         inert_parts=tuple(header["inert_parts"]),

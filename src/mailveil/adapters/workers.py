@@ -28,7 +28,7 @@ from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.record import key_of
-from mailveil.ports import FoundReference, Judged, Protected, UnavailableError
+from mailveil.ports import EngineError, FoundReference, Judged, Protected, UnavailableError
 
 ATTEMPTS = 2
 BATCH_JOBS = 32
@@ -37,7 +37,7 @@ WINDOW_BYTES = 64 * 1024 * 1024
 NOBODYS_FAULT = frozenset({FailureReason.CLOSED, FailureReason.NOT_STARTED})  # no message is to blame
 
 
-class WorkerError(Exception):
+class WorkerError(EngineError):
     """A message could not be examined; it must not be delivered now."""
 
     def __init__(self, failure: Failure) -> None:

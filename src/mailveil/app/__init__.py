@@ -2,7 +2,8 @@
 
 from mailveil.app.checking import CheckResult, Outcome, check
 from mailveil.app.logs import configure_logging
-from mailveil.app.serving import Role, StartError, serve
+from mailveil.app.roles import Role
+from mailveil.app.serving import StartError, serve
 from mailveil.app.trial import send_trial, trial_message
 
 __all__ = [

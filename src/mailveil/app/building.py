@@ -8,6 +8,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from mailveil.adapters.addresses import source_addresses
 from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.authenticator import MessageAuthenticator
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
@@ -179,8 +180,13 @@ def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | N
 
 def build_originals(settings: Settings) -> OriginalStore:
     """Return the store of originals. Raises ``OriginalError``."""
-    key = load_key(settings.directory / "originals.key")
-    return OriginalStore(settings.directory / "originals", key, settings.policy.originals_days)
+    key = load_key(settings.originals_key_file)
+    return OriginalStore(
+        settings.directory / "originals",
+        key,
+        settings.policy.originals_days,
+        settings.policy.originals_max_bytes,
+    )
 
 
 def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> EgressGuard:
@@ -195,7 +201,7 @@ def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> Egr
     resolver = Resolver(fetch.resolvers)
     return EgressGuard(
         resolver,
-        own_networks=fetch.own_networks,
+        own_networks=(*fetch.own_networks, *source_addresses()),
         limits=limits,
         exits=build_exits(settings),
         may_contact=None if store is None else store.may_contact,
@@ -232,7 +238,7 @@ def build_exit_server(settings: Settings) -> ExitServer:
             password=password,
             certificate=egress.certificate_file,
             key=egress.key_file,
-            own_networks=settings.fetch.own_networks,
+            own_networks=(*settings.fetch.own_networks, *source_addresses()),
             max_connections=egress.max_connections,
             max_bytes=egress.max_bytes,
             timeout_s=egress.timeout_s,

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Awaitable
 
 from mailveil.adapters.exits import Exit, resolver_place
 from mailveil.adapters.liststore import read_lists
+from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
+from mailveil.app.announcing import alarms
 from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.checking_doors import check_certificate, check_lmtp, check_next_hop
@@ -24,6 +27,7 @@ from mailveil.endpoints.milter import StrangersError, check_listener
 from mailveil.endpoints.milter.dialogue import ACTIONS, STEPS
 from mailveil.endpoints.milter.wire import VERSION, Negotiation, PacketReader, encode_negotiation
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
+from mailveil.endpoints.unixsocket import why_no_socket
 from mailveil.ports import TxtLookup, UnavailableError
 
 __all__ = ["CheckResult", "Outcome", "check"]
@@ -36,6 +40,8 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     return [
         _storage(settings),
         _lists(settings),
+        *_keys(settings),
+        *_examining(settings),
         _relaying(settings),
         await check_next_hop(settings),
         *check_certificate(settings),
@@ -71,6 +77,25 @@ def _lists(settings: Settings) -> CheckResult:
         return CheckResult("lists", Outcome.BAD, "; ".join(problems))
     named = ", ".join(f"{each.name} ({each.parsed.count:,} rules)" for each in lists)
     return CheckResult("lists", Outcome.GOOD, named or "none is imported")
+
+
+def _keys(settings: Settings) -> list[CheckResult]:
+    """Tell of keys that would keep mailveil from starting; those that are not there yet are made then."""
+    results: list[CheckResult] = []
+    for path in (settings.originals_key_file, settings.copies_key_file):
+        try:
+            if path.exists():
+                load_key(path)
+        except OriginalError as error:
+            results.append(CheckResult("storage", Outcome.BAD, str(error)))
+        except OSError:
+            continue  # a directory that nobody may look into has been told of already
+    return results
+
+
+def _examining(settings: Settings) -> list[CheckResult]:
+    """Tell whether so many messages break the engine that mailveil has stopped making them inert."""
+    return [CheckResult("examining", Outcome.BAD, text) for text in alarms(settings, time.time())]
 
 
 def _relaying(settings: Settings) -> CheckResult:
@@ -116,7 +141,9 @@ async def _milters(settings: Settings) -> list[CheckResult]:
         )
     if path := settings.milter_socket:
         answer = await _negotiate(asyncio.open_unix_connection(str(path)))
-        if answer is None:
+        if answer is None and (reason := why_no_socket(path, settings.milter.socket_group)):
+            results.append(CheckResult("milter", Outcome.BAD, f"{path}: {reason} ([milter])"))
+        elif answer is None:
             text = f"nobody answers on {path} now, or this user may not connect"
             results.append(CheckResult("milter", Outcome.NOTICE, text))
         else:

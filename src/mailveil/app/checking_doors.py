@@ -15,6 +15,7 @@ from mailveil.config import Settings
 from mailveil.config.values import Endpoint, UnixSocket
 from mailveil.endpoints.smtp import OpenRelayError, check_not_open
 from mailveil.endpoints.smtp_certificate import CertificateError
+from mailveil.endpoints.unixsocket import why_no_socket
 
 ANSWER_TIMEOUT_S = 5.0
 RENEWAL_DAYS = 14  # certbot renews 30 days ahead: what has fewer left is not being renewed
@@ -49,6 +50,8 @@ async def check_lmtp(settings: Settings) -> list[CheckResult]:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             greeting, hello = await _greet(listen, settings.hostname)
     except (OSError, TimeoutError, ValueError):
+        if isinstance(listen, UnixSocket) and (reason := why_no_socket(Path(listen.path))):
+            return [CheckResult("lmtp", Outcome.BAD, f"{listen}: {reason} ([gateway] lmtp_listen)")]
         return [CheckResult("lmtp", Outcome.NOTICE, f"nobody answers on {listen} now")]
     if "LMTP mailveil" in greeting and hello.startswith("250"):
         return [CheckResult("lmtp", Outcome.GOOD, f"{listen} answers {greeting}")]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
+from typing import Any
 
 from mailveil.config.settings import LogFormat, LogSettings
+from mailveil.core.failure import trace_failure
 
-QUIET = ("asyncio", "uvicorn", "uvicorn.error", "curl_cffi")
+log = logging.getLogger("mailveil")
 
 
 class TextFormatter(logging.Formatter):
@@ -20,7 +23,7 @@ class TextFormatter(logging.Formatter):
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         lines = [f"{at} {record.levelname.lower():7} {record.name}: {_printable(record.getMessage())}"]
         if record.exc_info:
-            lines += [f"    {_printable(line)}" for line in self.formatException(record.exc_info).split("\n")]
+            lines += [f"    {_printable(line)}" for line in trace(record)]
         return "\n".join(lines)
 
 
@@ -37,8 +40,21 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         if record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
+            event["exception"] = "\n".join(trace(record))
         return json.dumps(event)
+
+
+def trace(record: logging.LogRecord) -> list[str]:
+    """Return the traceback of an event, without what errors say: it may quote mail."""
+    error = record.exc_info[1] if record.exc_info else None
+    return list(trace_failure(error)) if error is not None else []
+
+
+def note_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody waits for (asyncio's exception handler), without the texts and tasks that asyncio would show."""
+    del loop
+    error = context.get("exception")
+    log.error("%s", context.get("message", "a task failed"), exc_info=error)
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -47,9 +63,10 @@ def configure_logging(settings: LogSettings) -> None:
     handler.setFormatter(JsonFormatter() if settings.format is LogFormat.JSON else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(str(settings.level).upper())
-    for name in QUIET:  # what libraries say of single connections is of no use to anybody, and tells too much
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    level = logging.getLevelNamesMapping()[str(settings.level).upper()]
+    # What libraries say of single connections is of no use to anybody, and tells too much.
+    root.setLevel(max(logging.WARNING, level))
+    log.setLevel(level)
 
 
 def _printable(text: str) -> str:

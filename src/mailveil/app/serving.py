@@ -7,14 +7,11 @@ import contextlib
 import errno
 import logging
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 
-from mailveil import __version__
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
@@ -22,6 +19,7 @@ from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.adapters.sealer import SealingKeyError
+from mailveil.app.announcing import alarms, announcement, status_facts
 from mailveil.app.building import (
     build_addresses,
     build_attempts,
@@ -42,7 +40,8 @@ from mailveil.app.building import (
     smtp_settings,
 )
 from mailveil.app.fetching import FetchLoop
-from mailveil.app.recipes import is_visible_to_readers, mail_server_recipes, trial_command
+from mailveil.app.logs import note_failure
+from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
 from mailveil.core.protection import CopyMode
@@ -53,33 +52,13 @@ from mailveil.endpoints.smtp_certificate import CertificateError
 from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
-from mailveil.endpoints.web.status import Listening, StatusFacts, StatusPage
+from mailveil.endpoints.web.status import StatusPage
 from mailveil.gateway import Gateway
 from mailveil.ports import UnavailableError
 
 log = logging.getLogger("mailveil.app")
 SHUTDOWN_GRACE_S = 30.0
 HOUSEKEEPING_S = 3600.0
-
-
-class Role(StrEnum):
-    """What a process can do."""
-
-    GATEWAY = "gateway"
-    COPIES = "copies"
-    FETCHER = "fetcher"
-    STATUS = "status"
-    EGRESS = "egress"  # an exit for the fetchers of other machines; never unless it is asked for
-
-
-ALL_ROLES = frozenset(Role) - {Role.EGRESS}
-PURPOSES = {
-    Role.GATEWAY: "takes mail by SMTP and makes it silent",
-    Role.COPIES: "serves safe copies to readers' mail clients",
-    Role.STATUS: "this machine's administrators look here",
-    Role.EGRESS: "lets the fetchers of other machines out",
-}
-MILTER_PURPOSE = "has mail servers' mail made silent while they receive it"
 
 
 class StartError(Exception):
@@ -126,10 +105,11 @@ async def serve(
     """
     _check_names(settings, roles)
     stop = stop or asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(note_failure)
     running = _prepare(settings, roles)
     try:
         await _start(running)
-        for line in _announcement(running):
+        for line in announcement(settings, roles, running.ports, lmtp=running.lmtp, milters=running.milters):
             say(line)
         if started is not None:
             started(dict(running.ports))
@@ -211,6 +191,7 @@ async def _start_gateway(running: _Running) -> None:
         memory=running.memory,
         attempts=attempts,
         max_attempts=settings.gateway.max_attempts,
+        max_inert=settings.gateway.max_inert_per_hour,
         policy=policy_settings(settings),
         embedding=build_embedding(settings, running.store),
         next_hop=next_hop,
@@ -223,10 +204,15 @@ async def _start_gateway(running: _Running) -> None:
     intake = Intake(choices.max_transactions, choices.max_bytes_in_flight)
     door = SmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
     lmtp = LmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
+    # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
+    # mail goes on from there, not to our own next hop.
+    patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
+    milter = MilterDoor(milter_settings(settings), patient.accept, intake)
 
     async def end() -> None:
-        await asyncio.gather(door.stop(SHUTDOWN_GRACE_S), lmtp.stop(SHUTDOWN_GRACE_S))
-        await gateway.finish()
+        # Together: while one finishes what it has, no other may take in more.
+        await asyncio.gather(*(each.stop(SHUTDOWN_GRACE_S) for each in (door, lmtp, milter)))
+        await asyncio.gather(gateway.finish(), patient.finish())
         await next_hop.close()
         await asyncio.to_thread(engine.close)
         attempts.close()
@@ -238,7 +224,7 @@ async def _start_gateway(running: _Running) -> None:
     if certificate is not None:
         running.reloads.append(certificate.reload)
     await _start_lmtp(running, lmtp)
-    await _start_milter(running, gateway, intake)
+    await _start_milter(running, milter)
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
@@ -255,18 +241,8 @@ async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
             running.lmtp = listen
 
 
-async def _start_milter(running: _Running, gateway: Gateway, intake: Intake) -> None:
+async def _start_milter(running: _Running, door: MilterDoor) -> None:
     settings = running.settings
-    # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
-    # mail goes on from there, not to our own next hop.
-    patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
-    door = MilterDoor(milter_settings(settings), patient.accept, intake)
-
-    async def end() -> None:
-        await door.stop(SHUTDOWN_GRACE_S)
-        await patient.finish()
-
-    running.endings.append(end)
     if listen := settings.milter.listen:
         try:
             await _listen(settings, "milter", door.start(listen.host, listen.port))
@@ -293,24 +269,15 @@ async def _start_status(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
     mailbox = next_hop.maildir if isinstance(next_hop, MaildirNextHop) else None
-    ports = _expected_ports(running)
-    facts = StatusFacts(
-        version=__version__,
-        listening=tuple(
-            Listening(str(role), str(endpoint), PURPOSES[role]) for role, endpoint in sorted(ports.items())
-        )
-        + tuple(Listening("milter", where, MILTER_PURPOSE) for where in _expected_milters(running)),
-        next_hop=next_hop.name,
-        copies_url=settings.copies_url,
-        copies_mode=str(settings.copies.mode),
-        fetching=settings.fetch.enabled,
-        try_command=trial_command(settings, program()),
-        postfix_recipe=mail_server_recipes(settings),
-        directory=str(settings.directory),
-        host_names=_host_names(settings),
-        warnings=tuple(_warnings(running)),
+    facts = status_facts(settings, running.roles, running.ports, next_hop.name)
+    page = StatusPage(
+        facts,
+        running.journal,
+        running.store,
+        mailbox,
+        alarms=lambda: alarms(settings, time.time()),
+        memory=running.memory,
     )
-    page = StatusPage(facts, running.journal, running.store, mailbox, memory=running.memory)
     await _start_http(running, Role.STATUS, HttpListener(page.application()))
 
 
@@ -373,27 +340,6 @@ async def _listen(settings: Settings, area: str, starting: Awaitable[None], name
         ) from error
 
 
-def _expected_ports(running: _Running) -> dict[Role, Endpoint]:
-    """Return what this process listens on, as far as it is known before it is listened on."""
-    roles = [role for role in (Role.GATEWAY, Role.COPIES, Role.STATUS) if role in running.roles]
-    return {role: running.ports.get(role) or getattr(running.settings, role).listen for role in roles}
-
-
-def _expected_milters(running: _Running) -> list[str]:
-    """Return where the milter of this process listens, known before it is listened on."""
-    milter = running.settings.milter
-    if Role.GATEWAY not in running.roles:
-        return []
-    return [str(where) for where in (milter.listen, running.settings.milter_socket) if where]
-
-
-def _host_names(settings: Settings) -> frozenset[str]:
-    names = {settings.status.listen.host, public_host(settings.status_url)}
-    if settings.status.listen.is_loopback:
-        names |= {"localhost", "127.0.0.1", "::1"}
-    return frozenset(names - {"", "0.0.0.0", "::"})  # noqa: S104
-
-
 def _start_housekeeping(running: _Running) -> None:
     async def housekeeping() -> None:
         while True:
@@ -441,72 +387,3 @@ def _signals(stop: asyncio.Event, reloads: Sequence[Callable[[], None]]) -> Iter
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             for number in (*handled, signal.SIGHUP):
                 loop.remove_signal_handler(number)
-
-
-def program() -> str:
-    """Return how this program was called, for commands to paste."""
-    called = Path(sys.argv[0])
-    if called.name != "mailveil":
-        return f"{sys.executable} -m mailveil"
-    with contextlib.suppress(ValueError):
-        return str(called.absolute().relative_to(Path.cwd()))
-    return str(called)
-
-
-def _warnings(running: _Running) -> list[str]:
-    settings = running.settings
-    found = []
-    if (
-        settings.copies.mode is CopyMode.HOSTED
-        and settings.gateway.next_hop
-        and not is_visible_to_readers(settings)
-    ):
-        found.append(
-            f"Readers are given {settings.copies_url}, which phones and other machines cannot reach. "
-            'Set [copies] public_url = "https://…".'
-        )
-    if settings.fetch.enabled and Role.FETCHER in running.roles and not settings.fetch.exits:
-        found.append(
-            'Fetches come from this machine\'s own address; [fetch] exits = ["socks5://…"] hides it.'
-        )
-    if Role.EGRESS in running.roles and settings.egress.user and not settings.egress.certificate_file:
-        found.append(
-            "The exit's password comes in clear text; set [egress] certificate_file, or put a tunnel around it."
-        )
-    if Role.STATUS in running.roles and not settings.status.listen.is_loopback:
-        found.append(
-            f"The status page on {settings.status.listen} asks for no password; keep strangers away from it."
-        )
-    return found
-
-
-def _whence(settings: Settings) -> str:
-    if not settings.fetch.enabled:
-        return "off: no origin is contacted, copies are placeholders"
-    exits = ", ".join(str(each) for each in settings.fetch.exits)
-    return f"safe copies, {f'through {exits}' if exits else 'from this machine'}"
-
-
-def _announcement(running: _Running) -> list[str]:
-    settings = running.settings
-    lines = [f"mailveil {__version__}"]
-    for role in (Role.GATEWAY, Role.COPIES, Role.STATUS, Role.EGRESS):
-        if endpoint := running.ports.get(role):
-            scheme = {Role.GATEWAY: "smtp", Role.EGRESS: "socks5"}.get(role, "http")
-            lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
-    if running.lmtp is not None:
-        lines.append(f"  gateway  lmtp {running.lmtp}  takes mail by LMTP, with a reply for each recipient")
-    lines += [f"  milter   {where}  {MILTER_PURPOSE}" for where in running.milters]
-    if Role.GATEWAY in running.roles:
-        lines.append(f"  next hop {build_next_hop(settings).name}")
-    if Role.FETCHER in running.roles:
-        lines.append(f"  fetcher  {_whence(settings)}")
-    lines.append(f"  storage  {settings.directory}")
-    lines += [f"  note: {warning}" for warning in _warnings(running)]
-    if Role.GATEWAY in running.roles:
-        lines += ["", "Try it:", f"  {trial_command(settings, program())}"]
-        if Role.STATUS in running.roles:
-            lines += [f"and look at {settings.status_url}/"]
-        recipes = mail_server_recipes(settings).splitlines()
-        lines += ["", "Behind Postfix:", *(f"  {line}".rstrip() for line in recipes)]
-    return lines

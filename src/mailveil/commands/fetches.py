@@ -1,4 +1,4 @@
-"""Listing what was fetched: for people by host alone, as JSON everything that is on record."""
+"""Listing what was fetched: for people by domain alone, as JSON everything that is on record."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 import click
 
 from mailveil.adapters.fetchqueue import PastFetch
+from mailveil.adapters.resolver import registrable_domain
 from mailveil.app.building import build_memory, build_store
 from mailveil.app.fetching import host_of
 from mailveil.commands.terminal import complain, printable
@@ -48,7 +49,9 @@ def list_fetches(settings: Settings, limit: int, *, as_json: bool) -> int:
 def _as_line(past: PastFetch, verdict: Verdict | None) -> str:
     evidence = past.evidence
     at = datetime.fromtimestamp(past.at).astimezone().isoformat(" ", "seconds")
-    hosts = " > ".join(dict.fromkeys(host_of(hop.url) for hop in evidence.hops)) or host_of(past.url)
+    # The names below a domain may be one reader's own.
+    urls = [hop.url for hop in evidence.hops] or [past.url]
+    hosts = " > ".join(dict.fromkeys(registrable_domain(host_of(url)) for url in urls))
     size = f"{evidence.body.size_bytes:,} bytes" if evidence.body.size_bytes else "-"
     requests = f"{len(evidence.hops)} request{'' if len(evidence.hops) == 1 else 's'}"
     line = f"{at}  {evidence.outcome:18} {past.media:10} {evidence.seconds:6.2f} s  {size:>18}  {requests}  {hosts}"

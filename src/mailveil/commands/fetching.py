@@ -22,6 +22,7 @@ from mailveil.commands.terminal import note
 from mailveil.config import Settings
 from mailveil.core.copyaddress import content_id
 from mailveil.core.protection import EngineSettings
+from mailveil.core.references.links import leads_to_link
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy import SafeCopy
@@ -73,12 +74,17 @@ class FetchedCopies:
         places = asyncio.Semaphore(max_parallel)
 
         async def one(uses: list[WantedCopy]) -> None:
+            async def may_follow(url: str) -> FetchOutcome | None:
+                return FetchOutcome.LINKED if any(leads_to_link(url, each.links) for each in uses) else None
+
             async with places:
-                fetched = await fetcher.fetch(uses[0].url, uses[0].media)
+                fetched = await fetcher.fetch(uses[0].url, uses[0].media, may_follow)
                 for _ in range(BUSY_ATTEMPTS):
                     if fetched.outcome is not FetchOutcome.BUSY:
                         break
-                    fetched = await fetcher.fetch(uses[0].url, uses[0].media)  # nobody was contacted
+                    fetched = await fetcher.fetch(
+                        uses[0].url, uses[0].media, may_follow
+                    )  # nobody was contacted
                 if fetched.outcome is not FetchOutcome.FETCHED:
                     self.refused[str(fetched.outcome)] += len(uses)
                     return

@@ -16,7 +16,7 @@ def open_originals(settings: Settings) -> OriginalStore:
     """Return the store of originals. Raises OriginalError."""
     return OriginalStore(
         settings.directory / "originals",
-        load_key(settings.directory / "originals.key"),
+        load_key(settings.originals_key_file),
         settings.policy.originals_days,
         settings.policy.originals_max_bytes,
     )

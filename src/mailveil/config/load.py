@@ -16,7 +16,10 @@ from mailveil.adapters.authorities import read_authorities
 from mailveil.config.settings import AREAS, TYPES, Settings
 from mailveil.config.values import (
     Endpoint,
+    Listen,
+    NextHop,
     SettingsError,
+    UnixSocket,
     did_you_mean,
     origin_of,
     public_host,
@@ -297,6 +300,16 @@ def _check_public_names(settings: Settings) -> None:
         _refuse(settings, area, "public_url", reason)
 
 
+def _leads_to(hop: NextHop, listen: Listen | None) -> bool:
+    """Tell whether a next hop is what we listen on ourselves, as far as its name tells."""
+    if isinstance(listen, UnixSocket):
+        return hop.path == listen.path
+    if listen is None or hop.path or hop.port != listen.port:
+        return False
+    place = Endpoint(hop.host, hop.port)
+    return place == listen or (place.is_loopback and (listen.is_wildcard or listen.is_loopback))
+
+
 def _check_doors(settings: Settings) -> None:
     gateway = settings.gateway
     lmtp = gateway.lmtp_listen
@@ -313,6 +326,8 @@ def _check_doors(settings: Settings) -> None:
     if gateway.tls_key and not gateway.tls_certificate:
         _refuse(settings, "gateway", "tls_key", "needs tls_certificate, the certificate that it belongs to")
     hop = gateway.next_hop
+    if hop is not None and any(_leads_to(hop, each) for each in (gateway.listen, lmtp)):
+        _refuse(settings, "gateway", "next_hop", "is mailveil's own door: mail would go round in a circle")
     if gateway.next_hop_tls is HopTls.MUST and (hop is None or hop.path):
         reason = (
             "needs a next hop that is reached by TCP, since a Unix socket and a Maildir know no encryption"

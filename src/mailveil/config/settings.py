@@ -67,6 +67,7 @@ class GatewaySettings:
     max_connections: int = whole(1, 100_000)
     timeout_s: int = whole(1, 86_400)
     max_attempts: int = whole(1, 100)
+    max_inert_per_hour: int = whole(0, 1_000_000)
     clients: tuple[IPv4Network | IPv6Network, ...]
     recipient_domains: tuple[str, ...]
     trusted_peers: tuple[IPv4Network | IPv6Network, ...]
@@ -273,6 +274,11 @@ class Settings:
     def copies_key_file(self) -> Path:
         """The file that holds the key of hosted copies' addresses."""
         return self.directory / "copies.key"
+
+    @property
+    def originals_key_file(self) -> Path:
+        """The file that holds the key of originals."""
+        return self.directory / "originals.key"
 
     @property
     def hostname(self) -> str:

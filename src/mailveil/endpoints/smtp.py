@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +15,7 @@ from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.smtp_replies import FULL, encode_reply
 from mailveil.endpoints.smtp_session import SmtpSession
 from mailveil.endpoints.smtp_settings import SmtpSettings
+from mailveil.endpoints.unixsocket import open_socket, remove_socket
 from mailveil.ports import SHUTTING_DOWN, NextHop, Reply, Transaction
 
 __all__ = ["OpenRelayError", "SmtpDoor", "SmtpSettings", "check_not_open"]
@@ -83,7 +84,7 @@ class SmtpDoor:
         self.sessions: set[SmtpSession] = set()
         self.is_stopping = False
         self._server: asyncio.Server | None = None
-        self._socket_path: Path | None = None
+        self._socket: tuple[Path, os.stat_result] | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises ``OpenRelayError``, ``CertificateError`` and ``OSError`` (address in use)."""
@@ -94,15 +95,16 @@ class SmtpDoor:
         self._server = await loop.create_server(self._admit, host, port, backlog=128)
 
     async def start_unix(self, path: Path) -> None:
-        """Listen on a Unix socket for whom its folder lets in. Raises ``CertificateError`` and ``OSError``."""
+        """Listen on a Unix socket for whom its folder lets in. Raises ``CertificateError`` and ``OSError``.
+
+        What is left of a dead process is replaced; a socket on which somebody answers is not.
+        """
         if self.certificate is not None:
             self.certificate.context()
         loop = asyncio.get_running_loop()
-        if await _is_listened_on(path):
-            raise OSError(errno.EADDRINUSE, "another program listens there already")
-        self._server = await loop.create_unix_server(self._admit, path, backlog=128)
-        self._socket_path = path
-        path.chmod(0o666)
+        listening = open_socket(path, 0o666)
+        self._socket = (path, path.stat())
+        self._server = await loop.create_unix_server(self._admit, sock=listening, backlog=128)
 
     @property
     def port(self) -> int:
@@ -116,8 +118,8 @@ class SmtpDoor:
         self.is_stopping = True
         if self._server is not None:
             self._server.close()
-        if self._socket_path is not None:
-            self._socket_path.unlink(missing_ok=True)
+        if self._socket is not None:
+            remove_socket(*self._socket)
         for session in list(self.sessions):
             if not session.receiving:
                 session.leave()
@@ -140,13 +142,3 @@ class SmtpDoor:
             log.warning("refused a connection: %d are open (max_connections)", len(self.sessions))
             return Refusal(FULL)
         return self.session(self)
-
-
-async def _is_listened_on(path: Path) -> bool:
-    """Tell whether somebody listens on a Unix socket; one that nobody listens on is left over from a crash."""
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    writer.close()
-    return True

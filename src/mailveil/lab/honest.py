@@ -97,6 +97,7 @@ def honest() -> tuple[Origin, ...]:
             answer=sheet,
             media=Media.STYLESHEET,
             markup='<link rel="stylesheet" href="{url}">',
+            contacts=4,
         ),
         Origin(
             name="product-picture",

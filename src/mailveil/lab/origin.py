@@ -45,8 +45,8 @@ class Origin:
     ``hosts`` are the names that it answers under, the first of them that of its URL (it may hold the
     recipient's token as a label; ``*.`` stands for any one). ``markup`` is what stands in a message, with
     ``{url}``. ``learns`` is the ground truth of a tracker, ``marker`` bytes that no safe copy may contain,
-    ``contacts`` how many requests one client makes that follows where it is led. ``family`` is what generated
-    origins have in common, ``""`` for those written by hand.
+    ``contacts`` how many requests a client makes that follows where it is led, redirects and sheets included.
+    ``family`` is what generated origins have in common, ``""`` for those written by hand.
     """
 
     name: str

@@ -14,7 +14,6 @@ from mailveil.lab.zones import APEX, zone
 UNCACHED = (("Cache-Control", "no-store, no-cache, must-revalidate, max-age=0"), ("Expires", "0"))
 WHO = frozenset({Learns.OPENING, Learns.RECIPIENT, Learns.ADDRESS, Learns.CLIENT})
 CHUNK_S = 0.25
-# First halves of addresses that the lab's "geography" knows (see laboratory.COUNTRIES for the lab's own).
 MOBILE = ("iphone", "android", "mobile")
 
 
@@ -197,11 +196,11 @@ def trackers(address: str) -> tuple[Origin, ...]:
         Origin(
             name="false-size",
             kind=kind,
-            does="a picture declared large that is one line, and one declared tiny that is large",
+            does="a picture declared as one pixel that is a line of 600, for filters that look at the picture itself",
             hosts=("w.sizeshift.example",),
             path="/w/{token}.png",
             answer=wide_pixel,
-            markup='<img src="{url}" width="600" height="120" alt="">',
+            markup='<img src="{url}" width="1" height="1" alt="">',
             learns=WHO,
         ),
         Origin(
@@ -277,6 +276,7 @@ def trackers(address: str) -> tuple[Origin, ...]:
             media=Media.STYLESHEET,
             markup='<link rel="stylesheet" href="{url}">',
             learns=WHO | {Learns.PRINTING},
+            contacts=3,
         ),
         Origin(
             name="font-beacon",

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 from mailveil.core.authentication import SealRefusedError
+from mailveil.core.failure import describe_failure
 from mailveil.core.policy import Direction, Envelope, direction_of
 from mailveil.ports import Authenticator, Sealer
 
@@ -34,6 +35,5 @@ async def sealed(
         log.info("message %s goes on without a seal: %s", identifier, error)
         return raw, (f"not sealed: {error}",)
     except Exception as error:
-        # The error's text may quote the message.
-        log.error("message %s goes on without a seal: %s", identifier, type(error).__name__)
+        log.error("message %s goes on without a seal: %s", identifier, describe_failure(error))
         return raw, ("not sealed: our own failure",)

@@ -10,30 +10,50 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mailveil.core.failure import describe_failure
 from mailveil.core.policy import Envelope, PolicySettings, direction_of, is_protected
 from mailveil.core.protection.inert import make_inert
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.ports import Attempt, AttemptRecord, Engine, OriginalStore, Protected, UnavailableError
+from mailveil.ports import (
+    Attempt,
+    AttemptRecord,
+    Engine,
+    EngineError,
+    OriginalStore,
+    Protected,
+    UnavailableError,
+)
 
 log = logging.getLogger("mailveil.gateway")
 UNCOUNTED = Attempt(b"")
+TOO_MANY_INERT = (
+    "not delivered as inert text, since too many were within the hour ([gateway] max_inert_per_hour)"
+)
 
 
 class UnexaminedError(Exception):
     """A message could not be examined, now: its sender keeps it. The text quotes nothing of it."""
 
 
+def told_of(error: Exception) -> str:
+    """Return what may be said of an error: its text only where that is known to quote nothing of a message."""
+    return str(error) if isinstance(error, EngineError | UnavailableError) else describe_failure(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Examination:
     """Has messages examined. After ``max_attempts`` failures a message becomes inert text, its original kept.
 
-    Mail of a direction that ``policy`` lets pass untouched needs no examination to do so.
+    No more than ``max_inert`` messages in an hour do: where many fail, it is we who are at fault, and mail is better
+    off with its senders until we are mended. Mail of a direction that ``policy`` lets pass untouched needs no
+    examination to do so.
     """
 
     engine: Engine
     originals: OriginalStore
     attempts: AttemptRecord | None = None
     max_attempts: int = 3
+    max_inert: int = 10
     policy: PolicySettings = field(default_factory=PolicySettings)
     _under_way: set[asyncio.Task[Protected]] = field(default_factory=set)
 
@@ -66,19 +86,20 @@ class Examination:
                 raise
             except Exception as error:
                 failures += 1
+                told = told_of(error)
                 log.error(
                     "message %s: attempt %d of %d to examine it failed: %s",
                     identifier,
                     failures,
                     self.max_attempts,
-                    error,
+                    told,
                 )
-                reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {error}"
+                reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {told}"
                 if is_protected(direction_of(envelope), self.policy) and (
                     failures < self.max_attempts or self.attempts is None
                 ):
                     raise UnexaminedError(reason) from error
-        return await self._unexamined(raw, envelope, failures, identifier)
+        return await self._unexamined(attempt, raw, envelope, failures, identifier)
 
     async def carry(
         self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy], identifier: str
@@ -92,7 +113,7 @@ class Examination:
         try:
             return await self._outcome(attempt, raw, envelope, copies)
         except Exception as error:
-            log.error("message %s cannot carry its copies: %s", identifier, error)
+            log.error("message %s cannot carry its copies: %s", identifier, told_of(error))
             return None
 
     async def _outcome(
@@ -126,12 +147,24 @@ class Examination:
         if self.attempts is not None:
             self.attempts.end(attempt, failed=failed)
 
-    async def _unexamined(self, raw: bytes, envelope: Envelope, failures: int, identifier: str) -> Protected:
+    async def _unexamined(
+        self, attempt: Attempt, raw: bytes, envelope: Envelope, failures: int, identifier: str
+    ) -> Protected:
         """Return what is delivered instead of a message that nobody can look into."""
         if not is_protected(direction_of(envelope), self.policy):
             return Protected(
                 raw, defects=("not examined; passed untouched, as policy has it",), examined=False
             )
+        if self.attempts is not None and not self.attempts.give_up(attempt, self.max_inert):
+            log.error(
+                "message %s could not be examined in %d attempts and stays with its sender (451): %d others have "
+                "become inert text within the hour. Either somebody sends such messages on purpose, or mailveil itself "
+                "is at fault: go back to the release before, or raise [gateway] max_inert_per_hour",
+                identifier,
+                failures,
+                self.max_inert,
+            )
+            raise UnexaminedError(f"could not be examined in {failures} attempts; {TOO_MANY_INERT}")
         reason = f"could not be examined in {failures} attempts, delivered as inert text"
         name = await self.originals.keep(raw, envelope, reason)
         log.warning("message %s %s; original kept as %s", identifier, reason, name)

@@ -60,6 +60,24 @@ def dmarc(fields: bytes, trust: TrustedServers = TRUST) -> str:
         (PASS.replace(b"dmarc=pass", b"dmarc=bestguesspass"), ""),
         (PASS.replace(b"dmarc=pass", b"dmarc = (really) PASS"), "pass"),
         (b"Authentication-Results: mx.example; dkim=pass\r\n" + PASS, "pass"),  # one field for each program
+        (PASS.replace(b": ", b":\r\n "), "pass"),
+        (PASS.replace(b" mx.example;", b" MX.example 1 ;"), "pass"),
+        # The id is there, but not where the server looks for it when it removes such fields.
+        (PASS.replace(b" mx.example", b" (so to say) mx.example"), ""),
+        (PASS.replace(b" mx.example", b' "mx.example"'), ""),
+        (PASS.replace(b" mx.example", b' mx.exam"ple"'), ""),
+        (PASS.replace(b" mx.example", b" mx.example(c)"), ""),
+        (PASS.replace(b" mx.example", b" ; mx.example"), ""),
+        (PASS.replace(b" mx.example", b" i=1; mx.example"), ""),
+        (PASS.replace(b" mx.example;", b" mx.example dkim=none;"), ""),
+        (b"Authentication-Results: =?us-ascii?q?mx.example=3B_dmarc=3Dpass?=\r\n", ""),
+        # Nor where it begins a field to one reader and stands inside of something else to another.
+        (PASS.replace(b":", b" :", 1), ""),
+        (b"X-A: b\n" + PASS, ""),
+        (b"X-A: b\r" + PASS, ""),
+        (b"\xef\xbb\xbf" + PASS, ""),
+        (b"no field\r\n" + PASS, ""),
+        (b"X-A: b\r\n \r\n" + PASS, ""),
         (b"".join([b"Authentication-Results: x; none\r\n"] * 100) + PASS, ""),
     ],
 )

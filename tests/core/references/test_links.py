@@ -6,7 +6,7 @@ import pytest
 
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.protection import CopyMode, EngineSettings, inspect
-from mailveil.core.references.links import same_place
+from mailveil.core.references.links import leads_to_link, link_digest, same_place
 
 LINK = "https://News.example.com/unsubscribe?who=7&list=3"
 SETTINGS = EngineSettings(
@@ -63,3 +63,14 @@ def test_what_differs_is_told_apart(one: str, other: str) -> None:
 )
 def test_any_text_has_a_place(odd: str) -> None:
     assert isinstance(same_place(odd), str)
+
+
+def test_a_url_is_found_among_the_digests_of_links() -> None:
+    links = link_digest("https://a.example/leave?r=1") + link_digest("https://b.example/")
+    assert leads_to_link("http://A.example:443/leave?r=1#x", links)
+    assert leads_to_link("https://b.example", links)
+    assert not leads_to_link("https://a.example/leave?r=2", links)
+    assert leads_to_link("https://anything.example/", "*")
+    assert not leads_to_link("https://anything.example/", "")
+    shifted = "0" + links[:-1]
+    assert not leads_to_link("https://b.example", shifted), "only where a digest begins"

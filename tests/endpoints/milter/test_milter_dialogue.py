@@ -236,6 +236,27 @@ def test_abort_forgets_the_message_and_its_macros() -> None:
         assert (Turn.OVER in turns) == is_over
 
 
+def test_who_a_client_proved_to_be_is_nothing_to_the_next_one() -> None:
+    start = (
+        mail_server.negotiation()
+        + mail_server.connect("localhost", "127.0.0.1", 0)
+        + mail_server.helo("ours")
+    )
+    proven = mail_server.macros("M", i="111", auth_type="PLAIN", auth_authen="me")
+    then = mail_server.path("M", "you@example.com") + mail_server.content(RAW)
+    begun = proven + mail_server.path("M", "me@example.org") + mail_server.fields(b"Old: 1")
+    for before in (proven, begun):
+        turns, _ = replay(start + before + mail_server.connect(address="192.0.2.7") + then)
+        message = turns[-1]
+        assert isinstance(message, Message)
+        assert (message.raw, message.identifier) == (RAW, "")
+        assert (message.envelope.client_address, message.envelope.helo) == ("192.0.2.7", "")
+        assert not message.envelope.authenticated
+        assert not message.envelope.local_origin
+    turns, _ = replay(start + proven + mail_server.helo("another") + then)
+    assert not turns[-1].envelope.authenticated
+
+
 @pytest.mark.parametrize(
     ("macros", "client", "authenticated", "local"),
     [

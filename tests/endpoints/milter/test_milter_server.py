@@ -24,8 +24,8 @@ from endpoints.milter.mail_server import StoredMessage, packets_in
 from mailveil.core.policy import Envelope
 from mailveil.endpoints.milter import MilterDoor, MilterSettings, StrangersError, check_listener
 from mailveil.endpoints.milter import server as milter_server
-from mailveil.endpoints.milter.unixsocket import open_socket
 from mailveil.endpoints.smtp_intake import Intake
+from mailveil.endpoints.unixsocket import open_socket
 from mailveil.ports import Reply, Transaction
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))

@@ -21,7 +21,7 @@ from mailveil.endpoints.web.status import (
     in_bytes,
     preview_policy,
 )
-from mailveil.ports import FoundReference, MailboxEntry, Passage, UnavailableError
+from mailveil.ports import CopyFacts, CopyState, FoundReference, MailboxEntry, Passage, UnavailableError
 
 FACTS = StatusFacts(
     version="9.9",
@@ -77,8 +77,22 @@ class FakeStore:
             "bytes": 1_500_000,
         }
 
+    async def describe(self, tokens: Sequence[str]) -> list[CopyState]:
+        facts = CopyFacts(as_of_delivery=True, width=600, height=200, frames=30)
+        states = {
+            "a": CopyState("stored", "image", "image/gif", 4321, facts),
+            "b": CopyState("pending", "image"),
+        }
+        states["c"] = CopyState(
+            "stored", "audio", "audio/wav", 99, CopyFacts(is_silent=True, duration_s=60.0)
+        )
+        return [states.get(token[0], CopyState("unknown")) for token in tokens]
+
 
 class DeadStore:
+    async def describe(self, tokens: Sequence[str]) -> list[CopyState]:
+        raise UnavailableError
+
     async def counts(self) -> dict[str, int]:
         raise UnavailableError
 
@@ -128,6 +142,29 @@ def get(*targets: str, **options: object) -> list[Answer]:
             return [await ask(port, target, **fields) for target in targets]
 
     return asyncio.run(asyncio.wait_for(inside(), 20))
+
+
+def test_the_copies_in_a_message_are_told_and_what_is_as_of_delivery_is_marked(monkeypatch) -> None:
+    urls = [f"http://copies.example:8081/c/{letter * 40}" for letter in "abcza"]
+    body = (
+        "".join(f"<img src={url}>" for url in urls) + "<img src=http://elsewhere.example/c/" + "b" * 40 + ">"
+    )
+    raw = b"Content-Type: text/html\r\n\r\n" + body.encode()
+
+    async def read(self: FakeMailbox, name: str) -> bytes:
+        return raw
+
+    monkeypatch.setattr(FakeMailbox, "read", read)
+    (answer,) = get("/message/x")
+    text = answer.body.decode()
+    assert text.count("as of delivery</span>") == 1
+    assert "600 × 200 pixels, 30 frames" in text
+    assert "placeholder, copy to come" in text
+    assert "60.0 s, silent" in text
+    assert text.count("<tr><td>") == 4
+    (answer,) = get("/message/x", store=DeadStore())
+    assert answer.status == 200
+    assert "Safe copies in it" not in answer.body.decode()
 
 
 def test_the_overview_tells_what_passed() -> None:

@@ -18,6 +18,7 @@ from mailveil.core.authentication.types import ArcState, Authentication, Result,
 from mailveil.core.message.header import parse_header
 
 MAX_HEADER_BYTES: Final = 1024 * 1024
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"  # before the first field: some clients pass over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,17 @@ def open_message(raw: bytes, trust: TrustedServers, max_header_bytes: int = MAX_
         disputed=header is None
         or seen.disputed
         or seen.bare_cr
+        or seen.mixed
         or seen.overlong
+        or raw.startswith(BYTE_ORDER_MARK)
         or len(header.named(b"from")) != len(authors),
         spf=vouched(seen.fields, trust, "spf"),
         dmarc=dmarc,
     )
-    if dmarc is not None and not _speaks_of(dmarc, known.from_domains):
+    if known.disputed:
+        # What one server takes for a field in its name, and removes, may be none to it in such a header.
+        known = replace(known, spf=None, dmarc=None)
+    elif dmarc is not None and not _speaks_of(dmarc, known.from_domains):
         known = replace(known, dmarc=None)
     if header is None:
         return Opened(None, (), ArcChain(), known)

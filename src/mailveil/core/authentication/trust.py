@@ -19,6 +19,7 @@ MAX_DOMAINS: Final = 50
 
 _COMMENT_PIECE: Final = re.compile(r"\\.|\"(?:[^\"\\]|\\.)*+\"?|[()]|[^\\()\"]++|\\", re.DOTALL)
 _DOMAIN: Final = re.compile(r"@[ \t\r\n]*+(\[[^\]\r\n]*+\]?|[^\s<>()\[\],;:@\"]++)")
+_PLAIN_ID: Final = re.compile(r"[ \t]*+([^ \t;()\"\\=]++)(?:[ \t]++[0-9]++)?[ \t]*+(?:;|$)")
 _RESULTS: Final = frozenset(str(result) for result in Result)
 
 
@@ -35,11 +36,19 @@ class TrustedServers:
     missing_id: bool = False
     hops: frozenset[str] = frozenset()
 
-    def signed(self, results: AuthenticationResults) -> bool:
-        """Tell whether a field is signed as the trusted server signs. Place has to be looked at besides."""
+    def signed(self, results: AuthenticationResults, written: str) -> bool:
+        """Tell whether a field with the value ``written`` is signed as the trusted server signs.
+
+        Its id has to stand there plainly, as that server writes it and as it removes it from mail that comes in:
+        behind a comment, in quotation marks or encoded words a sender could hide it from that removal. Place has
+        to be looked at besides.
+        """
         if not results.authserv_id:
             return self.missing_id
-        return self.authserv_id != "" and results.authserv_id == self.authserv_id
+        if not self.authserv_id or results.authserv_id != self.authserv_id or results.instance:
+            return False
+        plain = _PLAIN_ID.match(written)
+        return plain is not None and plain[1].lower() == self.authserv_id
 
 
 def trusted_fields(
@@ -61,8 +70,9 @@ def trusted_fields(
             seen += 1
             if seen > MAX_FIELDS:
                 return
-            results = parse_authentication_results(field_text(field.value[:MAX_VALUE_CHARACTERS]))
-            if trust.signed(results):
+            value = field.value[:MAX_VALUE_CHARACTERS]
+            results = parse_authentication_results(field_text(value))
+            if trust.signed(results, value):
                 yield field, results
 
 

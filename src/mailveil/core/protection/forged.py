@@ -39,7 +39,7 @@ def forged_fields(
         if suspects:
             genuine = (
                 {field.span for field, _ in trusted_fields(root.fields, trust)}
-                if authserv_id == trust.authserv_id
+                if authserv_id == trust.authserv_id and len(message.readings) == 1
                 else set()
             )
             found += [(root, field) for field in suspects if field.span not in genuine]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from mailveil.core.policy import Action, Envelope, decide, direction_of, is_prot
 from mailveil.core.protection.forged import forged_fields
 from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
-from mailveil.core.references.links import same_place
+from mailveil.core.references.links import EVERY_LINK, place_digest, same_place
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.references.types import Media, Reference, nothing_is_ours
 from mailveil.core.verdicts.addresses import registrable_domain
@@ -32,6 +32,11 @@ ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]++@[^\s<>,;:\"()\[\]@]++")
 TOLD_FIELDS = frozenset({"list-id", "list-unsubscribe", "precedence", *SERVICE_FIELDS})
 ADDRESSEE_FIELDS = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 MAX_ADDRESSEES = 50
+MAX_LINKS = 2_000
+MAX_STYLE = 4_000
+DIMENSION = re.compile(r"(?<![-\w])(width|height)[ \t\r\n]*+:[ \t\r\n]*+([^;!\"'()]{1,30}+)")
+RELATIVE_LENGTH = re.compile(r"[0-9]{1,6}+(?:\.[0-9]{0,6}+)?[ ]?(?:%|vw|vh|em|rem)")
+FLAT_PIXELS = 600
 FETCHABLE_SCHEMES = ("http://", "https://")
 
 
@@ -134,8 +139,9 @@ class _Decisions:
         self.settings = settings
         self.linked = linked
         self.linked_places: frozenset[str] | None = None
+        self.link_digests: str | None = None
         self.digest = b""
-        self.wanted: dict[tuple[str, Media, str, str], Wanted] = {}
+        self.wanted: dict[tuple[str, Media, int, int], Wanted] = {}
         self.tokens: dict[tuple[str, Media], str] = {}
 
     def decide(self, reference: Reference, verdict: Verdict) -> Decision:
@@ -150,26 +156,38 @@ class _Decisions:
             or (settings.mode is CopyMode.EMBEDDED and media is not Media.IMAGE)
         ):
             return Decision(reference, verdict, action)
-        attributes = reference.attributes
-        width, height = attributes.get("width", ""), attributes.get("height", "")
+        width, height = declared_dimensions(reference.attributes)
         key = (reference.url, media, width, height)
         wanted = self.wanted.get(key)
         if wanted is None:
+            may_fetch = reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url)
             wanted = self.wanted[key] = Wanted(
                 token=self.token(settings.addresses, reference.url, media),
                 url=reference.url,
                 media=media,
-                may_fetch=reference.url.startswith(FETCHABLE_SCHEMES) and not self.is_linked(reference.url),
-                width=_declared_pixels(width),
-                height=_declared_pixels(height),
+                may_fetch=may_fetch,
+                width=width,
+                height=height,
+                links=self.links() if may_fetch else "",
             )
         return Decision(reference, verdict, action, wanted)
 
     def is_linked(self, url: str) -> bool:
         """Tell whether a URL leads where a link or a List-* field leads: fetching it could confirm or unsubscribe."""
+        return url in self.linked or same_place(url) in self.places()
+
+    def places(self) -> frozenset[str]:
+        """Return where the message's links lead."""
         if self.linked_places is None:
             self.linked_places = frozenset(map(same_place, self.linked))
-        return url in self.linked or same_place(url) in self.linked_places
+        return self.linked_places
+
+    def links(self) -> str:
+        """Return where neither a redirect nor a style sheet may lead."""
+        if self.link_digests is None:
+            digests = set(map(place_digest, self.places())) if len(self.linked) <= MAX_LINKS else {EVERY_LINK}
+            self.link_digests = "".join(sorted(digests))
+        return self.link_digests
 
     def token(self, addresses: CopyAddresses, url: str, media: Media) -> str:
         """Return the token of a copy in this message."""
@@ -180,8 +198,34 @@ class _Decisions:
         return token
 
 
+def declared_dimensions(attributes: Mapping[str, str]) -> tuple[int, int]:
+    """Return width and height in pixels that a placeholder has to have, so that no layout breaks; 0 for either: any.
+
+    Attributes come first, then the ``style``. A width in another unit (``100%``) with a height that follows from it
+    asks for something flat: a square would be as high as the message is wide.
+    """
+    style = attributes.get("style", "")
+    said = dict(DIMENSION.findall(style[:MAX_STYLE].lower())) if style else {}
+    width, height = (
+        _declared_pixels(attributes.get(side, "")) or _declared_pixels(said.get(side, ""))
+        for side in ("width", "height")
+    )
+    if not width and not height:
+        if _is_relative(attributes.get("width", "")) or _is_relative(said.get("width", "")):
+            return FLAT_PIXELS, 0
+        if _is_relative(attributes.get("height", "")) or _is_relative(said.get("height", "")):
+            return 0, FLAT_PIXELS
+    return width, height
+
+
 def _declared_pixels(value: str) -> int:
     if not value:
         return 0
-    digits = value.strip().removesuffix("px")
+    number = value.strip().removesuffix("px").strip()
+    digits = number.partition(".")[0]
     return min(int(digits), 4096) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
+
+
+def _is_relative(value: str) -> bool:
+    """Tell whether a length is one that depends on what is around, such as ``100%``."""
+    return RELATIVE_LENGTH.fullmatch(value.strip()) is not None

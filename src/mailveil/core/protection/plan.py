@@ -48,7 +48,9 @@ class Wanted:
     """A safe copy that the message wants: fetched after delivery (hosted) or before it (embedded).
 
     ``may_fetch`` is False where a contact could do more than load content: the URL also stands in a link or a
-    List-* field, or has no http scheme. Its copy is a placeholder.
+    List-* field, or has no http scheme. Its copy is a placeholder. ``links`` tells what must not
+    be fetched for it either, should a redirect or a style sheet lead there: the digests of those URLs
+    (references/links), or ``*`` for every one. They are the same for all copies of a message.
     """
 
     token: str
@@ -57,6 +59,7 @@ class Wanted:
     may_fetch: bool
     width: int = 0
     height: int = 0
+    links: str = ""
 
 
 class Decision(NamedTuple):

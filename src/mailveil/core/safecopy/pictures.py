@@ -28,6 +28,8 @@ MOVING = frozenset({"AVIF", "GIF", "PNG", "WEBP"})
 KEPT_INFO = frozenset({"background", "duration", "loop", "transparency"})
 # Written again in their own format; every other one becomes PNG, which every client shows.
 SAME_FORMAT = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+STANDARD_TABLE_SUM = 3688  # of the luminance table at quality 50 (ITU-T T.81 table K.1)
+LEAST_QUALITY = 40
 MAX_FRAME_MS = 60_000
 DEFAULT_FRAME_MS = 100
 ORIENTATION = 0x0112  # of EXIF
@@ -84,7 +86,7 @@ def _reencode(body: bytes, name: str, limits: CopyLimits) -> SafeCopy | Refusal:
         for superfluous in image.info.keys() - KEPT_INFO:
             del image.info[superfluous]
         if frames > 1:
-            _write_animation(image, target, frames, written, **options)
+            frames = _write_animation(image, target, frames, written, **options)
         else:
             _write_still(_in_srgb(image, profile), target, orientation, written, **options)
     return SafeCopy(SAME_FORMAT[target], written.getvalue(), width, height, frames)
@@ -115,15 +117,14 @@ def _write_still(
     image: Image.Image, target: str, orientation: int, written: io.BytesIO, **options: object
 ) -> None:
     if target == "JPEG":
-        quality: dict[str, object] = {"quality": "keep", "subsampling": "keep"}
-        if image.format != "JPEG":  # its colours were converted
-            quality = {"quality": 92}
-        if image.mode not in ("L", "RGB", "CMYK"):
-            image, quality = image.convert("RGB"), {"quality": 92}
+        options = {"quality": _quality_of(image), "subsampling": "keep"}
+        if image.format != "JPEG" or image.mode not in ("L", "RGB", "CMYK"):  # its colours were converted
+            image = image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+            options = {"quality": 92}
         exif = Image.Exif()
         if orientation in range(2, 9):
             exif[ORIENTATION] = orientation
-        image.save(written, "JPEG", exif=exif, icc_profile=None, **quality)
+        image.save(written, "JPEG", exif=exif, icc_profile=None, **options)
         return
     if target == "PNG" and image.mode not in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"):
         image = image.convert("RGBA")
@@ -132,9 +133,23 @@ def _write_still(
     image.save(written, target, icc_profile=None, exif=b"", **options)
 
 
+def _quality_of(image: Image.Image) -> int:
+    """Return about which quality a JPEG file was written with (as the Independent JPEG Group counts it).
+
+    Its own tables are not written again: they are 64 bytes each of anybody's choice.
+    """
+    tables = getattr(image, "quantization", None) or {}
+    percent = 100 * sum(tables.get(0, ())) / STANDARD_TABLE_SUM
+    if percent <= 0:
+        return 92
+    quality = (200 - percent) / 2 if percent < 100 else 5000 / percent
+    return int(min(max(round(quality), LEAST_QUALITY), 95))
+
+
 def _write_animation(
     image: Image.Image, target: str, count: int, written: io.BytesIO, **options: object
-) -> None:
+) -> int:
+    """Write up to ``count`` frames and return how many there were."""
     frames: list[Image.Image] = []
     durations: list[int] = []
     for index, frame in enumerate(ImageSequence.Iterator(image)):
@@ -151,3 +166,4 @@ def _write_animation(
     if target == "GIF":
         options["disposal"] = 2
     frames[0].save(written, target, **options)
+    return len(frames)

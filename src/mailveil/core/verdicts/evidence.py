@@ -36,6 +36,8 @@ class FetchOutcome(StrEnum):
     DRIP_FED = "drip-fed"  # a body a few bytes at a time: one way to measure how long a message stays open
     TOO_MANY_REDIRECTS = "too-many-redirects"
     REDIRECT_LOOP = "redirect-loop"
+    LINKED = "linked"  # a redirect to what the message links to: it could confirm or unsubscribe
+    KNOWN = "known"  # a redirect to what another fetch has brought today: its copy is used
     BAD_CERTIFICATE = "bad-certificate"
     MALFORMED = "malformed"  # no valid HTTP, or a body shorter than announced
     FAILED = "failed"

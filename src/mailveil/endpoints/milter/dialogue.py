@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mailveil.core.policy import Envelope
@@ -24,16 +25,17 @@ from mailveil.ports import Reply
 TOO_LARGE = Reply(552, "5.3.4", "Message exceeds the maximum size")
 ACTIONS = Action.ADD_FIELDS | Action.CHANGE_BODY | Action.CHANGE_FIELDS
 STEPS = (
-    Step.NO_DATA | Step.NO_UNKNOWN | Step.NO_END_OF_HEADER | Step.LEADING_SPACE
+    Step.NO_UNKNOWN | Step.NO_END_OF_HEADER | Step.LEADING_SPACE
     | Step.UNANSWERED_CONNECT | Step.UNANSWERED_HELO | Step.UNANSWERED_MAIL | Step.UNANSWERED_RECIPIENT
     | Step.UNANSWERED_DATA | Step.UNANSWERED_UNKNOWN | Step.UNANSWERED_FIELD
     | Step.UNANSWERED_END_OF_HEADER | Step.UNANSWERED_BODY
 )  # fmt: skip
-# All that is asked about; without this request a mail server sends what its administrator configured.
+# All that is asked about; without this request a mail server sends what its administrator configured. Postfix
+# knows its queue identifier by DATA, and would repeat what is asked for the end before every single field.
 MACROS: Mapping[int, tuple[str, ...]] = dict.fromkeys(wire.STAGES, ()) | {
     wire.CONNECT_MACROS: ("{client_addr}",),
     wire.MAIL_MACROS: ("i", "{auth_type}", "{auth_authen}"),
-    wire.END_MACROS: ("i",),
+    wire.DATA_MACROS: ("i",),
 }
 ANSWERED: Mapping[type, Step] = {
     wire.Connect: Step.UNANSWERED_CONNECT,
@@ -217,9 +219,15 @@ class Dialogue:
             case wire.Macros():
                 self._macros[event.command] = event.values
             case wire.Connect():
-                self._client = event
+                over = self._state is _State.CONTENT
+                of_connection = self._macros.get(b"C", {})
+                self._forget_client()
+                self._client, self._macros = event, {b"C": of_connection}
+                return Turn.OVER if over else None
             case wire.Helo():
                 self._helo = event.name
+                # Whoever greets begins anew: what was said to be true of a transaction no longer is.
+                self._macros.pop(b"M", None)
             case wire.Mail():
                 of_mail = self._macros.pop(b"M", {})
                 over = self._state is _State.CONTENT
@@ -231,11 +239,11 @@ class Dialogue:
                 self._recipients.append(event.path)
             case wire.Abort() | wire.NextClient():
                 over = self._state is _State.CONTENT
-                self._forget()
-                self._state = _State.ENVELOPE
                 if isinstance(event, wire.NextClient):
-                    self._client, self._helo = wire.Connect("", "U", 0, ""), ""
-                    self._macros.clear()
+                    self._forget_client()
+                else:
+                    self._forget()
+                    self._state = _State.ENVELOPE
                 return Turn.OVER if over else None
             case wire.Quit():
                 self._end("")
@@ -250,6 +258,13 @@ class Dialogue:
         self._state = _State.ENDED
         self._events.clear()
         self._forget()
+
+    def _forget_client(self) -> None:
+        """Forget the client and its transaction."""
+        self._forget()
+        self._client, self._helo = wire.Connect("", "U", 0, ""), ""
+        self._macros.clear()
+        self._state = _State.ENVELOPE
 
     def _forget(self) -> None:
         """Forget the transaction."""
@@ -320,7 +335,7 @@ class Dialogue:
 
     def _identifier(self) -> str:
         """Return the mail server's queue identifier, ``""`` where it gave none of the usual form."""
-        for of_command in (self._macros.get(b"E", {}), self._of_mail, *self._macros.values()):
+        for of_command in (*self._macros.values(), self._of_mail):
             identifier = of_command.get("i", "")
             if identifier.isascii() and identifier.isalnum() and len(identifier) <= 32:
                 return identifier
@@ -367,6 +382,7 @@ class Dialogue:
         return value.removeprefix(b" ")  # the mail server puts it there again
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> str:
     try:
         return str(ip_address(text[5:] if text[:5].upper() == "IPV6:" else text))

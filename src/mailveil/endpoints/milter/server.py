@@ -18,10 +18,10 @@ from pathlib import Path
 from mailveil.core.policy import Envelope
 from mailveil.endpoints.milter.dialogue import Dialogue, Message, NotOfferedError, Turn
 from mailveil.endpoints.milter.fieldchanges import InexpressibleError
-from mailveil.endpoints.milter.unixsocket import open_socket, remove_socket
 from mailveil.endpoints.milter.wire import PROGRESS
 from mailveil.endpoints.smtp_intake import Arrival, Intake
 from mailveil.endpoints.smtp_replies import BUSY, FULL
+from mailveil.endpoints.unixsocket import open_socket, remove_socket
 from mailveil.ports import UNKNOWN_FAILURE, Reply, Transaction
 
 log = logging.getLogger("mailveil.milter")
@@ -348,13 +348,14 @@ class MilterSession(asyncio.Protocol):
                 self.dialogue.refuse(UNKNOWN_FAILURE if reply.is_positive else reply)
             self._leave_room()
         log.info(
-            "message %s from [%s]: %d bytes, %d recipients, %d ms: %s",
+            "message %s from [%s]: %d bytes, %d recipients, %d ms: %d %s",
             identifier,
             message.envelope.client_address,
             len(message.raw),
             len(message.envelope.recipients),
             (time.monotonic() - started) * 1000,
-            str(reply).encode("ascii", "backslashreplace").decode(),
+            reply.code,
+            reply.status,
         )
         if self.door.is_stopping:
             self.leave()

@@ -15,7 +15,7 @@ VERSION = 6
 CHUNK_BYTES = 65_535
 MAX_PACKET_BYTES = 1 << 20  # Postfix sends fields of up to its header_size_limit (102,400), bodies in 65,535
 MAX_TEXT_CHARACTERS = 400
-CONNECT_MACROS, MAIL_MACROS, END_MACROS = 0, 2, 5  # stages of a request for macros
+CONNECT_MACROS, MAIL_MACROS, DATA_MACROS = 0, 2, 4  # stages of a request for macros
 STAGES = range(7)
 
 _LENGTH = struct.Struct("!I")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +18,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mailveil.endpoints.web.preview import Preview, read_header, read_preview
-from mailveil.ports import CopyStore, FoundReference, Journal, Mailbox, Memory, Passage, UnavailableError
+from mailveil.ports import (
+    CopyState,
+    CopyStore,
+    FoundReference,
+    Journal,
+    Mailbox,
+    Memory,
+    Passage,
+    UnavailableError,
+)
 from mailveil.stages.observation import told_anew
 
 LATEST = 30
+MAX_COPIES_SHOWN = 200
 MAX_REASONS = 4
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
@@ -95,16 +107,19 @@ class StatusPage:
         journal: Journal | None,
         store: CopyStore | None,
         mailbox: Mailbox | None,
-        now: Callable[[], float] = time.time,
         *,
+        now: Callable[[], float] = time.time,
+        alarms: Callable[[], Sequence[str]] = tuple,
         memory: Memory | None = None,
     ) -> None:
+        """``alarms`` tells what is wrong right now; it may read files."""
         self.memory = memory
         self.facts = facts
         self.journal = journal
         self.store = store
         self.mailbox = mailbox
         self.now = now
+        self.alarms = alarms
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("mailveil.endpoints.web"),
             autoescape=True,
@@ -140,6 +155,7 @@ class StatusPage:
         passages = list(await self.journal.latest(LATEST)) if self.journal else []
         page = {
             "facts": self.facts,
+            "alarms": await asyncio.to_thread(self.alarms),
             "totals": await self.journal.totals() if self.journal else {},
             "copies": await self._copies(),
             "passages": [_line(passage) for passage in await self._up_to_date(passages)],
@@ -197,8 +213,23 @@ class StatusPage:
         if found is None:
             return self._page("missing.html", {"facts": self.facts}, status=404)
         name, raw, preview = found
-        page = {"facts": self.facts, "name": name, "size": len(raw), "preview": preview}
+        copies = await self._copies_in(preview.document)
+        page = {"facts": self.facts, "name": name, "size": len(raw), "preview": preview, "copies": copies}
         return self._page("message.html", page)
+
+    async def _copies_in(self, document: bytes) -> list[dict[str, object]]:
+        """Return a line for each safe copy that a message shows, in order of appearance."""
+        origin = re.escape(self.facts.copies_url.encode())
+        tokens = list(
+            dict.fromkeys(re.findall(origin + rb"/c/([A-Za-z0-9_-]{40})(?![A-Za-z0-9_-])", document))
+        )
+        if self.store is None or not tokens:
+            return []
+        try:
+            states = await self.store.describe([token.decode() for token in tokens[:MAX_COPIES_SHOWN]])
+        except UnavailableError:
+            return []
+        return [_copy_line(state) for state in states]
 
     async def _body(self, request: Request) -> Response:
         found = await self._read(request)
@@ -273,6 +304,32 @@ def in_bytes(count: int) -> str:
 def moment(at: float) -> str:
     """Return a time to read, in this machine's time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _copy_line(state: CopyState) -> dict[str, object]:
+    """Return what one line of the list of a message's copies needs."""
+    facts = state.facts
+    about = []
+    if facts.width and facts.height:
+        about.append(f"{facts.width} × {facts.height} pixels")
+    if facts.frames > 1:
+        about.append(f"{facts.frames} frames")
+    if facts.duration_s:
+        about.append(f"{facts.duration_s:.1f} s")
+    if facts.is_silent:
+        about.append("silent")
+    if facts.replaced:
+        about.append("silence in its place")
+    shown = {"stored": state.media_type, "pending": "placeholder, copy to come"}.get(
+        state.state, "placeholder"
+    )
+    return {
+        "media": state.media or "unknown",
+        "shown": shown,
+        "size": state.size_bytes,
+        "about": ", ".join(about),
+        "as_of_delivery": facts.as_of_delivery,
+    }
 
 
 def _line(passage: Passage) -> dict[str, object]:

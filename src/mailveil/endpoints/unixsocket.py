@@ -13,7 +13,7 @@ from pathlib import Path
 MAX_SOCKET_PATH_BYTES = 107
 
 
-def open_socket(path: Path, mode: int, group: str) -> socket.socket:
+def open_socket(path: Path, mode: int, group: str = "") -> socket.socket:
     """Return a listening Unix socket. Raises ``OSError``, EADDRINUSE where a live process has it.
 
     It is made under another name and gets its place once its permissions are right, so that nobody connects
@@ -46,6 +46,19 @@ def open_socket(path: Path, mode: int, group: str) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def why_no_socket(path: Path, group: str = "") -> str:
+    """Say why there can be no socket in a place, ``""`` where nothing speaks against it. Changes nothing."""
+    try:
+        _group_of(group)
+        if not path.parent.is_dir():
+            return "its folder is not there"
+        if path.exists() and not path.is_socket():
+            return "a file that is no socket is in the way"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _group_of(group: str) -> int:

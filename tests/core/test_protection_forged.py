@@ -112,3 +112,9 @@ def test_the_laws_hold_for_every_mixture(raw: bytes) -> None:
     again = protect(outcome.raw, SETTINGS)
     assert again.raw == outcome.raw
     assert not again.plan.forged
+
+
+def test_our_name_behind_a_comment_of_any_length_goes() -> None:
+    for length in (10, 60_000, 200_000):
+        field = b"Authentication-Results: (%b) mailveil.gate.example; dkim=pass\r\n" % (b"x" * length)
+        assert protect(field + QUIET, SETTINGS).raw == QUIET, length

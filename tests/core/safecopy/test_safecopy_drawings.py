@@ -136,6 +136,8 @@ def nested(opening: str, use: str, closing: str) -> str:
         svg("<g/>" * 250_000),
         svg("<text>&a11;</text>", prologue=LAUGHS),
         svg(nested('<pattern id="u{}">', '<rect fill="url(#u{})"/>', "</pattern>") + '<rect fill="url(#u11)"/>'),
+        svg(nested('<mask id="u{}">', '<rect mask="url(#%75{})"/>', "</mask>") + '<rect mask="url(#u11)"/>'),
+        svg(nested('<mask id="u{}">', r'<rect mask="url(\23 u{})"/>', "</mask>") + '<rect mask="url(#u11)"/>'),
     ],
 )  # fmt: skip
 def test_what_multiplies_is_refused(body: bytes) -> None:
@@ -189,3 +191,18 @@ def test_compressed_drawings_and_malformed_ones_are_no_pictures() -> None:
     assert isinstance(sanitise(gzip.compress(svg("<rect/>")), Media.IMAGE), Refusal)
     assert sanitise(svg("<rect>"), Media.IMAGE) is Refusal.UNREADABLE
     assert sanitise(b'<svg xmlns="http://www.w3.org/1999/xhtml"/>', Media.IMAGE) is Refusal.WRONG_KIND
+
+
+@pytest.mark.parametrize("name", ["#m{}", "#%6d{}", "#\\6d {}", "'#m{}'"])
+def test_what_style_sheets_repeat_within_each_other_is_a_bomb_too(name: str) -> None:
+    rules = "".join(f".c{n}{{mask:url({name.format(n)})}}" for n in range(9))
+    masks = "".join(
+        f'<mask id="m{n}">' + f'<rect class="c{n + 1}" width="9" height="9"/>' * 10 + "</mask>"
+        for n in range(9)
+    )
+    assert (
+        sanitise(svg(f"<style>{rules}</style>{masks}<rect class='c0'/>"), Media.IMAGE) is Refusal.TOO_COMPLEX
+    )
+    few = "<style>.a{clip-path:url(#m0)}.b{fill:url(#g)}</style>" + masks.partition('<mask id="m1')[0]
+    shapes = '<linearGradient id="g"/>' + "<rect class='a b'/>" * 100
+    assert isinstance(sanitise(svg(few + shapes), Media.IMAGE), SafeCopy)

@@ -11,6 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -42,6 +43,8 @@ SHAPES: Final = frozenset({
     "feSpecularLighting", "feSpotLight", "feTile", "feTurbulence",
     "animate", "animateTransform", "animateMotion", "mpath", "set",
 })  # fmt: skip
+# What is drawn again wherever a style names it.
+REPEATED: Final = frozenset({"clipPath", "marker", "mask", "pattern", "symbol"})
 TRANSPARENT: Final = frozenset({"a"})  # shown without the link
 ANIMATIONS: Final = frozenset({"animate", "animateTransform", "animateMotion", "set"})
 # What an animation may not touch: it would put a reference or a program where none is.
@@ -52,6 +55,7 @@ NOT_KEPT: Final = frozenset(
     {"src", "base", "ping", "target", "download", "requiredExtensions", "systemLanguage"}
 )
 _FRAGMENT: Final = re.compile(r"#([^\s\"'()]{1,200})")
+_ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|([^\n]))")
 _PICTURE: Final = re.compile(r"\s*data:image/(?:png|jpeg|jpg|gif|webp)\s*;\s*base64\s*,", re.IGNORECASE)
 
 
@@ -111,6 +115,8 @@ class _Writer:
         self.texts = 0
         self.is_svg = False
         self.named: dict[str, tuple[int, list[str]]] = {}
+        self.repeated: set[str] = set()
+        self.styles: list[str] = []
         self.whole: tuple[int, list[str]] = (0, [])
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -150,8 +156,8 @@ class _Writer:
             elif key in KEPT_OF_XML:
                 kept.append((KEPT_OF_XML[key], value))
             elif not key.startswith("{") and key not in NOT_KEPT and not key.lower().startswith("on"):
-                if "#" in value:
-                    self._note_uses(value, element)
+                if "#" in value or "\\" in value:
+                    self._note_uses(_unescaped(value), element)
                 kept.append((key, value))
         return kept
 
@@ -180,7 +186,7 @@ class _Writer:
             self.uses += 1
             if self.uses > MAX_USES:
                 raise _TooComplexError
-            element.uses.append(found.group(1))
+            element.uses += _names(found.group(1))
 
     def end(self, tag: str) -> None:
         """Take the end of an element."""
@@ -191,6 +197,8 @@ class _Writer:
         element = self.open.pop()
         self.pieces.append(f"</{element.written}>")
         if element.identifier:
+            if element.written in REPEATED:
+                self.repeated.add(element.identifier)
             self.named.setdefault(element.identifier, (element.count, list(element.uses)))
         if self.open:
             self.open[-1].count += element.count
@@ -205,6 +213,8 @@ class _Writer:
             raise _TooComplexError
         if self.open and not self.dropped:
             self.pieces.append(escape(text))
+            if self.open[-1].is_style:
+                self.styles.append(text)
 
     def close(self) -> None:
         """Take the end of the document."""
@@ -227,6 +237,27 @@ class _Writer:
             return count
 
         try:
-            return cost(*self.whole, ())
+            drawn = cost(*self.whole, ())
+            # Which elements a style sheet's rules are about is not worked out: it may be those within each other.
+            for name in self._repeated_by_styles():
+                drawn *= cost(*self.named[name], (name,))
+                if drawn > MAX_DRAWN:
+                    break
+            return drawn
         except _TooComplexError:
             return MAX_DRAWN + 1
+
+    def _repeated_by_styles(self) -> set[str]:
+        """Return the identifiers of what style sheets have drawn again."""
+        found = _FRAGMENT.findall(_unescaped("".join(self.styles)))
+        return self.repeated.intersection(name for each in found for name in _names(each))
+
+
+def _names(fragment: str) -> set[str]:
+    """Return the identifiers that a fragment may stand for: some readers resolve its escapes."""
+    return {fragment, unquote(fragment)}
+
+
+def _unescaped(style: str) -> str:
+    """Return a style sheet with its escapes resolved (CSS Syntax section 4.3.7)."""
+    return _ESCAPE.sub(lambda found: chr(min(int(found[1], 16), 0x10FFFF)) if found[1] else found[2], style)

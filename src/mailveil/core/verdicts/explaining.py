@@ -128,9 +128,9 @@ def explain(measured: Measured, model: Model, most: int = MOST) -> tuple[Reason,
 
 def weights_of(measured: Measured, model: Model) -> dict[Signal, float]:
     """Return what each signal added to the sum, in natural logarithms of odds."""
-    present = measured.signals
+    present = frozenset(measured.signals)
     found: dict[Signal, float] = {}
-    for signal in present:
+    for signal in measured.signals:
         weight = weight_of(signal, decided=measured.decided)
         if weight:
             found[signal] = found.get(signal, 0.0) + weight

@@ -53,6 +53,7 @@ class Tree:
 class Model:
     """A checked model. ``provenance`` tells what it was trained on; ``knots`` calibrate (pairs of log-odds).
 
+    ``start`` is what every row starts from: the sum of the trees' means.
     ``steps_of`` gives for each tree what every feature adds on the way from its root to a row's leaf.
     """
 
@@ -60,6 +61,7 @@ class Model:
     knots: tuple[tuple[float, float], ...]
     provenance: Mapping[str, Any]
     sum_of: Callable[[Sequence[float]], float]
+    start: float
     steps_of: Callable[[Sequence[float]], Sequence[Steps]]
 
     def log_odds(self, numbers: Sequence[float], meaning: float) -> float:
@@ -81,8 +83,7 @@ class Model:
         for steps in self.steps_of(numbers):
             for asked, weight in steps:
                 found[asked] += weight
-        start = sum(tree.value[0] for tree in self.trees)
-        return start, {asked: weight for asked, weight in enumerate(found) if weight}
+        return self.start, {asked: weight for asked, weight in enumerate(found) if weight}
 
 
 def parse_model(text: str) -> Model:
@@ -110,7 +111,8 @@ def parse_model(text: str) -> Model:
     if not isinstance(provenance, dict):
         raise ModelError("the provenance of the model is no object")
     knots = _knots(record.get("calibration"))
-    return Model(checked, knots, provenance, _compiled_sum(checked), _compiled_steps(checked))
+    start = sum(tree.value[0] for tree in checked)
+    return Model(checked, knots, provenance, _compiled_sum(checked), start, _compiled_steps(checked))
 
 
 def model_record(

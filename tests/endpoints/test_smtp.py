@@ -539,7 +539,7 @@ def test_no_log_names_a_recipient(caplog: pytest.LogCaptureFixture) -> None:
             await client.say("RCPT TO:<reader@example.org>")
             await client.say("NONSENSE reader@example.org")
 
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="mailveil")
     run(check())
     assert "250 2.0.0" in caplog.text
     assert "reader@example.org" not in caplog.text

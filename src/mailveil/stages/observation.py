@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ from mailveil.ports import FoundReference, Journal, Memory, Passage, Protected, 
 log = logging.getLogger("mailveil.gateway")
 MAX_UNDER_WAY = 500
 FINISH_S = 5.0
+# After each comparison mail has the processor for so many times as long: comparing is a report, and under a load
+# that leaves no time for it the rest is noted without.
+REST = 2.0
+MAX_REST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Observation:
     journal: Journal | None = None
     memory: Memory | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _is_finishing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(
         self, passage: Passage, protected: Protected, envelope: Envelope, raw: bytes, *, went_on: bool
@@ -43,19 +50,38 @@ class Observation:
             task.add_done_callback(self._under_way.discard)
 
     async def finish(self) -> None:
-        """Wait a little for what is under way, so that the journal has it."""
+        """Wait a little for what is under way, so that the journal has it; what has not begun is noted as it is."""
+        self._is_finishing.set()
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=FINISH_S)
+            _, late = await asyncio.wait(self._under_way, timeout=FINISH_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _compare(self, memory: Memory, passage: Passage, seen: SeenMessage) -> None:
         try:
+            async with self._turn:
+                if not self._is_finishing.is_set():
+                    passage = await self._compared(memory, passage, seen)
+        finally:
+            self._write(passage)
+
+    async def _compared(self, memory: Memory, passage: Passage, seen: SeenMessage) -> Passage:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
             verdicts = await memory.meet(seen)
-            passage = replace(passage, found=revised(passage.found, verdicts))
+            return replace(passage, found=revised(passage.found, verdicts))
         except UnavailableError as error:
             log.warning("message %s is not compared with earlier ones: %s", passage.identifier, error)
         except Exception:  # a report is never a decision
             log.exception("message %s is not compared with earlier ones", passage.identifier)
-        self._write(passage)
+        finally:
+            with contextlib.suppress(TimeoutError):
+                rest_s = min(MAX_REST_S, REST * (loop.time() - started))
+                async with asyncio.timeout(rest_s):
+                    await self._is_finishing.wait()
+        return passage
 
     def _write(self, passage: Passage) -> None:
         if self.journal is None:

@@ -6,6 +6,7 @@ Test: both ways in are announced, checked and work over the real engine, and a s
 from __future__ import annotations
 
 import asyncio
+import quopri
 import struct
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_the_milter_protects_by_both_ways_in(tmp_path: Path) -> None:
             ):
                 silent = await filtered(*await connecting, raw, local=False)
                 assert silent != raw
-                assert b"tracker.example" not in silent.replace(b"=\r\n", b"")
+                assert b"tracker.example" not in quopri.decodestring(silent)
             assert await filtered(*await asyncio.open_unix_connection(str(path)), raw, local=True) == raw
             page = (await ask(running.settings.status.listen.port, "/")).body.decode()
             assert "milter" in page

@@ -27,7 +27,8 @@ from mailveil.adapters import copycontents, redirects
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
-from mailveil.core.verdicts.evidence import FetchEvidence, evidence_record, parse_evidence
+from mailveil.core.safecopy.freshness import shows_delivery
+from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, evidence_record, parse_evidence
 from mailveil.ports import FetchJob, Followed, Requester, Step, UnavailableError, WantedCopy
 
 Result = TypeVar("Result")
@@ -123,6 +124,14 @@ class PastFetch:
         """The hosts that had a part in answering, lower-case."""
         urls = (self.url, *(hop.url for hop in self.evidence.hops))
         return {_host_of(url).lower().rstrip(".") for url in urls} - {""}
+
+    @property
+    def is_as_of_delivery(self) -> bool:
+        """Whether this is a picture that is likely to be another one by the time that somebody looks at it."""
+        hops, body = self.evidence.hops, self.evidence.body
+        if self.media != Media.IMAGE or self.evidence.outcome is not FetchOutcome.FETCHED or not hops:
+            return False
+        return shows_delivery((self.url, hops[-1].url), hops[-1].fields, body.width, body.height)
 
 
 # A fetch that counts as the one of its URL: it is to come, or its origin was asked less than a share_s ago.

@@ -16,7 +16,7 @@ from mailveil.adapters.fetcher import Fetched, MayFollow
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy
-from mailveil.core.safecopy.freshness import changes_with_time
+from mailveil.core.safecopy.freshness import shows_delivery
 from mailveil.core.verdicts.evidence import BodyFacts, FetchOutcome
 from mailveil.ports import CopyFacts, CopyStore, FetchJob, FetchQueue, Memory, Step, UnavailableError
 
@@ -37,7 +37,6 @@ MAX_PATIENT_WAIT_S = 300.0
 # How often the store is asked to take what was fetched, since it will not be fetched again.
 STORE_ATTEMPTS = 6
 STORE_AGAIN_S = 5.0
-MAX_SPACER_PIXELS = 9
 # How long a redirect waits for another fetch that is where it leads.
 ANOTHER_S, ANOTHER_POLL_S = 10.0, 0.2
 ENDS: Mapping[Step, FetchOutcome | None] = {
@@ -264,17 +263,11 @@ def final_url(fetched: Fetched, url: str) -> str:
 
 
 def facts_of(copy: SafeCopy, fetched: Fetched, job: FetchJob) -> CopyFacts:
-    """Return what is to be known of a copy besides its bytes.
-
-    A picture too small to show anything is not marked, though its origin never wants it kept.
-    """
-    shows_something = copy.width * copy.height > MAX_SPACER_PIXELS
+    """Return what is to be known of a copy besides its bytes."""
     fields = fetched.hops[-1].fields if fetched.hops else ()
     names = (job.url, final_url(fetched, job.url))
     return CopyFacts(
-        as_of_delivery=job.media is Media.IMAGE
-        and shows_something
-        and any(changes_with_time(url, fields) for url in names),
+        as_of_delivery=job.media is Media.IMAGE and shows_delivery(names, fields, copy.width, copy.height),
         width=copy.width,
         height=copy.height,
         frames=copy.frames,

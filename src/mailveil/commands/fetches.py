@@ -55,6 +55,8 @@ def _as_line(past: PastFetch, verdict: Verdict | None) -> str:
     size = f"{evidence.body.size_bytes:,} bytes" if evidence.body.size_bytes else "-"
     requests = f"{len(evidence.hops)} request{'' if len(evidence.hops) == 1 else 's'}"
     line = f"{at}  {evidence.outcome:18} {past.media:10} {evidence.seconds:6.2f} s  {size:>18}  {requests}  {hosts}"
+    if past.is_as_of_delivery:
+        line += "  as of delivery"
     return printable(line) + (f"\n    {printable(_in_words(verdict))}" if verdict else "")
 
 
@@ -67,5 +69,11 @@ def _in_words(verdict: Verdict) -> str:
 
 
 def _as_json(past: PastFetch, verdict: Verdict | None) -> str:
-    told = {"at": past.at, "media": past.media, "url": past.url, **evidence_record(past.evidence)}
+    told = {
+        "at": past.at,
+        "media": past.media,
+        "url": past.url,
+        "as_of_delivery": past.is_as_of_delivery,
+        **evidence_record(past.evidence),
+    }
     return json.dumps({**told, "verdict": None if verdict is None else verdict_record(verdict)})

@@ -7,11 +7,12 @@ picture for a new one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 MAX_LASTING_S = 600
+MAX_SPACER_PIXELS = 9
 # Words in a host name or path that name what changes by the minute.
 CHANGING_WORDS = re.compile(
     r"(?<![a-z])(?:count-?down|timer|live-?(?:score|image|content|clicker)?|score-?board|weather|real-?time|movable-?ink|"
@@ -26,6 +27,14 @@ def changes_with_time(url: str, fields: Sequence[tuple[str, str]]) -> bool:
     ``fields`` are the header fields of the last answer, names in lower case (RFC 9111 sections 5.2 to 5.4).
     """
     return _has_changing_name(url) or _is_not_to_last(fields)
+
+
+def shows_delivery(urls: Iterable[str], fields: Sequence[tuple[str, str]], width: int, height: int) -> bool:
+    """Tell whether a picture of so many pixels is to be marked as it was at delivery; ``urls`` led to its answer.
+
+    One too small to show anything is not, though its origin never wants it kept.
+    """
+    return width * height > MAX_SPACER_PIXELS and any(changes_with_time(url, fields) for url in urls)
 
 
 def _has_changing_name(url: str) -> bool:

@@ -220,6 +220,7 @@ def test_the_engine_is_told_who_sent_the_message(tmp_path: Path, dns: StubDns) -
         "path": "",
         "copies": [],
         "deliver": True,
+        "in_full": True,
         "envelope": json.loads(json.dumps(asdict(job.envelope))),
     }
     result, _ = answer(header, job.raw, EngineSettings())

@@ -36,3 +36,19 @@ def test_reporting_thousands_of_references_takes_linear_time() -> None:
     first, last = record["references"][0]["span"], record["references"][-1]["span"]
     assert b"http://spy.example/0.gif" in plan.raw[slice(*first)].replace(b"=\n", b"")
     assert b"http://spy.example/4999.gif" in plan.raw[slice(*last)].replace(b"=\n", b"")
+
+
+def test_a_summary_says_nothing_else_than_the_record() -> None:
+    raw = (
+        b"From: a@shop.example\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\nMessage-ID: <1@x>\r\n"
+        b"Content-Type: text/html\r\n\r\n"
+        b'<img src="https://t.shop.example/o/0f3a9c07d51e8b42.gif" width=1 height=1><img src="https://a.example/x.png">'
+    )
+    plan = inspect(raw, EngineSettings())
+    record, summary = plan.record("path"), plan.summary()
+    assert len(summary["references"]) == 2
+    for told, reference in zip(summary["references"], record["references"], strict=True):
+        assert told == {name: reference[name] for name in told}
+    assert {name: record[name] for name in summary if name != "references"} == {
+        name: value for name, value in summary.items() if name != "references"
+    }

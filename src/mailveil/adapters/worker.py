@@ -100,7 +100,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     header: dict[str, Any] = {
         "ok": True,
         "changed": False,
-        "record": plan.record(job["path"]),
+        "record": plan.record(job["path"]) if job["in_full"] else plan.summary(),
         "wanted": [
             (each.token, each.url, each.media.value, each.may_fetch, each.width, each.height)
             for each in plan.wanted

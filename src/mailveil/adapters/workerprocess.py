@@ -72,13 +72,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Tag]):
-    """A message to examine; without ``deliver`` only the report is wanted. ``tag`` is the caller's own."""
+    """A message to examine; ``tag`` is the caller's own.
+
+    Without ``deliver`` only the report is wanted, without ``in_full`` only a summary of that.
+    """
 
     raw: bytes
     tag: Tag
     path: str = ""
     envelope: Envelope | None = None
     deliver: bool = True
+    in_full: bool = True
     copies: Mapping[str, EmbeddedCopy] = field(default_factory=dict)
 
 
@@ -141,6 +145,7 @@ class WorkerProcess:
                 "path": job.path,
                 "envelope": None if job.envelope is None else asdict(job.envelope),
                 "deliver": job.deliver,
+                "in_full": job.in_full,
                 "copies": copies,
             }
             frames.append(

@@ -127,7 +127,7 @@ class WorkerPool:
 
         Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
         """
-        job = Job(raw, None, envelope=envelope, copies=copies or {})
+        job = Job(raw, None, envelope=envelope, in_full=False, copies=copies or {})
         result = await asyncio.wrap_future(self.submit(job))
         if isinstance(result, Failure):
             if result.reason in NOBODYS_FAULT:

@@ -267,3 +267,12 @@ def test_a_verdict_can_be_kept_and_read_again() -> None:
     assert parse_verdict(json.loads(json.dumps(verdict_record(verdict)))) == verdict
     with pytest.raises(ValueError, match="no record"):
         parse_verdict({"score": 1})
+
+
+@pytest.mark.parametrize("outcome", [FetchOutcome.KNOWN, FetchOutcome.LINKED, FetchOutcome.REFUSED_ADDRESS])
+def test_where_a_redirect_leads_counts_where_it_is_not_followed(outcome: FetchOutcome) -> None:
+    location = ("location", "https://cdn.other.example/at.png?city=Lyon")
+    signals = observe(fetched(hop(location, status=302), outcome=outcome)).signals
+    assert {Signal.REDIRECTED_ELSEWHERE, Signal.PLACE_TOLD} <= set(signals)
+    signals = observe(fetched(hop(location, status=200))).signals
+    assert not {Signal.REDIRECTED_ELSEWHERE, Signal.PLACE_TOLD} & set(signals), "no redirect"

@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Final
 
+from mailveil.core.references.url import resolve
 from mailveil.core.verdicts.addresses import registrable_domain, take_apart
 from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, Hop
 from mailveil.core.verdicts.judging import THRESHOLD, kinds_of, probability_of
@@ -163,7 +164,7 @@ def _first_owner(hosts: Iterable[str]) -> Operator | None:
 
 
 def _look_at_redirects(hops: tuple[Hop, ...], signals: list[Signal]) -> Operator | None:
-    places = [take_apart(hop.url) for hop in hops]
+    places = [take_apart(url) for url in _way(hops)]
     if len({registrable_domain(place.host) or place.host for place in places}) > 1:
         signals.append(Signal.REDIRECTED_ELSEWHERE)
     for place in places[1:]:
@@ -172,6 +173,14 @@ def _look_at_redirects(hops: tuple[Hop, ...], signals: list[Signal]) -> Operator
             signals.append(Signal.REDIRECTED_TO_OPERATOR)
             return operator_of_host(place.host)
     return None
+
+
+def _way(hops: tuple[Hop, ...]) -> list[str]:
+    """Return the URLs that a fetch led to, the last of them also where it was not followed: known, or refused."""
+    urls = [hop.url for hop in hops]
+    location = _fields(hops[-1]).get("location", "") if 300 <= hops[-1].status < 400 else ""
+    target = resolve(location, urls[-1]) if location else None
+    return [*urls, target] if target else urls
 
 
 def _look_at_fields(hops: tuple[Hop, ...], signals: list[Signal]) -> None:
@@ -189,7 +198,8 @@ def _look_at_fields(hops: tuple[Hop, ...], signals: list[Signal]) -> None:
     hints = " ".join(_fields(hop).get("accept-ch", "") for hop in hops).lower()
     if any(each in hints for each in _DEVICE_HINTS):
         signals.append(Signal.ASKS_DEVICE)
-    led = any(_PLACE.search(hop.url) and not _PLACE.search(hops[0].url) for hop in hops[1:])
+    first, *others = _way(hops)
+    led = any(_PLACE.search(url) and not _PLACE.search(first) for url in others)
     if led or any(_PLACE_FIELD.search(each) for each in varies):
         signals.append(Signal.PLACE_TOLD)
 

@@ -119,6 +119,7 @@ def test_the_journal_has_the_verdicts_of_the_memory() -> None:
 def test_a_memory_that_fails_keeps_no_message_from_the_journal(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "mailveil")
     world = World(error)
     assert asyncio.run(world.accept()).code == 250
     assert [each.verdict for each in world.noted[0].found] == ["content", "content"]

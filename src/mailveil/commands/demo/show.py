@@ -10,8 +10,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,9 @@ class DemoRequest:
 
 async def demo(request: DemoRequest) -> int:
     """Give the show, print and serve what came of it; return 0, or 1 where the protected side is not silent."""
-    logging.getLogger("mailveil").setLevel(logging.ERROR)
     try:
-        result = await _show(request, note)
+        with _quiet_log():
+            result = await _show(request, note)
     except DemoError as error:
         complain(str(error))
         return UNUSABLE
@@ -81,6 +81,18 @@ async def demo(request: DemoRequest) -> int:
     if request.serve:
         await _serve_page(request, result)
     return 0 if result.is_silent else 1
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Log errors alone: what the show is about is said, not logged."""
+    log = logging.getLogger("mailveil")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 async def _show(request: DemoRequest, say: Callable[[str], None]) -> Result:

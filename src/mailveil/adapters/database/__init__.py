@@ -1,0 +1,1 @@
+"""The database: what is kept for people and programs, in SQLite or PostgreSQL. Never on the way of mail."""

@@ -1,0 +1,130 @@
+"""The engine: one database, SQLite in a file or PostgreSQL, behind one way to read and one to write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from mailveil.ports import UnavailableError
+
+TIMEOUT_S = 10.0
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class DatabaseAddressError(ValueError):
+    """An address of a database that cannot be used; the text says what would do and repeats no password."""
+
+
+def database_url(address: str, directory: Path) -> sa.URL:
+    """Return where the database is: ``address`` as ``postgresql://user:password@host:port/name``.
+
+    Empty: SQLite in ``directory``. Raises ``DatabaseAddressError``.
+    """
+    if not address:
+        return sa.URL.create(DRIVERS["sqlite"], database=str(directory / "mailveil.sqlite3"))
+    try:
+        url = sa.make_url(address)
+    except (SQLAlchemyError, ValueError) as error:
+        raise DatabaseAddressError("is no URL; write postgresql://user:password@host:5432/name") from error
+    driver = DRIVERS.get(url.drivername.partition("+")[0])
+    if driver is None or not url.database:
+        raise DatabaseAddressError(
+            "has to be postgresql://user:password@host:5432/name or sqlite:////path/to/file"
+        )
+    return url.set(drivername=driver)
+
+
+class Database:
+    """One database. Nothing is contacted before it is first read or written."""
+
+    def __init__(self, url: sa.URL, *, timeout_s: float = TIMEOUT_S, pool_size: int = 5) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._timeout_s = timeout_s
+        self._writing = asyncio.Lock()  # SQLite has one writer; waiting here is cheaper than there
+        if self.is_sqlite:
+            self._engine = create_async_engine(url, connect_args={"timeout": timeout_s})
+            sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        else:
+            self._engine = create_async_engine(
+                url,
+                pool_size=pool_size,
+                pool_pre_ping=True,
+                pool_timeout=timeout_s,
+                connect_args={"timeout": timeout_s, "command_timeout": 6 * timeout_s},
+            )
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine of SQLAlchemy, for migrations."""
+        return self._engine
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection to read from. Raises ``UnavailableError`` where the database cannot answer."""
+        with _unavailable():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction, which ends with the block: kept, or taken back where that raises.
+
+        Raises ``UnavailableError`` where the database cannot answer; a constraint that does not hold stays
+        ``sqlalchemy.exc.IntegrityError``.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unavailable())
+            if self.is_sqlite:
+                await stack.enter_async_context(self._writing)
+            connection = await stack.enter_async_context(self._engine.connect())
+            if self.is_sqlite:
+                connection = await connection.execution_options(mailveil_writes=True)
+            async with connection.begin():
+                yield connection
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+
+@contextlib.contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except (DBAPIError, sa.exc.TimeoutError, OSError, TimeoutError) as error:
+        reason = type(getattr(error, "orig", None) or error).__name__
+        raise UnavailableError(f"the database does not answer ({reason})") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    """Set up a connection: WAL, so that readers never wait; transactions begin where we say so."""
+    del record
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for statement in (
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=NORMAL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA busy_timeout=10000",
+        "PRAGMA cache_size=-65536",
+        "PRAGMA temp_store=MEMORY",
+    ):
+        cursor.execute(statement)
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Take the write lock at once where the transaction writes: asking for it later fails where another has it."""
+    writes = connection.get_execution_options().get("mailveil_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,359 @@
+"""Tables: what is kept and how it is found. Times are seconds since the epoch; identifiers of messages sort by time.
+
+Everything that belongs to an organisation has its identifier in front of every key, so that no question can be asked
+without one. Whatever changes here needs a migration (``migrations/versions``); a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Key = sa.String(64)
+Name = sa.String(320)  # an address (RFC 5321 section 4.5.3.1)
+Time = sa.Double
+Json = sa.JSON
+
+
+def _organisation(*, primary: bool = True) -> sa.Column[str]:
+    return sa.Column(
+        "organisation",
+        Key,
+        sa.ForeignKey("organisations.identifier", ondelete="CASCADE"),
+        primary_key=primary,
+        nullable=False,
+    )
+
+
+organisations = sa.Table(
+    "organisations",
+    metadata,
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("language", sa.String(35), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+domains = sa.Table(
+    "domains",
+    metadata,
+    sa.Column("domain", sa.String(255), primary_key=True),
+    _organisation(primary=False),
+)
+
+# --- what was seen -----------------------------------------------------------------------------------------
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("log_identifier", sa.String(200), nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("sender", Name, nullable=False),
+    sa.Column("author", Name, nullable=False),
+    sa.Column("author_domain", sa.String(255), nullable=False),
+    sa.Column("sender_domain", sa.String(255), nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("message_id", sa.String(1000), nullable=False),
+    sa.Column("recipients", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("reply_code", sa.Integer, nullable=False),
+    sa.Column("risk", sa.SmallInteger, nullable=False),  # 0 none … 3 high
+    sa.Column("total_references", sa.Integer, nullable=False),
+    sa.Column("total_trackers", sa.Integer, nullable=False),
+    sa.Column("changed", sa.Boolean, nullable=False),
+    sa.Column("delivered", sa.Boolean, nullable=False),
+    sa.Column("examined", sa.Boolean, nullable=False),
+    sa.Column("monitored", sa.Boolean, nullable=False),
+    sa.Column("operators", Json, nullable=False),  # names, for lists
+    sa.Column("rest", Json, nullable=False),  # what is only shown with the message itself
+    sa.Index(None, "organisation", "sender_domain", "identifier"),
+    sa.Index(None, "organisation", "author", "identifier"),
+    sa.Index(None, "organisation", "sender", "identifier"),
+    sa.Index(None, "organisation", "risk", "identifier"),
+    sa.Index(None, "organisation", "message_id"),
+    sa.Index(None, "organisation", "log_identifier"),
+)
+message_recipients = sa.Table(
+    "message_recipients",
+    metadata,
+    _organisation(),
+    sa.Column("recipient", Name, primary_key=True),
+    sa.Column("message", Key, primary_key=True),
+    sa.Index(None, "organisation", "message"),
+)
+message_words = sa.Table(  # the words of subject, author and sender, folded, for searching
+    "message_words",
+    metadata,
+    _organisation(),
+    sa.Column("word", sa.String(40), primary_key=True),
+    sa.Column("message", Key, primary_key=True),
+    sa.Index(None, "organisation", "message"),
+)
+message_references = sa.Table(
+    "message_references",
+    metadata,
+    _organisation(),
+    sa.Column("message", Key, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("tracker", Key, nullable=False),  # "" for content
+    sa.Column("operator", sa.String(200), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("domain", sa.String(255), nullable=False),
+    sa.Column("record", Json, nullable=False),  # ObservedReference
+    sa.Index(None, "organisation", "tracker", "message"),
+    sa.Index(None, "organisation", "operator", "message"),
+    sa.Index(None, "organisation", "domain", "message"),
+    sa.Index(None, "organisation", "host", "message"),
+)
+trackers = sa.Table(
+    "trackers",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("domain", sa.String(255), nullable=False),
+    sa.Column("template", sa.Text, nullable=False),
+    sa.Column("operator", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("vector", sa.String(40), nullable=False),
+    sa.Column("risk", sa.SmallInteger, nullable=False),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("references", sa.Integer, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    sa.Column("example", Key, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
+    sa.Index(None, "organisation", "last_at", "identifier"),
+    sa.Index(None, "organisation", "first_at", "identifier"),
+    sa.Index(None, "organisation", "messages", "identifier"),
+    sa.Index(None, "organisation", "people", "identifier"),
+    sa.Index(None, "organisation", "operator", "last_at", "identifier"),
+    sa.Index(None, "organisation", "domain", "last_at", "identifier"),
+)
+met = sa.Table(  # whom a tracker or operator was aimed at: distinct people, counted once
+    "met",
+    metadata,
+    _organisation(),
+    sa.Column("what", sa.String(12), primary_key=True),  # "tracker", "operator"
+    sa.Column("subject", sa.String(200), primary_key=True),
+    sa.Column("recipient", Name, primary_key=True),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Index(None, "organisation", "recipient"),
+)
+operators = sa.Table(
+    "operators",
+    metadata,
+    _organisation(),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("references", sa.Integer, nullable=False),
+    sa.Column("trackers", sa.Integer, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    sa.Index(None, "organisation", "messages", "name"),
+    sa.Index(None, "organisation", "last_at", "name"),
+)
+figures = sa.Table(
+    "figures",
+    metadata,
+    _organisation(),
+    sa.Column("hour", sa.Integer, primary_key=True),  # hours since the epoch
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False, server_default="0")
+        for name in (
+            "messages", "with_remote", "with_trackers", "risky", "changed",
+            "references", "trackers", "prevented", "unexamined", "bytes",
+        )
+    ),
+)  # fmt: skip
+counts = sa.Table(
+    "counts",
+    metadata,
+    _organisation(),
+    sa.Column("dimension", sa.String(24), primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True),  # days since the epoch, UTC
+    sa.Column("value", sa.String(255), primary_key=True),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("references", sa.BigInteger, nullable=False),
+)
+
+# --- policy ------------------------------------------------------------------------------------------------
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    _organisation(),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("document", Json, nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+)
+allowed = sa.Table(
+    "allowed",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("author", Name, nullable=False),
+    sa.Column("hosts", Json, nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Column("revoked_at", Time, nullable=False),
+    sa.Column("revoked_by", sa.String(200), nullable=False),
+)
+stamps = sa.Table(  # numbers that go up whenever something changes that others keep a copy of
+    "stamps",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+# --- accounts ----------------------------------------------------------------------------------------------
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("folded_name", sa.String(200), nullable=False, unique=True),
+    sa.Column("home", Key, nullable=False),  # an organisation, or "*"
+    sa.Column("role", sa.String(24), nullable=False),
+    sa.Column("display_name", sa.String(200), nullable=False),
+    sa.Column("password_hash", sa.String(400), nullable=False),
+    sa.Column("totp_secret", sa.String(400), nullable=False),
+    sa.Column("subject", sa.String(500), nullable=True, unique=True),
+    sa.Column("language", sa.String(35), nullable=False),
+    sa.Column("is_disabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("last_sign_in_at", Time, nullable=False),
+    sa.Column("password_changed_at", Time, nullable=False),
+    sa.Index(None, "home", "folded_name"),
+)
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", Key, primary_key=True),
+    sa.Column("user", Key, sa.ForeignKey("users.identifier", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("organisation", Key, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("seen_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False, index=True),
+    sa.Column("is_complete", sa.Boolean, nullable=False),
+    sa.Column("csrf", sa.String(64), nullable=False),
+)
+used_steps = sa.Table(
+    "used_steps",
+    metadata,
+    sa.Column("user", Key, sa.ForeignKey("users.identifier", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.BigInteger, primary_key=True),
+)
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("digest", Key, primary_key=True),
+    sa.Column("purpose", sa.String(24), nullable=False),
+    sa.Column("user", sa.String(200), nullable=False),
+    sa.Column("home", Key, nullable=False),
+    sa.Column("role", sa.String(24), nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Column("used_at", Time, nullable=False),
+)
+failures = sa.Table(
+    "failures",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(300), nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Index(None, "key", "at"),
+)
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("digest", Key, nullable=False, unique=True),
+    sa.Column("hint", sa.String(24), nullable=False),
+    sa.Column("scopes", Json, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Column("last_used_on", sa.String(10), nullable=False),
+    sa.Column("revoked_at", Time, nullable=False),
+)
+repeats = sa.Table(
+    "repeats",
+    metadata,
+    sa.Column("actor", Key, primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", Key, nullable=False),
+    sa.Column("at", Time, nullable=False, index=True),
+    sa.Column("status", sa.Integer, nullable=False),  # 0 while it is under way
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+# --- what people did ---------------------------------------------------------------------------------------
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("organisation", Key, primary_key=True),  # outlives the organisation
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("actor_kind", sa.String(16), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("subject", sa.String(500), nullable=False),
+    sa.Column("details", Json, nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Index(None, "organisation", "action", "identifier"),
+    sa.Index(None, "organisation", "actor", "identifier"),
+)
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("message", Key, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("channel", sa.String(8), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("closed_by", sa.String(200), nullable=False),
+    sa.Column("closed_at", Time, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Index(None, "organisation", "state", "identifier"),
+    sa.Index(None, "organisation", "message"),
+)
+grants = sa.Table(
+    "grants",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("message", Key, nullable=False),
+    sa.Column("original", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("granted_by", sa.String(200), nullable=False),
+    sa.Column("granted_at", Time, nullable=False),
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Index(None, "organisation", "message"),
+)

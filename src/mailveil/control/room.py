@@ -1,0 +1,33 @@
+"""The room: everything that use cases need, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailveil.control.stores import (
+    AccountStore,
+    AuditLog,
+    FeedbackStore,
+    ObservationStore,
+    OrganisationStore,
+    PolicyStore,
+    RepeatStore,
+)
+from mailveil.ports import Clock, CopyStore, Engine, Memory
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRoom:
+    """What use cases work with. ``engine``, ``copies`` and ``memory`` are ``None`` in a process without them."""
+
+    clock: Clock
+    observations: ObservationStore
+    organisations: OrganisationStore
+    policies: PolicyStore
+    accounts: AccountStore
+    audit: AuditLog
+    feedback: FeedbackStore
+    repeats: RepeatStore
+    engine: Engine | None = None
+    copies: CopyStore | None = None
+    memory: Memory | None = None

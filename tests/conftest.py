@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = ["postgres_room"]
 IN_CI = os.environ.get("CI") == "true"
 
 

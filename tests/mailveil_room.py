@@ -114,7 +114,7 @@ def mailveil_room(table: Table, *, doors: tuple[int, ...] = (), started: bool = 
         "gateway": {"listen": f"127.0.0.1:{port}", "hostname": "gate.example"},
         "milter": {"listen": ""},
         "copies": {"listen": f"127.0.0.1:{free_port()}"},
-        "status": {"listen": f"127.0.0.1:{free_port()}"},
+        "console": {"listen": f"127.0.0.1:{free_port()}"},
         "fetch": {"enabled": False},
         "storage": {"directory": str(root / "state")},
     }

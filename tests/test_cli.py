@@ -496,12 +496,18 @@ def test_wrong_configuration_is_refused(mailveil: Mailveil, tmp_path: Path, box:
 def test_unknown_role(mailveil: Mailveil) -> None:
     ended = mailveil("serve", "--role", "gateway,cook")
     assert ended.code == 2
-    assert "'cook' is none of gateway, copies, fetcher, status" in ended.err
+    assert "'cook' is none of gateway, copies, fetcher, console" in ended.err
+
+
+def test_the_old_name_of_a_role_leads_to_the_new_one(mailveil: Mailveil) -> None:
+    ended = mailveil("serve", "--role", "status")
+    assert ended.code == 2
+    assert "'status' is called 'console' now" in ended.err
 
 
 def test_check_tells_of_every_listener(mailveil: Mailveil) -> None:
     ended = mailveil("check")
-    for name in ("storage:", "next hop:", "gateway:", "copies:", "status:"):
+    for name in ("storage:", "next hop:", "gateway:", "copies:", "console:"):
         assert name in ended.out
 
 

@@ -187,23 +187,29 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path / "binary", {})
 
 
-def test_copies_and_status_need_two_names(tmp_path: Path) -> None:
+def test_copies_and_console_need_two_names(tmp_path: Path) -> None:
     text = '[copies]\npublic_url = "https://mail.example.org"\n'
-    text += '[status]\npublic_url = "https://MAIL.example.org:8443"\n'
+    text += '[console]\npublic_url = "https://MAIL.example.org:8443"\n'
     assert "share one name" in refusal(tmp_path, text)
-    settings = loaded(tmp_path, text.replace("MAIL", "status"))
+    settings = loaded(tmp_path, text.replace("MAIL", "console"))
     assert settings.copies_url == "https://mail.example.org"
-    assert settings.status_url == "https://status.example.org:8443"
+    assert settings.console_url == "https://console.example.org:8443"
 
 
 def test_default_names_differ() -> None:
     settings = load(None, {})
     assert settings.copies_url == "http://127.0.0.1:8081"
-    assert settings.status_url == "http://localhost:8080"
+    assert settings.console_url == "http://localhost:8080"
+
+
+def test_the_old_name_of_the_console_leads_to_the_new_one(tmp_path: Path) -> None:
+    assert "[status] is called [console] now" in refusal(tmp_path, '[status]\nlisten = "127.0.0.1:1"\n')
+    with pytest.raises(SettingsError, match="MAILVEIL_STATUS__LISTEN is called MAILVEIL_CONSOLE__LISTEN now"):
+        load(None, {"MAILVEIL_STATUS__LISTEN": "127.0.0.1:1"})
 
 
 def test_listeners_need_ports_of_their_own(tmp_path: Path) -> None:
-    assert "[gateway] listens there too" in refusal(tmp_path, '[status]\nlisten = "127.0.0.1:2525"\n')
+    assert "[gateway] listens there too" in refusal(tmp_path, '[console]\nlisten = "127.0.0.1:2525"\n')
 
 
 def test_copies_for_everybody_need_a_public_name(tmp_path: Path) -> None:

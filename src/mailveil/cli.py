@@ -24,8 +24,9 @@ UNUSABLE = 2
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h
 FAIL_ON = ("tracker", "remote", "risk=low", "risk=medium", "risk=high")
 MODES = ("hosted", "embedded", "none")
-ROLES = ("gateway", "copies", "fetcher", "status")
+ROLES = ("gateway", "copies", "fetcher", "console")
 ON_DEMAND_ROLES = ("egress",)
+RENAMED_ROLES = {"status": "console"}
 LIST_FORMATS = ("adblock", "hosts", "disconnect", "cnames")
 
 
@@ -209,12 +210,15 @@ def temporary_failure() -> Any:
 )
 @click.pass_obj
 def serve(invocation: Invocation, roles: str) -> int:
-    """Run the gateway with its copies server, fetcher and status page."""
+    """Run the gateway with its copies server, fetcher and console."""
     from mailveil.app import Role, StartError, configure_logging, serve
     from mailveil.config import SettingsError
 
     named = [each.strip() for each in roles.split(",") if each.strip()] or list(ROLES)
     for each in named:
+        if each in RENAMED_ROLES:
+            text = f"{each!r} is called {RENAMED_ROLES[each]!r} now"
+            raise click.BadParameter(text, param_hint="--role")
         if each not in ROLES + ON_DEMAND_ROLES:
             known = ", ".join(ROLES + ON_DEMAND_ROLES)
             raise click.BadParameter(f"{each!r} is none of {known}", param_hint="--role")
@@ -261,7 +265,7 @@ def send(invocation: Invocation, server: str) -> int:
     reply = run_until_complete(send_trial(endpoint))
     click.echo(f"{endpoint} answers {printable(str(reply))}")
     if reply.is_positive:
-        click.echo(f"Look at {settings.status_url}/")
+        click.echo(f"Look at {settings.console_url}/")
     return 0 if reply.is_positive else 1
 
 

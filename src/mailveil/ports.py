@@ -548,7 +548,7 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One message that passed, for the status page. No recipient, no subject, nothing of the body.
+    """One message that passed, for the console. No recipient, no subject, nothing of the body.
 
     ``authentication`` says in a few lines who the sender proved to be, and whether the message was sealed.
     """
@@ -594,7 +594,7 @@ class MailboxEntry:
 
 
 class Mailbox(Protocol):
-    """The local mailbox that takes the place of a next hop, as the status page reads it."""
+    """The local mailbox that takes the place of a next hop, as the console reads it."""
 
     async def entries(self, limit: int = 50) -> Sequence[MailboxEntry]:
         """Return the latest messages, newest first."""

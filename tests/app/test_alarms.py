@@ -1,4 +1,4 @@
-"""When mailveil itself is at fault, whoever looks is told: by `check`, by the status page, by the log.
+"""When mailveil itself is at fault, whoever looks is told: by `check`, by the console, by the log.
 
 Setup: the real product whose record of attempts says that so many messages became inert text just now.
 Test: the alarm is there, names the setting, and is gone when there is no reason for it.
@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
         None,
         environment={
             "MAILVEIL_STORAGE__DIRECTORY": str(tmp_path),
-            "MAILVEIL_STATUS__LISTEN": f"127.0.0.1:{free_port()}",
+            "MAILVEIL_CONSOLE__LISTEN": f"127.0.0.1:{free_port()}",
             "MAILVEIL_GATEWAY__MAX_INERT_PER_HOUR": "2",
         },
     )
@@ -41,15 +41,15 @@ def give_up(settings: Settings, count: int) -> None:
 
 
 def looked_at(settings: Settings) -> tuple[str, str]:
-    """Return the status page, and what ``check`` says of examining (nothing: ``""``)."""
+    """Return the console, and what ``check`` says of examining (nothing: ``""``)."""
 
     async def inside() -> tuple[str, str]:
         stop, started = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
-            serve(settings, [Role.STATUS], say=str, started=lambda _: started.set(), stop=stop)
+            serve(settings, [Role.CONSOLE], say=str, started=lambda _: started.set(), stop=stop)
         )
         await started.wait()
-        page = await ask(settings.status.listen.port, "/")
+        page = await ask(settings.console.listen.port, "/")
         found = [each for each in await check(settings) if each.name == "examining"]
         assert all(each.outcome is Outcome.BAD for each in found)
         stop.set()

@@ -172,14 +172,14 @@ class House:
             sockets = [stack.enter_context(contextlib.closing(socket.socket())) for _ in range(3)]
             for each in sockets:
                 each.bind(("127.0.0.1", 0))
-            gateway, copies, status = (each.getsockname()[1] for each in sockets)
+            gateway, copies, console = (each.getsockname()[1] for each in sockets)
         self.port = gateway
         self.variables = {
             "MAILVEIL_GATEWAY__LISTEN": f"127.0.0.1:{gateway}",
             "MAILVEIL_GATEWAY__NEXT_HOP": f"smtp://127.0.0.1:{self.hop.port}",
             "MAILVEIL_GATEWAY__HOSTNAME": "gate.example",
             "MAILVEIL_COPIES__LISTEN": f"127.0.0.1:{copies}",
-            "MAILVEIL_STATUS__LISTEN": f"127.0.0.1:{status}",
+            "MAILVEIL_CONSOLE__LISTEN": f"127.0.0.1:{console}",
             "MAILVEIL_STORAGE__DIRECTORY": str(self.directory),
             "MAILVEIL_WORKERS__PROCESSES": "1",
             "MAILVEIL_FETCH__DELAY_S": "0",

@@ -1,9 +1,9 @@
-"""Who a message is for, and what it says, stands in no log line, on no status page and in no file of ours.
+"""Who a message is for, and what it says, stands in no log line, on no console and in no file of ours.
 
 Setup: a real ``mailveil serve`` at log level "debug" with every door, before a next hop that repeats the recipient
 in each of its replies. Recipient, tokens in paths and host names of URLs, subject and body are words that occur
 nowhere else.
-Test: whatever becomes of the messages, none of the words is in standard error, on the status page or in any file,
+Test: whatever becomes of the messages, none of the words is in standard error, on the console or in any file,
 the fetch queue's URLs apart.
 """
 
@@ -131,7 +131,7 @@ def test_whatever_becomes_of_a_message(tmp_path: Path) -> None:
             ) as variables,
         ):
             smtp = variables["MAILVEIL_GATEWAY__LISTEN"]
-            status = int(variables["MAILVEIL_STATUS__LISTEN"].rpartition(":")[2])
+            console = int(variables["MAILVEIL_CONSOLE__LISTEN"].rpartition(":")[2])
             for answers in (
                 {"END": f"250 {NAMED}"},
                 {"END": f"550 {NAMED}"},
@@ -152,13 +152,13 @@ def test_whatever_becomes_of_a_message(tmp_path: Path) -> None:
             await misuse(smtp)
             await by_milter(f":{milter}")
             await asyncio.sleep(1)
-            pages.append((await ask(status, "/")).body)
+            pages.append((await ask(console, "/")).body)
 
     run(work())
     assert {"250", "550", "451"} <= set(codes)
     assert b"example.com" in pages[0], "it tells of the messages"
     assert b"*.t.example" in pages[0]
-    told = {"status page": pages[0], "log": log.read_bytes()}
+    told = {"console": pages[0], "log": log.read_bytes()}
     assert b"debug" in told["log"].lower() or b"4aBcD" in told["log"]
     told |= {
         str(path.relative_to(state)): path.read_bytes()

@@ -44,13 +44,13 @@ def free_ports(count: int) -> list[int]:
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
     """Return the settings of a product of its own as environment variables."""
-    gateway, copies, status = free_ports(3)
+    gateway, copies, console = free_ports(3)
     return {
         "MAILVEIL_GATEWAY__LISTEN": f"127.0.0.1:{gateway}",
         "MAILVEIL_GATEWAY__HOSTNAME": "gate.example",
         "MAILVEIL_MILTER__LISTEN": "127.0.0.1:0",
         "MAILVEIL_COPIES__LISTEN": f"127.0.0.1:{copies}",
-        "MAILVEIL_STATUS__LISTEN": f"127.0.0.1:{status}",
+        "MAILVEIL_CONSOLE__LISTEN": f"127.0.0.1:{console}",
         "MAILVEIL_STORAGE__DIRECTORY": str(directory),
         "MAILVEIL_WORKERS__PROCESSES": "1",
         "MAILVEIL_FETCH__ENABLED": "false",
@@ -123,12 +123,12 @@ def test_a_tracked_message_becomes_silent_and_is_shown(tmp_path: Path) -> None:
             for address in addresses:
                 answer = await ask(settings.copies.listen.port, address.decode())
                 assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
-            status = settings.status.listen.port
-            page = (await ask(status, "/")).body.decode()
+            console = settings.console.listen.port
+            page = (await ask(console, "/")).body.decode()
             assert "Your August picks are here" in page
             assert "tracker" in page
             name = running.maildir.newest(1)[0].name
-            body = await ask(status, f"/message/{name}/body")
+            body = await ask(console, f"/message/{name}/body")
             assert b"Your August picks" in body.body
             assert f"http://{settings.copies.listen}" in body.headers["content-security-policy"]
             for route in ("/", "/healthz", "/status.css", f"/message/{name}", f"/message/{name}/body"):
@@ -143,7 +143,7 @@ def test_what_was_started_is_said(tmp_path: Path) -> None:
     async def work() -> None:
         async with product(tmp_path) as running:
             said = "\n".join(running.said)
-            for area in ("gateway", "copies", "status"):
+            for area in ("gateway", "copies", "console"):
                 assert str(getattr(running.settings, area).listen) in said
             assert "try --server 127.0.0.1:" in said
             assert "smtp/inet/content_filter=mailveil:[127.0.0.1]:" in said
@@ -218,7 +218,7 @@ def test_a_dead_copy_store_delays_no_mail(tmp_path: Path) -> None:
             address = re.search(rb"(/c/[\w-]+)", quopri.decodestring(raw))
             answer = await ask(running.settings.copies.listen.port, address[1].decode())
             assert answer.status == 200, "a placeholder, not an error"
-            page = await ask(running.settings.status.listen.port, "/")
+            page = await ask(running.settings.console.listen.port, "/")
             assert b"mail flows" in page.body
 
     run(work())
@@ -238,7 +238,7 @@ def test_reserved_copies_are_due_once_the_message_is_away(tmp_path: Path) -> Non
     run(work())
 
 
-@pytest.mark.parametrize("role", ["gateway", "copies", "status"])
+@pytest.mark.parametrize("role", ["gateway", "copies", "console"])
 def test_a_busy_port_names_its_setting(tmp_path: Path, role: str) -> None:
     async def work() -> None:
         with contextlib.closing(socket.socket()) as taken:
@@ -286,7 +286,7 @@ def test_check_tells_what_answers_and_what_does_not(tmp_path: Path) -> None:
             results = {each.name: each for each in await check(running.settings) if each.name != "copies"}
             assert results["gateway"].outcome is Outcome.GOOD
             assert "220 gate.example" in results["gateway"].text
-            assert results["status"].outcome is Outcome.GOOD
+            assert results["console"].outcome is Outcome.GOOD
             assert results["next hop"].outcome is Outcome.NOTICE
             assert results["storage"].outcome is Outcome.GOOD
         results = {each.name: each for each in await check(running.settings)}
@@ -392,7 +392,7 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> No
         assert any(event["event"].startswith("message ") for event in events)
         assert "secret" not in err, "no address, nothing of a message"
         assert "nothing remote" not in err
-        assert f"127.0.0.1:{settings.status.listen.port}" in out
+        assert f"127.0.0.1:{settings.console.listen.port}" in out
 
 
 def test_the_trial_message_is_an_ordinary_message() -> None:

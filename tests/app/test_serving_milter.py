@@ -68,7 +68,7 @@ def test_the_milter_protects_by_both_ways_in(tmp_path: Path) -> None:
                 assert silent != raw
                 assert b"tracker.example" not in quopri.decodestring(silent)
             assert await filtered(*await asyncio.open_unix_connection(str(path)), raw, local=True) == raw
-            page = (await ask(running.settings.status.listen.port, "/")).body.decode()
+            page = (await ask(running.settings.console.listen.port, "/")).body.decode()
             assert "milter" in page
             assert f"127.0.0.1:{port}" in page
             assert [each.outcome for each in await milter_results(running.settings)] == [Outcome.GOOD] * 2

@@ -1,4 +1,4 @@
-"""Journal: a bounded record of what passed, for the status page; it holds no person and nothing of a body."""
+"""Journal: a bounded record of what passed, for the console; it holds no person and nothing of a body."""
 
 from __future__ import annotations
 

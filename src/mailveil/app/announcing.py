@@ -1,4 +1,4 @@
-"""Announcing: what start-up and status page say of what runs, and what needs an administrator."""
+"""Announcing: what start-up and console say of what runs, and what needs an administrator."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mailveil.app.roles import Role
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint, Listen, public_host
 from mailveil.core.protection import CopyMode
-from mailveil.endpoints.web.status import Listening, StatusFacts
+from mailveil.endpoints.web.status import ConsoleFacts, Listening
 
 PURPOSES = {
     Role.GATEWAY: "takes mail by SMTP and makes it silent",
     Role.COPIES: "serves safe copies to readers' mail clients",
-    Role.STATUS: "this machine's administrators look here",
+    Role.CONSOLE: "this machine's administrators look here",
     Role.EGRESS: "lets the fetchers of other machines out",
 }
 MILTER_PURPOSE = "has mail servers' mail made silent while they receive it"
@@ -39,12 +39,12 @@ def alarms(settings: Settings, now: float) -> list[str]:
     return [text]
 
 
-def status_facts(
+def console_facts(
     settings: Settings, roles: Collection[Role], ports: Mapping[Role, Endpoint], next_hop: str
-) -> StatusFacts:
-    """Return what the status page is told of this process, before all of it listens."""
+) -> ConsoleFacts:
+    """Return what the console is told of this process, before all of it listens."""
     expected = _expected_ports(settings, roles, ports)
-    return StatusFacts(
+    return ConsoleFacts(
         version=__version__,
         listening=tuple(
             Listening(str(role), str(endpoint), PURPOSES[role]) for role, endpoint in sorted(expected.items())
@@ -66,7 +66,7 @@ def _expected_ports(
     settings: Settings, roles: Collection[Role], ports: Mapping[Role, Endpoint]
 ) -> dict[Role, Endpoint]:
     """Return what this process listens on, as far as it is known before it is listened on."""
-    expected = [role for role in (Role.GATEWAY, Role.COPIES, Role.STATUS) if role in roles]
+    expected = [role for role in (Role.GATEWAY, Role.COPIES, Role.CONSOLE) if role in roles]
     return {role: ports.get(role) or getattr(settings, role).listen for role in expected}
 
 
@@ -78,8 +78,8 @@ def _expected_milters(settings: Settings, roles: Collection[Role]) -> list[str]:
 
 
 def _host_names(settings: Settings) -> frozenset[str]:
-    names = {settings.status.listen.host, public_host(settings.status_url)}
-    if settings.status.listen.is_loopback:
+    names = {settings.console.listen.host, public_host(settings.console_url)}
+    if settings.console.listen.is_loopback:
         names |= {"localhost", "127.0.0.1", "::1"}
     return frozenset(names - {"", "0.0.0.0", "::"})  # noqa: S104
 
@@ -113,9 +113,9 @@ def _warnings(settings: Settings, roles: Collection[Role]) -> list[str]:
         found.append(
             "The exit's password comes in clear text; set [egress] certificate_file, or put a tunnel around it."
         )
-    if Role.STATUS in roles and not settings.status.listen.is_loopback:
+    if Role.CONSOLE in roles and not settings.console.listen.is_loopback:
         found.append(
-            f"The status page on {settings.status.listen} asks for no password; keep strangers away from it."
+            f"The console on {settings.console.listen} asks for no password; keep strangers away from it."
         )
     return found
 
@@ -137,7 +137,7 @@ def announcement(
 ) -> list[str]:
     """Return the lines that start-up prints: what listens where, and what to paste."""
     lines = [f"mailveil {__version__}"]
-    for role in (Role.GATEWAY, Role.COPIES, Role.STATUS, Role.EGRESS):
+    for role in (Role.GATEWAY, Role.COPIES, Role.CONSOLE, Role.EGRESS):
         if endpoint := ports.get(role):
             scheme = {Role.GATEWAY: "smtp", Role.EGRESS: "socks5"}.get(role, "http")
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
@@ -152,8 +152,8 @@ def announcement(
     lines += [f"  note: {warning}" for warning in _warnings(settings, roles)]
     if Role.GATEWAY in roles:
         lines += ["", "Try it:", f"  {trial_command(settings, program())}"]
-        if Role.STATUS in roles:
-            lines += [f"and look at {settings.status_url}/"]
+        if Role.CONSOLE in roles:
+            lines += [f"and look at {settings.console_url}/"]
         recipes = mail_server_recipes(settings).splitlines()
         lines += ["", "Behind Postfix:", *(f"  {line}".rstrip() for line in recipes)]
     return lines

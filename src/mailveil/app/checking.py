@@ -46,10 +46,10 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
         await check_next_hop(settings),
         *check_certificate(settings),
         *await check_lmtp(settings),
-        *[await _listener(name, settings) for name in ("gateway", "copies", "status")],
+        *[await _listener(name, settings) for name in ("gateway", "copies", "console")],
         *await _milters(settings),
         _copies(settings),
-        _status(settings),
+        _console(settings),
         _fetching(settings),
         *await _exits(settings),
         _believed(settings),
@@ -187,7 +187,7 @@ def _judge_answer(name: str, listen: Endpoint, line: str) -> CheckResult:
     expected = {
         "gateway": line.startswith("220 ") and "mailveil" in line,
         "copies": line.startswith("HTTP/1.1 404"),
-        "status": line.startswith("HTTP/1.1 200"),
+        "console": line.startswith("HTTP/1.1 200"),
     }[name]
     shown = "".join(c for c in line[:120] if c.isprintable())
     if expected:
@@ -228,11 +228,11 @@ def _copies(settings: Settings) -> CheckResult:
     return CheckResult("copies", Outcome.GOOD, f"readers are given {settings.copies_url}")
 
 
-def _status(settings: Settings) -> CheckResult:
-    if settings.status.listen.is_loopback:
-        return CheckResult("status", Outcome.GOOD, f"only this machine reaches {settings.status_url}")
-    text = f"{settings.status.listen} asks for no password; keep strangers away from it"
-    return CheckResult("status", Outcome.NOTICE, text)
+def _console(settings: Settings) -> CheckResult:
+    if settings.console.listen.is_loopback:
+        return CheckResult("console", Outcome.GOOD, f"only this machine reaches {settings.console_url}")
+    text = f"{settings.console.listen} asks for no password; keep strangers away from it"
+    return CheckResult("console", Outcome.NOTICE, text)
 
 
 def _fetching(settings: Settings) -> CheckResult:

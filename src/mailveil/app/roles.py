@@ -11,7 +11,7 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     COPIES = "copies"
     FETCHER = "fetcher"
-    STATUS = "status"
+    CONSOLE = "console"
     EGRESS = "egress"  # an exit for the fetchers of other machines; never unless it is asked for
 
 

@@ -19,7 +19,7 @@ from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.adapters.sealer import SealingKeyError
-from mailveil.app.announcing import alarms, announcement, status_facts
+from mailveil.app.announcing import alarms, announcement, console_facts
 from mailveil.app.building import (
     build_addresses,
     build_attempts,
@@ -129,12 +129,12 @@ async def serve(
 
 
 def _check_names(settings: Settings, roles: Collection[Role]) -> None:
-    """Refuse copies and status page under one name: a copy opened there would be a page of the other."""
-    if Role.COPIES in roles and Role.STATUS in roles:
+    """Refuse copies and console under one name: a copy opened there would be a page of the other."""
+    if Role.COPIES in roles and Role.CONSOLE in roles:
         name = public_host(settings.copies_url)
-        if name == public_host(settings.status_url):
+        if name == public_host(settings.console_url):
             raise StartError(
-                f"[copies] and [status] are both reached as {name}; give one of them another name"
+                f"[copies] and [console] are both reached as {name}; give one of them another name"
             )
 
 
@@ -154,8 +154,8 @@ async def _start(running: _Running) -> None:
     try:
         if Role.COPIES in running.roles:
             await _start_copies(running)
-        if Role.STATUS in running.roles:
-            await _start_status(running)
+        if Role.CONSOLE in running.roles:
+            await _start_console(running)
         if Role.FETCHER in running.roles and running.settings.fetch.enabled:
             await _start_fetcher(running)
         if Role.EGRESS in running.roles:
@@ -265,11 +265,11 @@ async def _start_copies(running: _Running) -> None:
     await _start_http(running, Role.COPIES, HttpListener(server))
 
 
-async def _start_status(running: _Running) -> None:
+async def _start_console(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
     mailbox = next_hop.maildir if isinstance(next_hop, MaildirNextHop) else None
-    facts = status_facts(settings, running.roles, running.ports, next_hop.name)
+    facts = console_facts(settings, running.roles, running.ports, next_hop.name)
     page = StatusPage(
         facts,
         running.journal,
@@ -278,7 +278,7 @@ async def _start_status(running: _Running) -> None:
         alarms=lambda: alarms(settings, time.time()),
         memory=running.memory,
     )
-    await _start_http(running, Role.STATUS, HttpListener(page.application()))
+    await _start_http(running, Role.CONSOLE, HttpListener(page.application()))
 
 
 async def _start_fetcher(running: _Running) -> None:

@@ -39,6 +39,7 @@ SYSTEM_FILE = Path("/etc/mailveil/mailveil.toml")
 PREFIX = "MAILVEIL_"
 NO_ORIGIN = "https://copies.invalid"
 RENAMED = {("fetch", "proxy"): 'write exits = ["socks5://host:port"] instead'}
+RENAMED_AREAS = {"status": "console"}
 NO_SETTINGS = frozenset({"MAILVEIL_CONFIG"})
 
 
@@ -215,6 +216,9 @@ def _read_environment(
             area, _, name = variable.removeprefix(PREFIX).lower().partition("__")
             if (area, name) in RENAMED:
                 _convert(area, name, text, f"environment {variable}")
+            if area in RENAMED_AREAS:
+                new = f"{PREFIX}{RENAMED_AREAS[area]}__{name}".upper()
+                raise SettingsError(f"environment: {variable} is called {new} now")
             hint = did_you_mean(variable, known, 0.6 if "__" in variable else 0.85)
             if hint or "__" in variable:
                 raise SettingsError(f"environment: {variable} is no setting{hint}")
@@ -226,6 +230,8 @@ def _read_environment(
 
 
 def _unknown_area(area: str, content: object) -> str:
+    if area in RENAMED_AREAS:
+        return f"[{area}] is called [{RENAMED_AREAS[area]}] now"
     if area in AREAS:
         return f"{area} is a table: write [{area}] on a line of its own"
     homes = [name for name, kinds in TYPES.items() if area in kinds]
@@ -259,7 +265,7 @@ def _convert(area: str, name: str, value: object, where: str) -> Any:
 
 def _check_listeners(settings: Settings) -> None:
     seen: dict[Endpoint, str] = {}
-    for area in ("gateway", "milter", "copies", "status", "egress"):
+    for area in ("gateway", "milter", "copies", "console", "egress"):
         endpoint: Endpoint | None = getattr(settings, area).listen
         if endpoint is None:
             continue
@@ -279,7 +285,7 @@ def _check_milter(settings: Settings) -> None:
 
 
 def _check_public_names(settings: Settings) -> None:
-    for area in ("copies", "status"):
+    for area in ("copies", "console"):
         url = getattr(settings, area).public_url
         if url and not public_host(url):
             _refuse(
@@ -291,11 +297,11 @@ def _check_public_names(settings: Settings) -> None:
         _refuse(settings, "copies", "public_url", reason)
     if hosted and (reason := why_no_origin(settings.copies_url)):
         _refuse(settings, "copies", "public_url", reason)
-    if public_host(settings.copies_url) == public_host(settings.status_url):
-        area = "status" if settings.origins["status.public_url"] != "default" else "copies"
+    if public_host(settings.copies_url) == public_host(settings.console_url):
+        area = "console" if settings.origins["console.public_url"] != "default" else "copies"
         reason = (
-            f"copies ({settings.copies_url}) and status page ({settings.status_url}) share one name: "
-            "what is served as a copy could act as the status page; give them two names"
+            f"copies ({settings.copies_url}) and console ({settings.console_url}) share one name: "
+            "what is served as a copy could act as the console; give them two names"
         )
         _refuse(settings, area, "public_url", reason)
 
@@ -316,7 +322,7 @@ def _check_doors(settings: Settings) -> None:
     if isinstance(lmtp, Endpoint):
         if lmtp.port == 25:
             _refuse(settings, "gateway", "lmtp_listen", "port 25 is for SMTP alone (RFC 2033 section 5)")
-        if lmtp.port and lmtp in (gateway.listen, settings.copies.listen, settings.status.listen):
+        if lmtp.port and lmtp in (gateway.listen, settings.copies.listen, settings.console.listen):
             _refuse(
                 settings,
                 "gateway",

@@ -101,8 +101,8 @@ class CopiesSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusSettings:
-    """The status page."""
+class ConsoleSettings:
+    """The console."""
 
     listen: Endpoint
     public_url: str
@@ -227,7 +227,7 @@ class Settings:
     gateway: GatewaySettings
     milter: MilterChoices
     copies: CopiesSettings
-    status: StatusSettings
+    console: ConsoleSettings
     fetch: FetchSettings
     judge: JudgeSettings
     egress: EgressSettings
@@ -317,11 +317,11 @@ class Settings:
         return origin_of(self.copies.public_url or f"http://{self.copies.listen}")
 
     @property
-    def status_url(self) -> str:
-        """How administrators reach the status page, as browsers write an origin."""
-        listen = self.status.listen
+    def console_url(self) -> str:
+        """How administrators reach the console, as browsers write an origin."""
+        listen = self.console.listen
         name = Endpoint("localhost", listen.port) if listen.is_loopback else listen
-        return origin_of(self.status.public_url or f"http://{name}")
+        return origin_of(self.console.public_url or f"http://{name}")
 
 
 AREAS: Mapping[str, type] = {

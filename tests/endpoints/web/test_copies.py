@@ -18,7 +18,7 @@ from mailveil.core.safecopy import SafeCopy, sanitise
 from mailveil.endpoints.web import copies, listener
 from mailveil.endpoints.web.copies import CopiesServer, _Recent, parse_range
 from mailveil.endpoints.web.placeholders import placeholder
-from mailveil.endpoints.web.status import StatusFacts, StatusPage
+from mailveil.endpoints.web.status import ConsoleFacts, StatusPage
 from mailveil.ports import StoredCopy, UnavailableError
 
 BODY = bytes(range(256)) * 4
@@ -46,7 +46,7 @@ class Store:
         return None if slots else STORED.get(token)
 
 
-STATUS_FACTS = StatusFacts(
+CONSOLE_FACTS = ConsoleFacts(
     version="9.9",
     listening=(),
     next_hop="maildir:/x",
@@ -211,7 +211,7 @@ def test_slots_lead_from_a_sheet_to_what_it_refers_to() -> None:
 
 def test_every_route_of_the_status_page_is_404_here() -> None:
     """Whatever the administrators' page answers, readers' clients find nothing of it."""
-    application = StatusPage(STATUS_FACTS, None, None, None).application()
+    application = StatusPage(CONSOLE_FACTS, None, None, None).application()
     routes = [route.path for route in application.app.routes]
     assert len(routes) >= 6
     targets = {route.replace("{name}", name) for route in routes for name in ("x", "stored", "..", "%2e%2e")}

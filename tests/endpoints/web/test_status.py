@@ -1,4 +1,4 @@
-"""The status page: shows what passed, contacts nobody, and answers under no foreign name."""
+"""The console: shows what passed, contacts nobody, and answers under no foreign name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mailveil.core.verdicts.signals import Signal
 from mailveil.core.verdicts.types import Finding, Kind, Reason, Verdict
 from mailveil.endpoints.web.preview import read_preview
 from mailveil.endpoints.web.status import (
+    ConsoleFacts,
     Listening,
-    StatusFacts,
     StatusPage,
     host_name,
     in_bytes,
@@ -23,7 +23,7 @@ from mailveil.endpoints.web.status import (
 )
 from mailveil.ports import CopyFacts, CopyState, FoundReference, MailboxEntry, Passage, UnavailableError
 
-FACTS = StatusFacts(
+FACTS = ConsoleFacts(
     version="9.9",
     listening=(Listening("gateway", "127.0.0.1:2525", "takes mail"),),
     next_hop="maildir:/somewhere",

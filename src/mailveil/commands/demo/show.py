@@ -183,7 +183,7 @@ def _free_port() -> int:
 
 @asynccontextmanager
 async def _product(settings: Settings) -> AsyncIterator[Endpoint]:
-    """Run the product as ``mailveil serve`` does, without its status page."""
+    """Run the product as ``mailveil serve`` does, without its console."""
     loop = asyncio.get_running_loop()
     started: asyncio.Future[dict[Role, Endpoint]] = loop.create_future()
     stop = asyncio.Event()

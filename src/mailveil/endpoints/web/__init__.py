@@ -1,1 +1,1 @@
-"""Web endpoints: the copies listener and the status page, never on one name."""
+"""Web endpoints: the copies listener and the console, never on one name."""

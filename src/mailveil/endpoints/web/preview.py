@@ -19,7 +19,7 @@ EMBEDDABLE = re.compile(r"(?:image|audio|video|font)/[a-z0-9.+-]{1,60}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the status page shows of a message; ``document`` is in ``charset``, as markup or plain text."""
+    """What the console shows of a message; ``document`` is in ``charset``, as markup or plain text."""
 
     sender: str
     to: str

@@ -57,8 +57,8 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusFacts:
-    """What the composition root tells the status page about itself. Nothing here is a secret."""
+class ConsoleFacts:
+    """What the composition root tells the console about itself. Nothing here is a secret."""
 
     version: str
     listening: tuple[Listening, ...]
@@ -103,7 +103,7 @@ class StatusPage:
 
     def __init__(
         self,
-        facts: StatusFacts,
+        facts: ConsoleFacts,
         journal: Journal | None,
         store: CopyStore | None,
         mailbox: Mailbox | None,

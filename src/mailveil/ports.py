@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope
@@ -222,8 +222,28 @@ class Protected:
     subject: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What there is to tell of a message outside mail's way: ``record`` is what ``scan --json`` prints.
+
+    ``raw`` is the message made silent, ``b""`` where only the report was wanted; ``changed`` tells whether anything had
+    to be.
+    """
+
+    record: Mapping[str, Any]
+    raw: bytes = b""
+    changed: bool = False
+
+
 class Engine(Protocol):
     """The pure core, run where a crash costs one message one retry (adapters/workers)."""
+
+    async def examine(self, raw: bytes, *, clean: bool = False) -> Examination:
+        """Return the full report of a message, and with ``clean`` the message made silent.
+
+        Raises what ``protect`` raises.
+        """
+        ...
 
     async def protect(
         self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None

@@ -104,6 +104,17 @@ def test_protect_for_the_gateway(pool: WorkerPool) -> None:
     assert [each.vector for each in done.found] == ["img-src"]
 
 
+def test_examine_reports_as_scan_does_and_cleans_only_where_asked(pool: WorkerPool) -> None:
+    raw = HTML % PIXEL
+    reported = asyncio.run(pool.examine(raw))
+    cleaned = asyncio.run(pool.examine(raw, clean=True))
+    assert [each["url"] for each in reported.record["references"]] == [PIXEL.decode()]
+    assert reported.record == cleaned.record
+    assert reported.raw == b""
+    assert cleaned.changed
+    assert PIXEL not in cleaned.raw
+
+
 def test_envelope_reaches_the_policy(pool: WorkerPool) -> None:
     raw = HTML % PIXEL
     assert asyncio.run(pool.protect(raw, Envelope(authenticated=True))).raw is raw

@@ -28,7 +28,7 @@ from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.record import key_of
-from mailveil.ports import EngineError, FoundReference, Judged, Protected, UnavailableError
+from mailveil.ports import EngineError, Examination, FoundReference, Judged, Protected, UnavailableError
 
 ATTEMPTS = 2
 BATCH_JOBS = 32
@@ -120,6 +120,14 @@ class WorkerPool:
             done, future = waiting.popleft()
             yield done, future.result()
 
+    async def examine(self, raw: bytes, *, clean: bool = False) -> Examination:
+        """Return the full report of a message, and with ``clean`` the message made silent.
+
+        Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
+        """
+        answer = await self._answer(Job(raw, None, deliver=clean))
+        return Examination(answer.record, answer.raw if clean else b"", clean and answer.changed)
+
     async def protect(
         self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
     ) -> Protected:
@@ -128,11 +136,7 @@ class WorkerPool:
         Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
         """
         job = Job(raw, None, envelope=envelope, in_full=False, copies=copies or {})
-        result = await asyncio.wrap_future(self.submit(job))
-        if isinstance(result, Failure):
-            if result.reason in NOBODYS_FAULT:
-                raise UnavailableError(str(result))
-            raise WorkerError(result)
+        result = await self._answer(job)
         references = result.record["references"]
         judged = tuple(
             Judged(each["url"], verdict, token)
@@ -149,6 +153,14 @@ class WorkerPool:
             message_id=result.record["message_id"],
             subject=result.record["subject"],
         )
+
+    async def _answer(self, job: Job[None]) -> Answer:
+        result = await asyncio.wrap_future(self.submit(job))
+        if isinstance(result, Failure):
+            if result.reason in NOBODYS_FAULT:
+                raise UnavailableError(str(result))
+            raise WorkerError(result)
+        return result
 
     def close(self, *, at_once: bool = False) -> None:
         """End all workers, once what is queued is done or ``at_once``. May be called more than once.

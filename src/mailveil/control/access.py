@@ -110,6 +110,12 @@ class Actor:
         if not self.may(permission):
             raise ForbiddenError(f"{self.name} lacks the permission {permission}")
 
+    def require_everywhere(self, permission: Permission) -> None:
+        """Raise ``ForbiddenError`` unless the actor may, and belongs to all organisations."""
+        self.require(permission)
+        if self.home != ANY_ORGANISATION:
+            raise ForbiddenError(f"{self.name} belongs to one organisation, and this concerns all of them")
+
 
 def command_line_actor(organisation: str, name: str) -> Actor:
     """Return the actor for commands: whoever can read the database may do everything."""

@@ -221,6 +221,14 @@ class ReleaseGrant:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedAnswer:
+    """What a request was answered with when it was first made; ``body`` is whatever was stored."""
+
+    status: int
+    body: str
+
+
 # --- lists and figures --------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ returned or changed. What changes something is one transaction.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from mailveil.control.access import Role
 from mailveil.control.records import (
@@ -28,6 +28,7 @@ from mailveil.control.records import (
     PersonExport,
     PolicyVersion,
     ReleaseGrant,
+    RepeatedAnswer,
     Session,
     Token,
     Tracker,
@@ -39,6 +40,10 @@ from mailveil.core.observation import Observation
 
 class ConflictError(Exception):
     """What is to be changed has changed meanwhile, or exists already; the text says which."""
+
+
+class UnderWayError(ConflictError):
+    """The very same request is being done at this moment."""
 
 
 class ObservationStore(Protocol):
@@ -291,12 +296,16 @@ class FeedbackStore(Protocol):
 
 
 class RepeatStore(Protocol):
-    """Answers to writes, by idempotency key, so that a repeated request is answered again and not done again."""
+    """Answers to writes, by idempotency key, so that a repeated request is answered again and not done again.
 
-    async def begin(self, actor: str, key: str, fingerprint: str, at: float) -> Any:
+    ``body`` is opaque here: whoever answers has encrypted it.
+    """
+
+    async def begin(self, actor: str, key: str, fingerprint: str, at: float) -> RepeatedAnswer | None:
         """Return ``None`` where the request is new (and is now under way), else its stored answer.
 
-        Raises ``ConflictError`` where the key was used for another request, or this one is still under way.
+        Raises ``UnderWayError`` where this request is still under way, any other ``ConflictError`` where the key was
+        used for another one.
         """
         ...
 
@@ -306,4 +315,8 @@ class RepeatStore(Protocol):
 
     async def abandon(self, actor: str, key: str) -> None:
         """Forget a request that came to nothing, so that it may be tried again."""
+        ...
+
+    async def expire(self, before: float) -> int:
+        """Forget requests older than that, those never finished included; return how many."""
         ...

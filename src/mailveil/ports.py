@@ -463,6 +463,26 @@ class CopyStore(Protocol):
         """Return how many fetches are in which state, and as ``bytes`` what the copies take on disk."""
         ...
 
+    async def inventory(self) -> dict[str, int | float | None]:
+        """Return ``counts``, and how many ``addresses`` and ``contents`` there are, and when the ``oldest`` came."""
+        ...
+
+    async def delete_older(self, oldest: float) -> int:
+        """Delete the addresses of messages that came before then; return how many."""
+        ...
+
+    async def delete_token(self, token: str) -> int:
+        """Have a placeholder answer one address for good; return how many addresses that were (0 or 1)."""
+        ...
+
+    async def fetched_from(self, host: str) -> Sequence[bytes]:
+        """Return the digests of URLs that a host, or any below it, had a part in answering."""
+        ...
+
+    async def delete_urls(self, digests: Sequence[bytes]) -> int:
+        """Have placeholders answer for all that was fetched from these URLs; return how many fetches."""
+        ...
+
 
 class FetchQueue(Protocol):
     """Fetches that survive ``kill -9``: reserved → released → attempted → stored or placeholder.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-
 from mailveil.control.access import Actor, ActorKind, Permission
+from mailveil.control.identifiers import new_identifier
 from mailveil.control.records import AuditEntry, Cut, Page
 from mailveil.control.room import ControlRoom
 
@@ -18,9 +17,10 @@ async def audit(room: ControlRoom, actor: Actor, action: str, subject: str = "",
     ``action`` is a permanent word such as ``policy.change``, ``subject`` what it was done to. ``details`` must hold no
     secret and nothing of a message; texts are cut. Raises ``ports.UnavailableError`` where it cannot be written.
     """
+    now = room.clock.now()
     entry = AuditEntry(
-        identifier=secrets.token_hex(12),
-        at=room.clock.now(),
+        identifier=new_identifier(now),
+        at=now,
         organisation=actor.organisation,
         actor_kind=str(actor.kind),
         actor=actor.name[:MAX_TEXT],

@@ -1,7 +1,8 @@
 """Stores: what the control room needs from a database, as protocols. Every method is bound to one organisation.
 
-Every method raises ``ports.UnavailableError`` where the database cannot answer; nothing of another organisation is ever
-returned or changed. What changes something is one transaction.
+Every method raises ``ports.UnavailableError`` where the database cannot answer, and those that take a ``Cut``
+``CursorError`` for a cursor that is none of theirs; nothing of another organisation is ever returned or changed. What
+changes something is one transaction.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ from mailveil.core.observation import Observation
 
 class ConflictError(Exception):
     """What is to be changed has changed meanwhile, or exists already; the text says which."""
+
+
+class CursorError(ValueError):
+    """A cursor that the list it is shown to has not given."""
 
 
 class UnderWayError(ConflictError):

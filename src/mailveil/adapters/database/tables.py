@@ -17,8 +17,42 @@ metadata = sa.MetaData(
     }
 )
 
-Key = sa.String(64)
-Name = sa.String(320)  # an address (RFC 5321 section 4.5.3.1)
+
+class _Storable(sa.types.TypeDecorator[str]):
+    """Text from anywhere in a form that every database takes: no NUL, no lone surrogates, not too long.
+
+    What is asked for is cut alike, so that it is found again.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Return what is stored or asked for instead of ``value``."""
+        del dialect
+        if value is None:
+            return None
+        if not value.isascii():
+            value = value.encode("utf-8", "replace").decode("utf-8")
+        length: int | None = self.impl_instance.length  # type: ignore[attr-defined]  # both have one
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
+
+
+class Line(_Storable):
+    """Text of so many characters at most."""
+
+    cache_ok = True
+
+
+class Prose(_Storable):
+    """Text of any length."""
+
+    impl = sa.Text
+    cache_ok = True
+
+
+Key = Line(64)
+Name = Line(320)  # an address (RFC 5321 section 4.5.3.1)
 Time = sa.Double
 Json = sa.JSON
 
@@ -37,14 +71,14 @@ organisations = sa.Table(
     "organisations",
     metadata,
     sa.Column("identifier", Key, primary_key=True),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("language", sa.String(35), nullable=False),
+    sa.Column("name", Line(200), nullable=False),
+    sa.Column("language", Line(35), nullable=False),
     sa.Column("created_at", Time, nullable=False),
 )
 domains = sa.Table(
     "domains",
     metadata,
-    sa.Column("domain", sa.String(255), primary_key=True),
+    sa.Column("domain", Line(255), primary_key=True),
     _organisation(primary=False),
 )
 
@@ -56,14 +90,14 @@ messages = sa.Table(
     _organisation(),
     sa.Column("identifier", Key, primary_key=True),
     sa.Column("at", Time, nullable=False),
-    sa.Column("log_identifier", sa.String(200), nullable=False),
-    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("log_identifier", Line(200), nullable=False),
+    sa.Column("direction", Line(16), nullable=False),
     sa.Column("sender", Name, nullable=False),
     sa.Column("author", Name, nullable=False),
-    sa.Column("author_domain", sa.String(255), nullable=False),
-    sa.Column("sender_domain", sa.String(255), nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("message_id", sa.String(1000), nullable=False),
+    sa.Column("author_domain", Line(255), nullable=False),
+    sa.Column("sender_domain", Line(255), nullable=False),
+    sa.Column("subject", Prose, nullable=False),
+    sa.Column("message_id", Line(1000), nullable=False),
     sa.Column("recipients", sa.Integer, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("reply_code", sa.Integer, nullable=False),
@@ -95,7 +129,7 @@ message_words = sa.Table(  # the words of subject, author and sender, folded, fo
     "message_words",
     metadata,
     _organisation(),
-    sa.Column("word", sa.String(40), primary_key=True),
+    sa.Column("word", Line(40), primary_key=True),
     sa.Column("message", Key, primary_key=True),
     sa.Index(None, "organisation", "message"),
 )
@@ -106,9 +140,9 @@ message_references = sa.Table(
     sa.Column("message", Key, primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("tracker", Key, nullable=False),  # "" for content
-    sa.Column("operator", sa.String(200), nullable=False),
-    sa.Column("host", sa.String(255), nullable=False),
-    sa.Column("domain", sa.String(255), nullable=False),
+    sa.Column("operator", Line(200), nullable=False),
+    sa.Column("host", Line(255), nullable=False),
+    sa.Column("domain", Line(255), nullable=False),
     sa.Column("record", Json, nullable=False),  # ObservedReference
     sa.Index(None, "organisation", "tracker", "message"),
     sa.Index(None, "organisation", "operator", "message"),
@@ -120,12 +154,12 @@ trackers = sa.Table(
     metadata,
     _organisation(),
     sa.Column("identifier", Key, primary_key=True),
-    sa.Column("host", sa.String(255), nullable=False),
-    sa.Column("domain", sa.String(255), nullable=False),
-    sa.Column("template", sa.Text, nullable=False),
-    sa.Column("operator", sa.String(200), nullable=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("vector", sa.String(40), nullable=False),
+    sa.Column("host", Line(255), nullable=False),
+    sa.Column("domain", Line(255), nullable=False),
+    sa.Column("template", Prose, nullable=False),
+    sa.Column("operator", Line(200), nullable=False),
+    sa.Column("kind", Line(32), nullable=False),
+    sa.Column("vector", Line(40), nullable=False),
     sa.Column("risk", sa.SmallInteger, nullable=False),
     sa.Column("first_at", Time, nullable=False),
     sa.Column("last_at", Time, nullable=False),
@@ -133,7 +167,7 @@ trackers = sa.Table(
     sa.Column("references", sa.Integer, nullable=False),
     sa.Column("people", sa.Integer, nullable=False),
     sa.Column("example", Key, nullable=False),
-    sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("evidence", Prose, nullable=False),
     sa.Index(None, "organisation", "last_at", "identifier"),
     sa.Index(None, "organisation", "first_at", "identifier"),
     sa.Index(None, "organisation", "messages", "identifier"),
@@ -145,8 +179,8 @@ met = sa.Table(  # whom a tracker or operator was aimed at: distinct people, cou
     "met",
     metadata,
     _organisation(),
-    sa.Column("what", sa.String(12), primary_key=True),  # "tracker", "operator"
-    sa.Column("subject", sa.String(200), primary_key=True),
+    sa.Column("what", Line(12), primary_key=True),  # "tracker", "operator"
+    sa.Column("subject", Line(200), primary_key=True),
     sa.Column("recipient", Name, primary_key=True),
     sa.Column("first_at", Time, nullable=False),
     sa.Column("last_at", Time, nullable=False),
@@ -157,7 +191,7 @@ operators = sa.Table(
     "operators",
     metadata,
     _organisation(),
-    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("name", Line(200), primary_key=True),
     sa.Column("first_at", Time, nullable=False),
     sa.Column("last_at", Time, nullable=False),
     sa.Column("messages", sa.Integer, nullable=False),
@@ -184,9 +218,9 @@ counts = sa.Table(
     "counts",
     metadata,
     _organisation(),
-    sa.Column("dimension", sa.String(24), primary_key=True),
+    sa.Column("dimension", Line(24), primary_key=True),
     sa.Column("day", sa.Integer, primary_key=True),  # days since the epoch, UTC
-    sa.Column("value", sa.String(255), primary_key=True),
+    sa.Column("value", Line(255), primary_key=True),
     sa.Column("messages", sa.BigInteger, nullable=False),
     sa.Column("references", sa.BigInteger, nullable=False),
 )
@@ -200,8 +234,8 @@ policies = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True),
     sa.Column("document", Json, nullable=False),
     sa.Column("at", Time, nullable=False),
-    sa.Column("by", sa.String(200), nullable=False),
-    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("by", Line(200), nullable=False),
+    sa.Column("comment", Prose, nullable=False),
 )
 allowed = sa.Table(
     "allowed",
@@ -210,18 +244,18 @@ allowed = sa.Table(
     sa.Column("identifier", Key, primary_key=True),
     sa.Column("author", Name, nullable=False),
     sa.Column("hosts", Json, nullable=False),
-    sa.Column("owner", sa.String(200), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("owner", Line(200), nullable=False),
+    sa.Column("reason", Prose, nullable=False),
+    sa.Column("created_by", Line(200), nullable=False),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
     sa.Column("revoked_at", Time, nullable=False),
-    sa.Column("revoked_by", sa.String(200), nullable=False),
+    sa.Column("revoked_by", Line(200), nullable=False),
 )
 stamps = sa.Table(  # numbers that go up whenever something changes that others keep a copy of
     "stamps",
     metadata,
-    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("name", Line(40), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 
@@ -231,15 +265,15 @@ users = sa.Table(
     "users",
     metadata,
     sa.Column("identifier", Key, primary_key=True),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("folded_name", sa.String(200), nullable=False, unique=True),
+    sa.Column("name", Line(200), nullable=False),
+    sa.Column("folded_name", Line(200), nullable=False, unique=True),
     sa.Column("home", Key, nullable=False),  # an organisation, or "*"
-    sa.Column("role", sa.String(24), nullable=False),
-    sa.Column("display_name", sa.String(200), nullable=False),
-    sa.Column("password_hash", sa.String(400), nullable=False),
-    sa.Column("totp_secret", sa.String(400), nullable=False),
-    sa.Column("subject", sa.String(500), nullable=True, unique=True),
-    sa.Column("language", sa.String(35), nullable=False),
+    sa.Column("role", Line(24), nullable=False),
+    sa.Column("display_name", Line(200), nullable=False),
+    sa.Column("password_hash", Line(400), nullable=False),
+    sa.Column("totp_secret", Line(400), nullable=False),
+    sa.Column("subject", Line(500), nullable=True, unique=True),
+    sa.Column("language", Line(35), nullable=False),
     sa.Column("is_disabled", sa.Boolean, nullable=False),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("last_sign_in_at", Time, nullable=False),
@@ -256,7 +290,7 @@ sessions = sa.Table(
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False, index=True),
     sa.Column("is_complete", sa.Boolean, nullable=False),
-    sa.Column("csrf", sa.String(64), nullable=False),
+    sa.Column("csrf", Line(64), nullable=False),
 )
 used_steps = sa.Table(
     "used_steps",
@@ -268,11 +302,11 @@ links = sa.Table(
     "links",
     metadata,
     sa.Column("digest", Key, primary_key=True),
-    sa.Column("purpose", sa.String(24), nullable=False),
-    sa.Column("user", sa.String(200), nullable=False),
+    sa.Column("purpose", Line(24), nullable=False),
+    sa.Column("user", Line(200), nullable=False),
     sa.Column("home", Key, nullable=False),
-    sa.Column("role", sa.String(24), nullable=False),
-    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("role", Line(24), nullable=False),
+    sa.Column("created_by", Line(200), nullable=False),
     sa.Column("expires_at", Time, nullable=False),
     sa.Column("used_at", Time, nullable=False),
 )
@@ -280,7 +314,7 @@ failures = sa.Table(
     "failures",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("key", sa.String(300), nullable=False),
+    sa.Column("key", Line(300), nullable=False),
     sa.Column("at", Time, nullable=False),
     sa.Index(None, "key", "at"),
 )
@@ -289,25 +323,25 @@ tokens = sa.Table(
     metadata,
     _organisation(),
     sa.Column("identifier", Key, primary_key=True),
-    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name", Line(200), nullable=False),
     sa.Column("digest", Key, nullable=False, unique=True),
-    sa.Column("hint", sa.String(24), nullable=False),
+    sa.Column("hint", Line(24), nullable=False),
     sa.Column("scopes", Json, nullable=False),
-    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("created_by", Line(200), nullable=False),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
-    sa.Column("last_used_on", sa.String(10), nullable=False),
+    sa.Column("last_used_on", Line(10), nullable=False),
     sa.Column("revoked_at", Time, nullable=False),
 )
 repeats = sa.Table(
     "repeats",
     metadata,
     sa.Column("actor", Key, primary_key=True),
-    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("key", Line(255), primary_key=True),
     sa.Column("fingerprint", Key, nullable=False),
     sa.Column("at", Time, nullable=False, index=True),
     sa.Column("status", sa.Integer, nullable=False),  # 0 while it is under way
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("body", Prose, nullable=False),
 )
 
 # --- what people did ---------------------------------------------------------------------------------------
@@ -318,12 +352,12 @@ audit = sa.Table(
     sa.Column("organisation", Key, primary_key=True),  # outlives the organisation
     sa.Column("identifier", Key, primary_key=True),
     sa.Column("at", Time, nullable=False),
-    sa.Column("actor_kind", sa.String(16), nullable=False),
-    sa.Column("actor", sa.String(200), nullable=False),
-    sa.Column("action", sa.String(60), nullable=False),
-    sa.Column("subject", sa.String(500), nullable=False),
+    sa.Column("actor_kind", Line(16), nullable=False),
+    sa.Column("actor", Line(200), nullable=False),
+    sa.Column("action", Line(60), nullable=False),
+    sa.Column("subject", Line(500), nullable=False),
     sa.Column("details", Json, nullable=False),
-    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("address", Line(64), nullable=False),
     sa.Index(None, "organisation", "action", "identifier"),
     sa.Index(None, "organisation", "actor", "identifier"),
 )
@@ -333,14 +367,14 @@ feedback = sa.Table(
     _organisation(),
     sa.Column("identifier", Key, primary_key=True),
     sa.Column("at", Time, nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("kind", Line(16), nullable=False),
     sa.Column("message", Key, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("channel", sa.String(8), nullable=False),
-    sa.Column("state", sa.String(12), nullable=False),
-    sa.Column("closed_by", sa.String(200), nullable=False),
+    sa.Column("text", Prose, nullable=False),
+    sa.Column("channel", Line(8), nullable=False),
+    sa.Column("state", Line(12), nullable=False),
+    sa.Column("closed_by", Line(200), nullable=False),
     sa.Column("closed_at", Time, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("note", Prose, nullable=False),
     sa.Index(None, "organisation", "state", "identifier"),
     sa.Index(None, "organisation", "message"),
 )
@@ -350,9 +384,9 @@ grants = sa.Table(
     _organisation(),
     sa.Column("identifier", Key, primary_key=True),
     sa.Column("message", Key, nullable=False),
-    sa.Column("original", sa.String(200), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("granted_by", sa.String(200), nullable=False),
+    sa.Column("original", Line(200), nullable=False),
+    sa.Column("reason", Prose, nullable=False),
+    sa.Column("granted_by", Line(200), nullable=False),
     sa.Column("granted_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
     sa.Index(None, "organisation", "message"),

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from mailveil.core.authentication import Authentication
 from mailveil.core.policy import Envelope
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.core.verdicts.evidence import FetchEvidence
+from mailveil.core.safecopy.freshness import shows_delivery
+from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome
 from mailveil.core.verdicts.types import Verdict
 
 
@@ -543,6 +545,46 @@ class FetchQueue(Protocol):
 
     async def testify(self, job: FetchJob, evidence: FetchEvidence) -> None:
         """Keep what a fetch showed, for the judge and for reports."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PastFetch:
+    """A fetch that was made, for reports."""
+
+    at: float
+    media: str
+    url: str
+    evidence: FetchEvidence
+
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that had a part in answering, lower-case."""
+        urls = (self.url, *(hop.url for hop in self.evidence.hops))
+        return {host_of(url).lower().rstrip(".") for url in urls} - {""}
+
+    @property
+    def is_as_of_delivery(self) -> bool:
+        """Whether this is a picture that is likely to be another one by the time that somebody looks at it."""
+        hops, body = self.evidence.hops, self.evidence.body
+        if self.media != Media.IMAGE or self.evidence.outcome is not FetchOutcome.FETCHED or not hops:
+            return False
+        return shows_delivery((self.url, hops[-1].url), hops[-1].fields, body.width, body.height)
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, ``""`` where it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+class FetchRecord(Protocol):
+    """What fetches showed, for as long as it is kept. Raises ``UnavailableError`` where it cannot be read."""
+
+    async def evidence_of(self, url: str) -> Sequence[PastFetch]:
+        """Return the fetches of exactly this URL, newest first."""
         ...
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailveil.adapters.fetchqueue import PastFetch
 from mailveil.core.verdicts.evidence import BodyFacts, FetchEvidence, FetchOutcome, Hop
+from mailveil.ports import PastFetch
 
 LASTING = (("cache-control", "public, max-age=31536000"),)
 FLEETING = (("cache-control", "no-store"),)

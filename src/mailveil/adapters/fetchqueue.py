@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,9 +26,17 @@ from mailveil.adapters import copycontents, redirects
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.core.references.types import Media
-from mailveil.core.safecopy.freshness import shows_delivery
-from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, evidence_record, parse_evidence
-from mailveil.ports import FetchJob, Followed, Requester, Step, UnavailableError, WantedCopy
+from mailveil.core.verdicts.evidence import FetchEvidence, evidence_record, parse_evidence
+from mailveil.ports import (
+    FetchJob,
+    Followed,
+    PastFetch,
+    Requester,
+    Step,
+    UnavailableError,
+    WantedCopy,
+    host_of,
+)
 
 Result = TypeVar("Result")
 
@@ -108,30 +115,6 @@ class QueueSettings(Protocol):
     def evidence_days(self) -> int:
         """For how long evidence is kept."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PastFetch:
-    """A fetch that was made, for reports."""
-
-    at: float
-    media: str
-    url: str
-    evidence: FetchEvidence
-
-    @property
-    def hosts(self) -> set[str]:
-        """The hosts that had a part in answering, lower-case."""
-        urls = (self.url, *(hop.url for hop in self.evidence.hops))
-        return {_host_of(url).lower().rstrip(".") for url in urls} - {""}
-
-    @property
-    def is_as_of_delivery(self) -> bool:
-        """Whether this is a picture that is likely to be another one by the time that somebody looks at it."""
-        hops, body = self.evidence.hops, self.evidence.body
-        if self.media != Media.IMAGE or self.evidence.outcome is not FetchOutcome.FETCHED or not hops:
-            return False
-        return shows_delivery((self.url, hops[-1].url), hops[-1].fields, body.width, body.height)
 
 
 # A fetch that counts as the one of its URL: it is to come, or its origin was asked less than a share_s ago.
@@ -265,7 +248,7 @@ class FetchQueueTables:
         return self._queued[1]
 
     def _domain(self, url: str) -> bytes:
-        return self._who("domain", registrable_domain(_host_of(url)))
+        return self._who("domain", registrable_domain(host_of(url)))
 
     def _spend(self, database: sqlite3.Connection, kind: str, who: bytes, period: float, most: int) -> bool:
         row = database.execute(
@@ -569,10 +552,3 @@ class FetchQueueTables:
 def token_digest(token: str) -> bytes:
     """Return what a token is known by, so that the file alone gives no address away."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import click
 
-from mailveil.adapters.fetchqueue import PastFetch
 from mailveil.adapters.resolver import registrable_domain
 from mailveil.app.building import build_memory, build_store
 from mailveil.app.fetching import host_of
@@ -18,7 +17,7 @@ from mailveil.config import Settings
 from mailveil.core.verdicts.evidence import evidence_record
 from mailveil.core.verdicts.record import verdict_record
 from mailveil.core.verdicts.types import Verdict
-from mailveil.ports import UnavailableError
+from mailveil.ports import PastFetch, UnavailableError
 
 UNUSABLE = 2
 

@@ -13,12 +13,12 @@ from mailveil.control.stores import (
     PolicyStore,
     RepeatStore,
 )
-from mailveil.ports import Clock, CopyStore, Engine, Memory
+from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRoom:
-    """What use cases work with. ``engine``, ``copies`` and ``memory`` are ``None`` in a process without them."""
+    """What use cases work with; what comes after ``repeats`` is ``None`` in a process without it."""
 
     clock: Clock
     observations: ObservationStore
@@ -31,3 +31,4 @@ class ControlRoom:
     engine: Engine | None = None
     copies: CopyStore | None = None
     memory: Memory | None = None
+    fetches: FetchRecord | None = None

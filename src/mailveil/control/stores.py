@@ -192,7 +192,15 @@ class AccountStore(Protocol):
         ...
 
     async def put_session(self, session: Session) -> None:
-        """Make or change a session."""
+        """Make a session."""
+        ...
+
+    async def renew_session(self, digest: str, *, seen_at: float, organisation: str) -> bool:
+        """Change a session that is there; False where it has ended, which this must never take back."""
+        ...
+
+    async def sessions_of(self, user: str) -> Sequence[Session]:
+        """Return the sessions of a user, newest first."""
         ...
 
     async def session(self, digest: str) -> Session | None:

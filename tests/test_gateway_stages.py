@@ -56,7 +56,11 @@ class World:
         return 5.0
 
     async def protect(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+        policy: object = None,
     ) -> Protected:
         self.done.append("protect")
         if isinstance(self.protected, Exception):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 
-from mailveil.core.policy import Envelope, PolicySettings
+from mailveil.core.policy import CopyMode, Envelope, MessagePolicy, PolicySettings
 from mailveil.ports import (
     UNKNOWN_FAILURE,
     Attempt,
@@ -21,6 +21,7 @@ from mailveil.ports import (
     NextHop,
     OriginalStore,
     Passage,
+    Policies,
     Protected,
     Reply,
     Requester,
@@ -45,7 +46,9 @@ class Gateway:
     inert text, but no more than ``max_inert`` of them in an hour. ``store`` is for hosted copies, ``embedding``
     for those that messages carry themselves; how large they may become is for ``next_hop`` to say. What passed
     goes into the ``journal``, with verdicts that ``memory`` has compared with mail of before. Fetches begin
-    ``release_after_s`` later where the message may yet be refused by whoever has it from us.
+    ``release_after_s`` later where the message may yet be refused by whoever has it from us. ``policies`` are the
+    organisations' rules, and ``copies`` how copies reach readers where they say nothing of it (``None``: as there is
+    ``store`` or ``embedding``).
     """
 
     engine: Engine
@@ -64,6 +67,8 @@ class Gateway:
     authenticator: Authenticator | None = None
     sealer: Sealer | None = None
     memory: Memory | None = None
+    policies: Policies | None = None
+    copies: CopyMode | None = None
     _examination: Examination = field(init=False, repr=False, compare=False)
     _observation: Observation = field(init=False, repr=False, compare=False)
 
@@ -87,14 +92,19 @@ class Gateway:
             envelope = await self._authenticated(attempt, envelope, raw)
             if envelope.authentication is not None:
                 passage = replace(passage, authentication=envelope.authentication.summary())
-            protected = await self._examination.examine(attempt, raw, envelope, identifier)
-            if self.embedding is not None and protected.wanted:
-                protected = await self._embed(self.embedding, protected, raw, envelope, requester)
+            policy = self._policy(envelope)
+            protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
+            if self.embedding is not None and protected.wanted and self._mode(policy) is not CopyMode.HOSTED:
+                protected = await self._embed(
+                    self.embedding, protected, raw, envelope, policy, requester=requester
+                )
             if protected.keep_original:
                 reason = "; ".join(protected.reasons)
                 name = await self.originals.keep(raw, envelope, reason)
                 log.info("message %s: original kept as %s", identifier, name)
-            reserved = await self._reserve(protected, requester)
+            reserved = self._mode(policy) is not CopyMode.EMBEDDED and await self._reserve(
+                protected, requester
+            )
             outgoing = protected.raw
             if outgoing != raw:
                 outgoing, how = await sealed(self.sealer, outgoing, envelope, identifier)
@@ -112,6 +122,12 @@ class Gateway:
             self._note(passage, protected, reply, envelope, raw)
         return reply
 
+    def _policy(self, envelope: Envelope) -> MessagePolicy | None:
+        return None if self.policies is None else self.policies.for_message(envelope, self.clock.now())
+
+    def _mode(self, policy: MessagePolicy | None) -> CopyMode | None:
+        return self.copies if policy is None or policy.copies is None else policy.copies
+
     async def _authenticated(self, attempt: Attempt, envelope: Envelope, raw: bytes) -> Envelope:
         if not self._examination.is_worthwhile(attempt):
             return envelope
@@ -127,13 +143,15 @@ class Gateway:
         protected: Protected,
         raw: bytes,
         envelope: Envelope,
+        policy: MessagePolicy | None,
+        *,
         requester: Requester,
     ) -> Protected:
         """Return the message with the copies that came in time; as it is where it would become too large."""
         copies = await embedding.collect(protected.wanted, requester)
         if not copies:
             return protected
-        carrying = await self._examination.carry(raw, envelope, copies, requester.message)
+        carrying = await self._examination.carry(raw, envelope, copies, requester.message, policy)
         if carrying is None:
             return protected
         if not embedding.fits(carrying.raw, self.next_hop.max_message_bytes if self.next_hop else 0):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from mailveil.core.authentication import Authentication
-from mailveil.core.policy import Envelope
+from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy.freshness import shows_delivery
@@ -178,7 +178,8 @@ class FoundReference:
     """What a report tells about one reference. No bodies, no addresses of people.
 
     ``reasons`` are words for an administrator, the weightiest first. By ``key`` its verdict is asked for anew
-    once more is known (``Memory.verdicts``); ``""`` where nothing more will be.
+    once more is known (``Memory.verdicts``); ``""`` where nothing more will be. ``rule`` names what chose the
+    action: ``rule:ID``, ``allow:ID`` or ``level:NAME``.
     """
 
     url: str
@@ -191,6 +192,7 @@ class FoundReference:
     reasons: tuple[str, ...] = ()
     operator: str = ""
     key: str = ""
+    rule: str = ""
 
 
 class Judged(NamedTuple):
@@ -209,7 +211,8 @@ class Protected:
     the original must be kept for ``mailveil release`` (a signature was taken off, a part became inert text);
     ``reasons`` say so in words, with the signer and whether the signature was valid. ``examined`` is false where
     nobody could look into it, and ``raw`` is what stands for it. ``judged`` goes with ``found``, one by one;
-    ``message_id`` and ``subject`` are for the judge's memory, which keeps neither.
+    ``message_id`` and ``subject`` are for the judge's memory, which keeps neither. ``monitored``: policy wants a
+    report of the message alone, and ``found`` tells what would have been done; ``banner``: readers find a notice in it.
     """
 
     raw: bytes
@@ -222,6 +225,8 @@ class Protected:
     judged: tuple[Judged, ...] = ()
     message_id: str = ""
     subject: str = ""
+    monitored: bool = False
+    banner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +253,34 @@ class Engine(Protocol):
         ...
 
     async def protect(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+        policy: MessagePolicy | None = None,
     ) -> Protected:
         """Return the message without remote references; ``copies`` by token are what it is to carry itself.
+
+        ``policy`` are the rules that can hold for it; without one the engine's settings decide alone.
 
         Raises ``UnavailableError`` where no message could be examined now, ``EngineError`` or anything else where
         this one could not: its worker died, took too long, or failed.
         """
+        ...
+
+
+class Policies(Protocol):
+    """The rules of all organisations, in memory: nothing here waits or fails."""
+
+    def for_message(self, envelope: Envelope, now: float) -> MessagePolicy | None:
+        """Return what they come down to for one message, once its author is known as far as it can be.
+
+        ``now`` are seconds since the epoch; ``None`` where there are no rules at all.
+        """
+        ...
+
+    def profile(self, recipient: str) -> str:
+        """Return a key that is the same for recipients to whom the same rules can apply."""
         ...
 
 

@@ -69,7 +69,11 @@ class World:
         raise AssertionError("nothing has to be kept")
 
     async def protect(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+        policy: object = None,
     ) -> Protected:
         self.protections += 1
         if copies and self.fails_with_copies:

@@ -60,7 +60,11 @@ class World:
         return 5.0
 
     async def protect(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+        policy: object = None,
     ) -> Protected:
         self.examined += 1
         await asyncio.sleep(0.01)

@@ -66,7 +66,9 @@ class World:
     def now(self) -> float:
         return 5.0
 
-    async def protect(self, raw: bytes, envelope: Envelope, copies: object = None) -> Protected:
+    async def protect(
+        self, raw: bytes, envelope: Envelope, copies: object = None, policy: object = None
+    ) -> Protected:
         return PROTECTED
 
     async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:

@@ -17,7 +17,7 @@ from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.authentication import authentication_of
 from mailveil.core.failure import describe_failure
-from mailveil.core.policy import Envelope
+from mailveil.core.policy import Envelope, message_policy_of
 from mailveil.core.protection import EngineSettings, Outcome, Plan, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.record import verdict_record
@@ -96,7 +96,8 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
                 "authentication": None if known is None else authentication_of(known),
             }
         )
-    plan = inspect(raw, settings, envelope)
+    policy = None if job["policy"] is None else message_policy_of(job["policy"])
+    plan = inspect(raw, settings, envelope, policy)
     header: dict[str, Any] = {
         "ok": True,
         "changed": False,
@@ -112,6 +113,8 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
         "reasons": [],
         "inert_parts": [],
         "judged": _judged(plan),
+        "monitored": policy is not None and policy.monitored,
+        "banner": False,
     }
     if not job["deliver"]:
         return header, b""
@@ -120,6 +123,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     header["keep_original"] = outcome.keep_original
     header["unsigned"] = [signed.part.section for signed in outcome.unsigned]
     header["inert_parts"] = list(outcome.inert_parts)
+    header["banner"] = outcome.banner
     header["reasons"] = why_original_is_kept(outcome, settings)
     return header, outcome.raw if outcome.changed else b""
 

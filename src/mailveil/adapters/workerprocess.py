@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from mailveil.adapters.frames import LENGTHS, FrameError, encode_frame, parse_header, parse_lengths
-from mailveil.core.policy import Envelope
+from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.record import parse_verdict
@@ -68,6 +68,8 @@ class Answer:
     inert_parts: tuple[str, ...]
     reasons: tuple[str, ...] = ()  # why the original is to be kept, in words
     judged: tuple[tuple[Verdict, str], ...] = ()  # of each reference, with the token of its copy
+    monitored: bool = False  # policy wanted a report only
+    banner: bool = False  # readers find a notice in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Job(Generic[Tag]):
     deliver: bool = True
     in_full: bool = True
     copies: Mapping[str, EmbeddedCopy] = field(default_factory=dict)
+    policy: MessagePolicy | None = None
 
 
 class LostError(Exception):
@@ -147,6 +150,7 @@ class WorkerProcess:
                 "deliver": job.deliver,
                 "in_full": job.in_full,
                 "copies": copies,
+                "policy": None if job.policy is None else job.policy.record(),
             }
             frames.append(
                 encode_frame(header, b"".join((job.raw, *(copy.data for copy in job.copies.values()))))
@@ -242,6 +246,8 @@ def _read_answer(header: Mapping[str, Any], body: bytes, job: Job[Any]) -> Answe
         inert_parts=tuple(header["inert_parts"]),
         reasons=tuple(str(reason) for reason in header["reasons"]),
         judged=_judged(header["judged"]),
+        monitored=bool(header["monitored"]),
+        banner=bool(header["banner"]),
     )
 
 

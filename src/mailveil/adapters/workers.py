@@ -24,7 +24,7 @@ from mailveil.adapters.workerprocess import (
     Tag,
     WorkerProcess,
 )
-from mailveil.core.policy import Envelope
+from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.protection import EngineSettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.verdicts.record import key_of
@@ -129,13 +129,17 @@ class WorkerPool:
         return Examination(answer.record, answer.raw if clean else b"", clean and answer.changed)
 
     async def protect(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None = None
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy] | None = None,
+        policy: MessagePolicy | None = None,
     ) -> Protected:
-        """Return the message without remote references.
+        """Return the message without remote references, as ``policy`` has it.
 
         Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
         """
-        job = Job(raw, None, envelope=envelope, in_full=False, copies=copies or {})
+        job = Job(raw, None, envelope=envelope, in_full=False, copies=copies or {}, policy=policy)
         result = await self._answer(job)
         references = result.record["references"]
         judged = tuple(
@@ -152,6 +156,8 @@ class WorkerPool:
             judged=judged,
             message_id=result.record["message_id"],
             subject=result.record["subject"],
+            monitored=result.monitored,
+            banner=result.banner,
         )
 
     async def _answer(self, job: Job[None]) -> Answer:
@@ -293,4 +299,5 @@ def _found(reference: Mapping[str, Any], judged: Judged | None) -> FoundReferenc
         reasons=tuple(each.words for each in verdict.reasons) if verdict else (),
         operator=verdict.operator.name if verdict and verdict.operator else "",
         key=key_of(judged.token) if judged else "",
+        rule=reference["rule"],
     )

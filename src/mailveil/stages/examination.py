@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mailveil.core.failure import describe_failure
-from mailveil.core.policy import Envelope, PolicySettings, direction_of, is_protected
+from mailveil.core.policy import Envelope, MessagePolicy, PolicySettings, direction_of, is_protected
 from mailveil.core.protection.inert import make_inert
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.ports import (
@@ -69,7 +69,14 @@ class Examination:
         """End an attempt that came to nothing by no fault of the message."""
         self._end(attempt, failed=False)
 
-    async def examine(self, attempt: Attempt, raw: bytes, envelope: Envelope, identifier: str) -> Protected:
+    async def examine(
+        self,
+        attempt: Attempt,
+        raw: bytes,
+        envelope: Envelope,
+        identifier: str,
+        policy: MessagePolicy | None = None,
+    ) -> Protected:
         """Return the message without remote references.
 
         Raises UnexaminedError where that fails, UnavailableError where it could not even be tried, and
@@ -81,7 +88,7 @@ class Examination:
             log.warning("message %s: %d attempts to examine it have failed", identifier, failures)
         else:
             try:
-                return await self._outcome(attempt, raw, envelope)
+                return await self._outcome(attempt, raw, envelope, policy)
             except UnavailableError:
                 raise
             except Exception as error:
@@ -95,14 +102,21 @@ class Examination:
                     told,
                 )
                 reason = f"attempt {failures} of {self.max_attempts} to examine it failed: {told}"
-                if is_protected(direction_of(envelope), self.policy) and (
+                if self._is_protected(envelope, policy) and (
                     failures < self.max_attempts or self.attempts is None
                 ):
                     raise UnexaminedError(reason) from error
-        return await self._unexamined(attempt, raw, envelope, failures, identifier)
+        return await self._unexamined(
+            attempt, raw, envelope, policy, failures=failures, identifier=identifier
+        )
 
     async def carry(
-        self, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy], identifier: str
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy],
+        identifier: str,
+        policy: MessagePolicy | None = None,
     ) -> Protected | None:
         """Return an examined message that carries ``copies`` itself; ``None`` where that fails."""
         attempt = await self.begin(raw)
@@ -111,7 +125,7 @@ class Examination:
             self.abandon(attempt)
             return None
         try:
-            return await self._outcome(attempt, raw, envelope, copies)
+            return await self._outcome(attempt, raw, envelope, policy, copies)
         except Exception as error:
             log.error("message %s cannot carry its copies: %s", identifier, told_of(error))
             return None
@@ -121,20 +135,26 @@ class Examination:
         attempt: Attempt,
         raw: bytes,
         envelope: Envelope,
+        policy: MessagePolicy | None,
         copies: Mapping[str, EmbeddedCopy] | None = None,
     ) -> Protected:
         # A client that does not wait for the end of this must not hide how it ends.
-        task = asyncio.create_task(self._examine(attempt, raw, envelope, copies))
+        task = asyncio.create_task(self._examine(attempt, raw, envelope, policy, copies))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
     async def _examine(
-        self, attempt: Attempt, raw: bytes, envelope: Envelope, copies: Mapping[str, EmbeddedCopy] | None
+        self,
+        attempt: Attempt,
+        raw: bytes,
+        envelope: Envelope,
+        policy: MessagePolicy | None,
+        copies: Mapping[str, EmbeddedCopy] | None,
     ) -> Protected:
         failed = False
         try:
-            return await self.engine.protect(raw, envelope, copies)
+            return await self.engine.protect(raw, envelope, copies, policy)
         except UnavailableError:
             raise
         except Exception:
@@ -147,13 +167,27 @@ class Examination:
         if self.attempts is not None:
             self.attempts.end(attempt, failed=failed)
 
+    def _is_protected(self, envelope: Envelope, policy: MessagePolicy | None) -> bool:
+        monitored = policy is not None and policy.monitored
+        return is_protected(direction_of(envelope), self.policy) and not monitored
+
     async def _unexamined(
-        self, attempt: Attempt, raw: bytes, envelope: Envelope, failures: int, identifier: str
+        self,
+        attempt: Attempt,
+        raw: bytes,
+        envelope: Envelope,
+        policy: MessagePolicy | None,
+        *,
+        failures: int,
+        identifier: str,
     ) -> Protected:
         """Return what is delivered instead of a message that nobody can look into."""
-        if not is_protected(direction_of(envelope), self.policy):
+        if not self._is_protected(envelope, policy):
             return Protected(
-                raw, defects=("not examined; passed untouched, as policy has it",), examined=False
+                raw,
+                defects=("not examined; passed untouched, as policy has it",),
+                examined=False,
+                monitored=policy is not None and policy.monitored,
             )
         if self.attempts is not None and not self.attempts.give_up(attempt, self.max_inert):
             log.error(

@@ -1,8 +1,9 @@
 """Policy: what is done about each reference, given its verdict, the envelope and the organisation's rules."""
 
-from mailveil.core.policy.messagepolicy import BannerSettings, MessagePolicy
+from mailveil.core.policy.messagepolicy import BannerSettings, MessagePolicy, message_policy_of
 from mailveil.core.policy.types import (
     Action,
+    CopyMode,
     Direction,
     Envelope,
     PolicySettings,
@@ -15,6 +16,7 @@ from mailveil.core.policy.types import (
 __all__ = [
     "Action",
     "BannerSettings",
+    "CopyMode",
     "Direction",
     "Envelope",
     "MessagePolicy",
@@ -23,4 +25,5 @@ __all__ = [
     "decide",
     "direction_of",
     "is_protected",
+    "message_policy_of",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mailveil.core.policy.types import CopyMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,28 @@ class BannerSettings:
 
 @dataclass(frozen=True, slots=True)
 class MessagePolicy:
-    """The rules that can hold for one message. ``organisation`` is whose they are, ``banner`` what readers are told."""
+    """The rules that can hold for one message. ``organisation`` is whose they are, ``banner`` what readers are told.
+
+    ``monitored``: it leaves as it came in, and a report tells what would have been done. ``copies`` says how its safe
+    copies reach the reader, ``None``: as the engine's settings have it.
+    """
 
     organisation: str = ""
     banner: BannerSettings | None = None
+    monitored: bool = False
+    copies: CopyMode | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object, from which ``message_policy_of`` makes it again."""
+        return asdict(self)
+
+
+def message_policy_of(record: Mapping[str, Any]) -> MessagePolicy:
+    """Return what ``MessagePolicy.record`` wrote down."""
+    banner, copies = record["banner"], record["copies"]
+    return MessagePolicy(
+        organisation=record["organisation"],
+        banner=None if banner is None else BannerSettings(**banner),
+        monitored=record["monitored"],
+        copies=None if copies is None else CopyMode(copies),
+    )

@@ -22,6 +22,14 @@ class Action(StrEnum):
     KEEP = "keep"  # it stays
 
 
+class CopyMode(StrEnum):
+    """How safe copies reach the reader."""
+
+    HOSTED = "hosted"  # from the organisation's copies server
+    EMBEDDED = "embedded"  # inside the message, as cid: parts
+    NONE = "none"  # not at all: placeholders only
+
+
 class Direction(StrEnum):
     """Where a message comes from, as far as the gateway can prove it."""
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from mailveil.core.copyaddress import content_id
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.types import Coding, Source
-from mailveil.core.policy import Envelope, SignedMail
+from mailveil.core.policy import CopyMode, Envelope, MessagePolicy, SignedMail
 from mailveil.core.protection.forged import removals
 from mailveil.core.protection.inspecting import inspect
 from mailveil.core.protection.plan import (
-    CopyMode,
     Decision,
     EngineSettings,
     Outcome,
@@ -51,7 +50,7 @@ def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outc
     if raw is plan.raw or not (plan.ambiguous or plan.forged):
         return Outcome(raw, raw is not plan.raw, plan, unsigned, inert)
     for round_number in range(1, MAX_ROUNDS + 1):
-        again = inspect(raw, plan.settings)
+        again = inspect(raw, plan.settings, policy=plan.policy)
         if not _has_work(again):
             break
         after, more_unsigned, more_inert = _apply(again, {}, everything_inert=round_number == MAX_ROUNDS)
@@ -62,9 +61,14 @@ def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outc
     return Outcome(raw, changed=True, plan=plan, unsigned=unsigned, inert_parts=inert)
 
 
-def protect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Outcome:
+def protect(
+    raw: bytes,
+    settings: EngineSettings,
+    envelope: Envelope | None = None,
+    policy: MessagePolicy | None = None,
+) -> Outcome:
     """Inspect and finish in one go, with placeholders or hosted addresses: what needs no copy at hand."""
-    return finish(inspect(raw, settings, envelope))
+    return finish(inspect(raw, settings, envelope, policy))
 
 
 def _has_work(plan: Plan) -> bool:

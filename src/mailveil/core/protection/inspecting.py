@@ -13,9 +13,17 @@ from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.signed import find_signed
 from mailveil.core.message.types import Message, Part, Span
-from mailveil.core.policy import Action, Envelope, decide, direction_of, is_protected
+from mailveil.core.policy import (
+    Action,
+    CopyMode,
+    Envelope,
+    MessagePolicy,
+    decide,
+    direction_of,
+    is_protected,
+)
 from mailveil.core.protection.forged import forged_fields
-from mailveil.core.protection.plan import CopyMode, Decision, EngineSettings, Plan, Wanted, places_of
+from mailveil.core.protection.plan import Decision, EngineSettings, Plan, Wanted, places_of
 from mailveil.core.references.certificates import known_issuer_among
 from mailveil.core.references.links import EVERY_LINK, place_digest, same_place
 from mailveil.core.references.search import SearchSettings, find_references
@@ -40,11 +48,19 @@ FLAT_PIXELS = 600
 FETCHABLE_SCHEMES = ("http://", "https://")
 
 
-def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = None) -> Plan:
+def inspect(
+    raw: bytes,
+    settings: EngineSettings,
+    envelope: Envelope | None = None,
+    policy: MessagePolicy | None = None,
+) -> Plan:
     """Find, judge and decide about every remote reference of a message.
 
+    ``policy`` is what the rules of its recipients' organisation come down to; without one, ``settings`` decide alone.
     Total: any bytes give a plan. Pure: contacts nobody.
     """
+    if policy is not None and policy.copies is not None:
+        settings = replace(settings, mode=policy.copies)
     envelope = envelope or Envelope()
     message = parse_message(raw, settings.limits)
     addresses = settings.addresses
@@ -70,8 +86,10 @@ def inspect(raw: bytes, settings: EngineSettings, envelope: Envelope | None = No
         defects=tuple(dict.fromkeys((*message.defects, *search.findings.defects))),
         risk=risk_of(verdicts, context),
         ambiguous=search.ambiguous,
-        protected=is_protected(direction_of(envelope), settings.policy),
+        protected=is_protected(direction_of(envelope), settings.policy)
+        and not (policy is not None and policy.monitored),
         forged=forged_fields(message, settings.authserv_id, settings.trust),
+        policy=policy,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from mailveil.core.authentication.trust import TrustedServers
@@ -13,19 +12,11 @@ from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.transfer import place_all
 from mailveil.core.message.types import Defect, Field, Limits, Message, Part, Source, Span
-from mailveil.core.policy import Action, PolicySettings, SignedMail
+from mailveil.core.policy import Action, CopyMode, MessagePolicy, PolicySettings, SignedMail
 from mailveil.core.references.types import Insertion, Media, Reference
 from mailveil.core.verdicts.judging import reasons_of
 from mailveil.core.verdicts.lists import ImportedList
 from mailveil.core.verdicts.types import Risk, Verdict
-
-
-class CopyMode(StrEnum):
-    """How safe copies reach the reader."""
-
-    HOSTED = "hosted"  # from the organisation's copies server
-    EMBEDDED = "embedded"  # inside the message, as cid: parts
-    NONE = "none"  # not at all: placeholders only
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +54,24 @@ class Wanted:
 
 
 class Decision(NamedTuple):
-    """One reference with its verdict, what is done about it, and the copy that it wants, if any."""
+    """One reference with its verdict, what is done about it, and the copy that it wants, if any.
+
+    ``rule`` names what chose the action: ``rule:ID``, ``allow:ID`` or ``level:NAME``; ``""`` without a policy.
+    """
 
     reference: Reference
     verdict: Verdict
     action: Action
     wanted: Wanted | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What a message contains and what will be done about it. Pure data; nobody was contacted to make it."""
+    """What a message contains and what will be done about it. Pure data; nobody was contacted to make it.
+
+    ``protected`` is False where policy lets the message's direction pass, or only wants a report of it.
+    """
 
     raw: bytes
     settings: EngineSettings
@@ -85,8 +83,9 @@ class Plan:
     defects: tuple[Defect, ...]
     risk: Risk
     ambiguous: bool
-    protected: bool  # False where policy lets the message's direction pass
+    protected: bool
     forged: tuple[tuple[Part, Field], ...] = ()  # fields that claim to be ours, with the header they stand in
+    policy: MessagePolicy | None = None
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -132,8 +131,9 @@ class Plan:
                     "kind": None if verdict.kind is None else str(verdict.kind),
                     "score": round(verdict.score, 3),
                     "action": str(action),
+                    "rule": rule,
                 }
-                for reference, verdict, action, _wanted in self.decisions
+                for reference, verdict, action, _wanted, rule in self.decisions
             ],
         }
 
@@ -144,7 +144,8 @@ class Outcome:
 
     ``raw`` is the very same object as the input where nothing had to change. ``unsigned`` are the signed parts
     whose signature could not stay, ``inert_parts`` the section numbers of parts that became inert text;
-    where there are any of either the original has to be kept before the message may be delivered.
+    where there are any of either the original has to be kept before the message may be delivered. ``banner``:
+    readers find a notice in it.
     """
 
     raw: bytes
@@ -152,6 +153,7 @@ class Outcome:
     plan: Plan
     unsigned: tuple[SignedPart, ...] = ()
     inert_parts: tuple[str, ...] = ()
+    banner: bool = False
 
     @property
     def keep_original(self) -> bool:
@@ -208,4 +210,5 @@ def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
         ],
         "operator": None if operator is None else asdict(operator),
         "action": str(decision.action),
+        "rule": decision.rule,
     }

@@ -187,6 +187,10 @@ class AccountStore(Protocol):
         """Make or change a user. Raises ``ConflictError`` where the name or subject is another's."""
         ...
 
+    async def note_sign_in(self, identifier: str, at: float) -> None:
+        """Take note of when a user signed in, and change nothing else."""
+        ...
+
     async def count_users(self, role: Role | None = None) -> int:
         """Return how many users of a role can sign in."""
         ...

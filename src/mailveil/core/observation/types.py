@@ -1,4 +1,4 @@
-"""Observation: what was seen of one message, for one organisation. Values only; what stores, pages and sharing read."""
+"""Types: an observation and its references, as JSON objects and back, and what identifies them."""
 
 from __future__ import annotations
 

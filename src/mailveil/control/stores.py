@@ -282,7 +282,7 @@ class AuditLog(Protocol):
         ...
 
     async def expire(self, organisation: str, before: float) -> int:
-        """Delete entries older than that."""
+        """Delete a portion of the entries older than that; return how many, 0 once there are none."""
         ...
 
 
@@ -309,6 +309,10 @@ class FeedbackStore(Protocol):
 
     async def grants(self, organisation: str, message: str, now: float) -> Sequence[ReleaseGrant]:
         """Return the leave that holds for a message now."""
+        ...
+
+    async def expire(self, organisation: str, before: float) -> int:
+        """Delete a portion of the reports and leaves older than that; return how many, 0 once there are none."""
         ...
 
 

@@ -1,0 +1,160 @@
+"""A room for use cases: a complete ``ControlRoom`` over a fresh database, a clock to set, and people to act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from postgres_room import DatabasePlace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mailveil.adapters.database.engine import Database
+    from mailveil.control.access import Actor, Permission, Role
+    from mailveil.control.records import AuditEntry, Organisation, User
+    from mailveil.control.room import ControlRoom
+
+NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
+SECOND_FACTORS_KEY = bytes(range(32))
+
+
+@dataclass
+class SetClock:
+    """A clock that stands until it is set (``ports.Clock``)."""
+
+    moment: float = NOW
+
+    def now(self) -> float:
+        return self.moment
+
+    def advance(self, seconds: float) -> None:
+        self.moment += seconds
+
+
+@dataclass
+class ControlRoomForTests:
+    """A control room with its database and clock. Everything asynchronous runs in the event loop of the test."""
+
+    room: ControlRoom
+    database: Database
+    clock: SetClock = field(default_factory=SetClock)
+
+    async def organisation(
+        self, identifier: str = "acme", domains: Sequence[str] = (), language: str = "en"
+    ) -> Organisation:
+        """Make an organisation."""
+        from mailveil.control.records import Organisation
+
+        made = Organisation(identifier, identifier.title(), tuple(domains), language, self.clock.now())
+        await self.room.organisations.put(made)
+        return made
+
+    async def user(
+        self,
+        name: str,
+        role: Role | str = "administrator",
+        home: str = "default",
+        *,
+        password_hash: str = "",
+        totp_secret: str = "",
+    ) -> User:
+        """Make a user."""
+        from mailveil.control.access import Role
+        from mailveil.control.identifiers import new_identifier
+        from mailveil.control.records import User
+
+        made = User(
+            identifier=new_identifier(self.clock.now()),
+            name=name,
+            home=home,
+            role=Role(role),
+            display_name=name.title(),
+            password_hash=password_hash,
+            totp_secret=totp_secret,
+            created_at=self.clock.now(),
+        )
+        await self.room.accounts.put_user(made)
+        return made
+
+    async def audit_trail(self, organisation: str = "default", action: str = "") -> Sequence[AuditEntry]:
+        """Return the latest entries of an organisation, newest first."""
+        from mailveil.control.records import MAX_PAGE, Cut
+
+        return (await self.room.audit.entries(organisation, Cut(MAX_PAGE), action=action)).items
+
+
+def actor(
+    role: Role | str = "administrator",
+    organisation: str = "default",
+    *,
+    home: str = "",
+    name: str = "anna",
+    permissions: Sequence[Permission] | None = None,
+) -> Actor:
+    """Return somebody signed in: ``home`` is the organisation acted in unless said otherwise."""
+    from mailveil.control.access import PERMISSIONS, Actor, ActorKind, Role
+
+    given = PERMISSIONS[Role(role)] if permissions is None else frozenset(permissions)
+    return Actor(ActorKind.USER, f"user-{name}", name, organisation, home or organisation, given, "192.0.2.7")
+
+
+@asynccontextmanager
+async def opened_room(place: DatabasePlace) -> AsyncIterator[ControlRoomForTests]:
+    """Open a control room over a database of the test's own, with the organisation ``default``."""
+    async with place.opened() as database:
+        made = _made(database)
+        await made.organisation("default")
+        yield made
+
+
+def _made(database: Database) -> ControlRoomForTests:
+    from mailveil.adapters.database.accounts import SqlAccountStore
+    from mailveil.adapters.database.audit import SqlAuditLog
+    from mailveil.adapters.database.feedback import SqlFeedbackStore
+    from mailveil.adapters.database.organisations import SqlOrganisationStore
+    from mailveil.adapters.database.policies import SqlPolicyStore
+    from mailveil.adapters.database.repeats import SqlRepeatStore
+    from mailveil.adapters.database.secondfactors import SecondFactorSealer
+    from mailveil.control.room import ControlRoom
+
+    clock = SetClock()
+    room = ControlRoom(
+        clock=clock,
+        observations=_observations(database),
+        organisations=SqlOrganisationStore(database),
+        policies=SqlPolicyStore(database, clock),
+        accounts=SqlAccountStore(database, SecondFactorSealer(SECOND_FACTORS_KEY)),
+        audit=SqlAuditLog(database),
+        feedback=SqlFeedbackStore(database),
+        repeats=SqlRepeatStore(database),
+    )
+    return ControlRoomForTests(room, database, clock)
+
+
+def _observations(database: Database) -> Any:
+    try:
+        from mailveil.adapters.database.observations import SqlObservationStore
+    except ModuleNotFoundError:  # until it is there
+        return None
+    return SqlObservationStore(database)
+
+
+@pytest.fixture
+def control_room(sqlite_database: DatabasePlace) -> Iterator[ControlRoomForTests]:
+    """A control room over SQLite, with the organisation ``default``.
+
+    Its coroutines may be run with ``asyncio.run``, and by a test client in a thread of its own.
+    """
+    from mailveil.adapters.database.engine import Database, database_url
+
+    made = _made(Database(database_url(sqlite_database.address, Path("/nonexistent"))))
+    asyncio.run(made.organisation("default"))
+    yield made
+    asyncio.run(made.database.close())

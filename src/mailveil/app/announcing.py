@@ -15,7 +15,7 @@ from mailveil.app.roles import Role
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint, Listen, public_host
 from mailveil.core.protection import CopyMode
-from mailveil.endpoints.web.status import ConsoleFacts, Listening
+from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
 
 PURPOSES = {
     Role.GATEWAY: "takes mail by SMTP and makes it silent",

@@ -16,9 +16,10 @@ from http_room import ask, http_room
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
 from mailveil.endpoints.web import copies, listener
+from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.copies import CopiesServer, _Recent, parse_range
 from mailveil.endpoints.web.placeholders import placeholder
-from mailveil.endpoints.web.status import ConsoleFacts, StatusPage
+from mailveil.endpoints.web.status import StatusPage
 from mailveil.ports import StoredCopy, UnavailableError
 
 BODY = bytes(range(256)) * 4

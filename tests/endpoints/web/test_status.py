@@ -12,15 +12,10 @@ import pytest
 from http_room import Answer, ask, http_room
 from mailveil.core.verdicts.signals import Signal
 from mailveil.core.verdicts.types import Finding, Kind, Reason, Verdict
+from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
+from mailveil.endpoints.web.guard import host_name
 from mailveil.endpoints.web.preview import read_preview
-from mailveil.endpoints.web.status import (
-    ConsoleFacts,
-    Listening,
-    StatusPage,
-    host_name,
-    in_bytes,
-    preview_policy,
-)
+from mailveil.endpoints.web.status import StatusPage, in_bytes, preview_policy
 from mailveil.ports import CopyFacts, CopyState, FoundReference, MailboxEntry, Passage, UnavailableError
 
 FACTS = ConsoleFacts(

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mailveil import __version__
 from mailveil.commands.demo.findings import Result, clock
 from mailveil.commands.demo.report import download_line, how_it_was_read
-from mailveil.endpoints.web.status import PAGE_HEADERS, HostGuard
+from mailveil.endpoints.web.guard import PAGE_HEADERS, HostGuard
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "

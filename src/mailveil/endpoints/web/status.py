@@ -6,17 +6,19 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import resources
 from urllib.parse import quote, urlsplit
 
 import jinja2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from mailveil.endpoints.web.console.facts import ConsoleFacts
+from mailveil.endpoints.web.guard import PAGE_HEADERS, HostGuard
 from mailveil.endpoints.web.preview import Preview, read_header, read_preview
 from mailveil.ports import (
     CopyState,
@@ -37,65 +39,6 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PAGE_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-DNS-Prefetch-Control": "off",
-    "Cache-Control": "no-store",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """One line of what listens where: ``name`` of the role, its address, and in a few words what for."""
-
-    name: str
-    address: str
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleFacts:
-    """What the composition root tells the console about itself. Nothing here is a secret."""
-
-    version: str
-    listening: tuple[Listening, ...]
-    next_hop: str
-    copies_url: str
-    copies_mode: str
-    fetching: bool
-    try_command: str
-    postfix_recipe: str
-    directory: str
-    host_names: frozenset[str]
-    warnings: tuple[str, ...] = ()
-
-
-class HostGuard:
-    """Answers only under names that are ours: a page elsewhere could point its own name at this address."""
-
-    def __init__(self, app: ASGIApp, host_names: frozenset[str]) -> None:
-        self.app = app
-        self.host_names = host_names
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 421."""
-        fields = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
-        if scope["type"] == "http" and (len(fields) != 1 or host_name(fields[0]) not in self.host_names):
-            response = PlainTextResponse("This page does not go by that name.\n", 421, headers=PAGE_HEADERS)
-            await response(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
-
-def host_name(field: str) -> str:
-    """Return the name in a ``Host`` field without its port, lower-case; ``""`` where it is malformed."""
-    try:
-        return (urlsplit(f"//{field}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
 
 
 class StatusPage:

@@ -1,1 +1,1 @@
-"""The console: the pages on which people see what mailveil does, and tell it what to do."""
+"""The console: server-rendered pages for the people who run mailveil."""

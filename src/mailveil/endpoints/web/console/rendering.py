@@ -1,0 +1,157 @@
+"""Rendering: pages out of templates, with what stands around each of them and under which policy it is shown."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Mapping
+from importlib import resources
+from urllib.parse import quote, urlencode
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailveil.control.access import ANY_ORGANISATION, Permission, Role
+from mailveil.endpoints.web.console.browsers import NOTE, cookie, drop_cookie, note_in, theme_of
+from mailveil.endpoints.web.console.facts import ConsoleFacts
+from mailveil.endpoints.web.console.layout import current_of, navigation_of
+from mailveil.endpoints.web.console.visit import Visit
+from mailveil.endpoints.web.guard import PAGE_HEADERS
+
+# Nothing from elsewhere, nothing inline, no frame around us; and no script may make markup out of text.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+ASSETS: Mapping[str, str] = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+}
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class Rendering:
+    """The templates of the console, and its style sheet and script."""
+
+    def __init__(
+        self, facts: ConsoleFacts, paths: Collection[str], now: Callable[[], float] = time.time
+    ) -> None:
+        """``paths`` are those of all pages that there are: navigation leads nowhere else."""
+        self.facts = facts
+        self._paths = frozenset(paths)
+        self._now = now
+        folder = resources.files("mailveil.endpoints.web").joinpath("assets")
+        self._assets = {name: folder.joinpath(name).read_bytes() for name in ASSETS}
+        self._stamps = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self._assets.items()}
+        self.templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("mailveil.endpoints.web", "templates/console"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters.update(
+            number=lambda count: f"{count:,}",
+            size=in_bytes,
+            ago=lambda at: ago(self._now() - at),
+            moment=moment,
+            day=day,
+            path=lambda text: quote(str(text), safe=""),
+        )
+        self.templates.globals.update(
+            facts=facts,
+            Permission=Permission,
+            Role=Role,
+            ANY_ORGANISATION=ANY_ORGANISATION,
+            asset=self.asset_path,
+        )
+
+    def page(
+        self, visit: Visit, template: str, status: int = 200, values: Mapping[str, object] | None = None
+    ) -> Response:
+        """Return a page."""
+        request, note = visit.request, note_in(visit.request, self.facts)
+        around: dict[str, object] = {
+            "visit": visit,
+            "actor": visit.actor,
+            "signed_in": visit.visitor is not None and visit.visitor.session.is_complete,
+            "csrf": visit.visitor.session.csrf if visit.visitor else "",
+            "navigation": navigation_of(visit.actor, self._paths),
+            "current": current_of(request.url.path),
+            "here": here(request),
+            "note": note,
+            "theme": theme_of(request, self.facts),
+            "error": None,
+            "given": {},
+            "with_query": lambda **changes: with_query(request, **changes),
+        }
+        html = self.templates.get_template(template).render({**around, **(values or {})})
+        response = Response(html, status, media_type="text/html", headers=self.headers())
+        if cookie(request, NOTE, self.facts):
+            drop_cookie(response, NOTE, self.facts)
+        return response
+
+    def headers(self) -> dict[str, str]:
+        """Return the fields of every page. Forms tell their origin only under this referrer policy."""
+        fields = {**PAGE_HEADERS, "Referrer-Policy": "same-origin", "Content-Security-Policy": PAGE_POLICY}
+        fields["X-Frame-Options"] = "DENY"
+        fields["X-Robots-Tag"] = "noindex, nofollow"
+        if self.facts.is_https:
+            fields["Strict-Transport-Security"] = "max-age=31536000"
+        return fields
+
+    def asset_path(self, name: str) -> str:
+        """Return where the style sheet or script is; the path changes with its content."""
+        return f"/assets/{name}?{self._stamps[name]}"
+
+    async def asset(self, request: Request) -> Response:
+        """Answer with the style sheet or the script."""
+        name = request.path_params["name"]
+        if name not in ASSETS:
+            return Response(status_code=404, headers=PAGE_HEADERS)
+        is_current = request.url.query == self._stamps[name]
+        headers = {**PAGE_HEADERS, "Cache-Control": FOR_EVER if is_current else "no-store"}
+        return Response(self._assets[name], headers={**headers, "Content-Type": ASSETS[name]})
+
+
+def here(request: Request) -> str:
+    """Return the path of a request with its query, to come back to."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def with_query(request: Request, **changes: object) -> str:
+    """Return the path of a request with some of its query changed; empty values are left out."""
+    values = {**request.query_params, **{name: str(value) for name, value in changes.items()}}
+    query = urlencode({name: value for name, value in values.items() if value})
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def in_bytes(count: int) -> str:
+    """Return a number of bytes to read."""
+    if count < 1000:
+        return f"{count} B"
+    value, units = float(count), iter(("kB", "MB", "GB", "TB"))
+    unit = ""
+    while value >= 1000:
+        value, unit = value / 1000, next(units, unit)
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+
+
+def moment(at: float) -> str:
+    """Return a time to read, in this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def day(at: float) -> str:
+    """Return a day to read, in this machine's time zone."""
+    return time.strftime("%Y-%m-%d", time.localtime(at))
+
+
+def ago(seconds: float) -> str:
+    """Return in words how long ago something was."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"

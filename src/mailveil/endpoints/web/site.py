@@ -1,0 +1,33 @@
+"""The site: what one listener answers, path by path, and under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from mailveil.endpoints.web.guard import HostGuard
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def build_site(
+    host_names: frozenset[str],
+    console: ASGIApp,
+    *,
+    answers: Mapping[str, Answer] | None = None,
+    parts: Mapping[str, ASGIApp] | None = None,
+) -> ASGIApp:
+    """Return one application for the listener: ``answers`` at single paths, ``parts`` below theirs, then the console.
+
+    All of it is answered under ``host_names`` alone. ``parts`` are such as ``/api/v1`` and ``/report``; each sees what
+    follows its own path.
+    """
+    routes: list[BaseRoute] = [Route(path, answer) for path, answer in (answers or {}).items()]
+    routes += [Mount(path, part) for path, part in (parts or {}).items()]
+    routes.append(Mount("", console))
+    return HostGuard(Starlette(routes=routes), host_names)

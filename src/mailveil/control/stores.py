@@ -255,6 +255,10 @@ class AccountStore(Protocol):
         """Make or change a token."""
         ...
 
+    async def note_token_use(self, organisation: str, identifier: str, day: str) -> None:
+        """Take note of the day (``YYYY-MM-DD``) on which a token was last used, and change nothing else."""
+        ...
+
     async def token(self, digest: str) -> Token | None:
         """Return a token by what it is the secret of."""
         ...

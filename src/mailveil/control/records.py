@@ -91,7 +91,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A program's token. ``digest`` is SHA-256 of its secret; ``hint`` its first characters, to tell it by."""
+    """A program's token. ``digest`` is SHA-256 of its secret; ``hint`` its first characters, to tell it by.
+
+    One that is good ``everywhere`` acts in any organisation, and belongs to the one in which it was made.
+    """
 
     identifier: str
     organisation: str
@@ -104,6 +107,7 @@ class Token:
     expires_at: float
     last_used_on: str = ""  # a day (YYYY-MM-DD), no finer
     revoked_at: float = 0.0
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ async def series(
 
 
 async def top(
-    room: ControlRoom, actor: Actor, dimension: Dimension, since: float, until: float, limit: int = 10
+    room: ControlRoom, actor: Actor, dimension: Dimension, since: float, until: float, *, limit: int = 10
 ) -> Sequence[Count]:
     """Return what was met most in a period, which is widened to whole days. Raises ``InvalidError``."""
     actor.require(Permission.STATISTICS_READ)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from mailveil.control.access import PERMISSIONS, Actor, ActorKind, Permission
+from mailveil.control.access import ANY_ORGANISATION, PERMISSIONS, Actor, ActorKind, Permission
 from mailveil.control.auditing import audit
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.identifiers import new_identifier
@@ -31,13 +31,22 @@ class NewToken:
 
 
 async def make_token(
-    room: ControlRoom, actor: Actor, name: str, scopes: Collection[str], days: int
+    room: ControlRoom,
+    actor: Actor,
+    name: str,
+    scopes: Collection[str],
+    days: int,
+    *,
+    everywhere: bool = False,
 ) -> NewToken:
     """Make a token for the actor's organisation that may do ``scopes`` (permissions) for so many days.
 
-    Raises ``InvalidError``; a scope that the actor itself lacks is refused with ``ForbiddenError``.
+    One for ``everywhere`` acts in all organisations, and only an actor who does so too can make it. Raises
+    ``InvalidError``; a scope that the actor itself lacks is refused with ``ForbiddenError``.
     """
     actor.require(Permission.TOKENS_WRITE)
+    if everywhere:
+        actor.require_everywhere(Permission.TOKENS_WRITE)
     name = " ".join(name.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidError(f"Give the token a name of at most {MAX_NAME} characters.", "name")
@@ -59,9 +68,18 @@ async def make_token(
         created_by=actor.name,
         created_at=now,
         expires_at=now + days * DAY_S,
+        everywhere=everywhere,
     )
     await room.accounts.put_token(token)
-    await audit(room, actor, "token.create", token.name, token=token.identifier, scopes=list(token.scopes))
+    await audit(
+        room,
+        actor,
+        "token.create",
+        token.name,
+        token=token.identifier,
+        scopes=list(token.scopes),
+        everywhere=everywhere,
+    )
     return NewToken(token, secret)
 
 
@@ -108,7 +126,7 @@ async def authenticate(room: ControlRoom, secret: str, address: str = "") -> Act
     permissions = frozenset(Permission(each) for each in token.scopes if each in set(Permission))
     maker = await room.accounts.user_named(token.created_by)
     if maker is not None:
-        if maker.is_disabled:
+        if maker.is_disabled or (token.everywhere and maker.home != ANY_ORGANISATION):
             return None
         permissions &= PERMISSIONS[maker.role]
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
@@ -119,7 +137,7 @@ async def authenticate(room: ControlRoom, secret: str, address: str = "") -> Act
         token.identifier,
         token.name,
         token.organisation,
-        token.organisation,
+        ANY_ORGANISATION if token.everywhere else token.organisation,
         permissions,
         address,
     )

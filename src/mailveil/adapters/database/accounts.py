@@ -293,6 +293,7 @@ class SqlAccountStore:
             "expires_at": token.expires_at,
             "last_used_on": token.last_used_on,
             "revoked_at": token.revoked_at,
+            "everywhere": token.everywhere,
         }
         try:
             async with self._database.write() as connection:
@@ -355,4 +356,5 @@ def _token(row: sa.Row[Any]) -> Token:
         expires_at=row.expires_at,
         last_used_on=row.last_used_on,
         revoked_at=row.revoked_at,
+        everywhere=row.everywhere,
     )

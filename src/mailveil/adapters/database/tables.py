@@ -331,6 +331,7 @@ tokens = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
     sa.Column("last_used_on", Line(10), nullable=False),
+    sa.Column("everywhere", sa.Boolean, nullable=False),
     sa.Column("revoked_at", Time, nullable=False),
 )
 repeats = sa.Table(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mailveil.core.message.types import Defect
+from mailveil.core.observation import ObservedReference
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, inspect
 from mailveil.core.references.types import Media
@@ -16,7 +17,6 @@ from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
 from mailveil.ports import (
     NOBODY,
-    FoundReference,
     Passage,
     Protected,
     Reply,
@@ -28,7 +28,17 @@ from mailveil.ports import (
 RAW = b"Subject: x\r\n\r\noriginal"
 WANTED = (WantedCopy("t", "https://o.example/x?who=anna@example.org", Media.IMAGE),)
 FOUND = (
-    FoundReference("https://o.example/x?who=anna@example.org", "img-src", "tracker", "pixel", 0.9, "copy"),
+    ObservedReference(
+        "https://o.example/x?who=anna@example.org",
+        "",
+        "",
+        "",
+        "img-src",
+        "tracker",
+        "copy",
+        kind="pixel",
+        score=0.9,
+    ),
 )
 ENVELOPE = Envelope("News@Example.COM", ("anna@example.org",))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from mailveil.core.authentication import Authentication
+from mailveil.core.observation import MessageFacts, ObservedReference
 from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
@@ -173,28 +174,6 @@ class WantedCopy:
     links: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReference:
-    """What a report tells about one reference. No bodies, no addresses of people.
-
-    ``reasons`` are words for an administrator, the weightiest first. By ``key`` its verdict is asked for anew
-    once more is known (``Memory.verdicts``); ``""`` where nothing more will be. ``rule`` names what chose the
-    action: ``rule:ID``, ``allow:ID`` or ``level:NAME``.
-    """
-
-    url: str
-    vector: str
-    verdict: str
-    kind: str
-    score: float
-    action: str
-    kinds: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    operator: str = ""
-    key: str = ""
-    rule: str = ""
-
-
 class Judged(NamedTuple):
     """A reference with the verdict of its message alone. ``token`` is that of its copy, ``""`` without one."""
 
@@ -212,12 +191,13 @@ class Protected:
     ``reasons`` say so in words, with the signer and whether the signature was valid. ``examined`` is false where
     nobody could look into it, and ``raw`` is what stands for it. ``judged`` goes with ``found``, one by one;
     ``message_id`` and ``subject`` are for the judge's memory, which keeps neither. ``monitored``: policy wants a
-    report of the message alone, and ``found`` tells what would have been done; ``banner``: readers find a notice in it.
+    report of the message alone, and ``found`` tells what would have been done; ``banner``: readers find a notice in
+    it. ``facts`` are for its record.
     """
 
     raw: bytes
     wanted: tuple[WantedCopy, ...] = ()
-    found: tuple[FoundReference, ...] = ()
+    found: tuple[ObservedReference, ...] = ()
     defects: tuple[str, ...] = ()
     keep_original: bool = False
     reasons: tuple[str, ...] = ()
@@ -227,6 +207,7 @@ class Protected:
     subject: str = ""
     monitored: bool = False
     banner: bool = False
+    facts: MessageFacts = field(default_factory=MessageFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -667,7 +648,7 @@ class Passage:
     size_bytes: int
     direction: str
     reply: str
-    found: tuple[FoundReference, ...] = ()
+    found: tuple[ObservedReference, ...] = ()
     defects: tuple[str, ...] = ()
     changed: bool = False
     seconds: float = 0.0

@@ -7,9 +7,12 @@ import time
 from pathlib import Path
 
 from mailveil.adapters.deliveries import SqliteJournal
-from mailveil.ports import FoundReference, Passage
+from mailveil.core.observation import ObservedReference
+from mailveil.ports import Passage
 
-FOUND = FoundReference("https://t.example/p", "img-src", "tracker", "pixel", 0.9, "copy")
+FOUND = ObservedReference(
+    "https://t.example/p", "", "", "", "img-src", "tracker", "copy", kind="pixel", score=0.9
+)
 
 
 def passage(number: int, **fields: object) -> Passage:

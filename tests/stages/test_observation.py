@@ -19,6 +19,7 @@ from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.memory import MemorySettings, SqliteMemory
 from mailveil.adapters.workers import WorkerPool
 from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.observation import ObservedReference
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import CopyMode, EngineSettings
 from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, Hop
@@ -26,7 +27,6 @@ from mailveil.core.verdicts.signals import Signal
 from mailveil.core.verdicts.types import Finding, Kind, Reason, Risk, Verdict
 from mailveil.gateway import Gateway
 from mailveil.ports import (
-    FoundReference,
     Judged,
     Passage,
     Protected,
@@ -45,7 +45,7 @@ TRACKER = Verdict(
     reasons=(Reason(Signal.DRIP_FED, 3.0, "drop by drop"),),
     risk=Risk.HIGH,
 )
-FOUND = FoundReference(URL, "img-src", "content", "", 0.1, "copy", key="00" * 16)
+FOUND = ObservedReference(URL, "", "", "", "img-src", "content", "copy", kind="", score=0.1, key="00" * 16)
 PROTECTED = Protected(
     b"protected", found=(FOUND, FOUND), judged=(Judged(URL, CONTENT, "t"),), message_id="<1@x>"
 )
@@ -109,10 +109,10 @@ def test_the_journal_has_the_verdicts_of_the_memory() -> None:
     assert asyncio.run(world.accept()).code == 250
     (passage,) = world.noted
     first, second = passage.found
-    assert (first.verdict, first.kind, first.kinds) == ("tracker", "dwell", ("dwell", "open"))
+    assert (first.finding, first.kind, first.kinds) == ("tracker", "dwell", ("dwell", "open"))
     assert first.reasons == ("drop by drop",)
     assert first.url == "https://t.example", "hosts alone stand in the journal"
-    assert second.verdict == "content", "what the memory says nothing of stays as it was"
+    assert second.finding == "content", "what the memory says nothing of stays as it was"
     (seen,) = world.seen
     assert seen == SeenMessage("<1@x>", "shop.example", "", ("anna@example.org",), PROTECTED.judged)
 
@@ -124,7 +124,7 @@ def test_a_memory_that_fails_keeps_no_message_from_the_journal(
     caplog.set_level("WARNING", "mailveil")
     world = World(error)
     assert asyncio.run(world.accept()).code == 250
-    assert [each.verdict for each in world.noted[0].found] == ["content", "content"]
+    assert [each.finding for each in world.noted[0].found] == ["content", "content"]
     assert "is not compared with earlier ones" in caplog.text
     assert "anna" not in caplog.text
     assert "0123456789abcdef" not in caplog.text

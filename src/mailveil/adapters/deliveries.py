@@ -14,7 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mailveil.ports import FoundReference, Passage
+from mailveil.core.observation import ObservedReference
+from mailveil.ports import Passage
 
 log = logging.getLogger("mailveil.journal")
 SCHEMA = """
@@ -123,7 +124,7 @@ class SqliteJournal:
             counted["messages"] += 1
             counted["changed"] += int(passage.changed)
             counted["references"] += len(passage.found)
-            counted["trackers"] += sum(found.verdict == "tracker" for found in passage.found)
+            counted["trackers"] += sum(found.finding == "tracker" for found in passage.found)
         database.execute("DELETE FROM passages WHERE id <= (SELECT max(id) FROM passages) - ?", (self.keep,))
         database.executemany(
             "INSERT INTO totals VALUES (?, ?) "
@@ -140,6 +141,6 @@ def _read(text: str) -> Passage:
     return Passage(**values)
 
 
-def _read_found(values: dict[str, Any]) -> FoundReference:
-    lists = {name: tuple(values.get(name, ())) for name in ("kinds", "reasons")}
-    return FoundReference(**{**values, **lists})
+def _read_found(values: dict[str, Any]) -> ObservedReference:
+    lists = {name: tuple(values.get(name, ())) for name in ("kinds", "reasons", "signals")}
+    return ObservedReference(**{**values, **lists})

@@ -17,6 +17,7 @@ from mailveil.adapters.confinement import bound, bound_time, die_with
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
 from mailveil.core.authentication import authentication_of
 from mailveil.core.failure import describe_failure
+from mailveil.core.observation import summary_of
 from mailveil.core.policy import Envelope, message_policy_of
 from mailveil.core.protection import EngineSettings, Outcome, Plan, finish, inspect
 from mailveil.core.rewrite import EmbeddedCopy
@@ -101,7 +102,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     header: dict[str, Any] = {
         "ok": True,
         "changed": False,
-        "record": plan.record(job["path"]) if job["in_full"] else plan.summary(),
+        "record": plan.record(job["path"]) if job["in_full"] else summary_of(plan),
         "wanted": [
             (each.token, each.url, each.media.value, each.may_fetch, each.width, each.height)
             for each in plan.wanted

@@ -24,11 +24,11 @@ from mailveil.adapters.workerprocess import (
     Tag,
     WorkerProcess,
 )
+from mailveil.core.observation import facts_from, observed
 from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.protection import EngineSettings
 from mailveil.core.rewrite import EmbeddedCopy
-from mailveil.core.verdicts.record import key_of
-from mailveil.ports import EngineError, Examination, FoundReference, Judged, Protected, UnavailableError
+from mailveil.ports import EngineError, Examination, Judged, Protected, UnavailableError
 
 ATTEMPTS = 2
 BATCH_JOBS = 32
@@ -149,7 +149,11 @@ class WorkerPool:
         return Protected(
             raw=result.raw,
             wanted=result.wanted,
-            found=tuple(_found(each, known) for each, known in zip_longest(references, judged)),
+            found=tuple(
+                observed(each, *(known[1:] if known else ()))
+                for each, known in zip_longest(references, judged)
+            ),
+            facts=facts_from(result.record["facts"]),
             defects=tuple(result.record["defects"]),
             keep_original=result.keep_original,
             reasons=result.reasons,
@@ -284,20 +288,3 @@ class WorkerPool:
 
 
 _NOTHING = object()
-
-
-def _found(reference: Mapping[str, Any], judged: Judged | None) -> FoundReference:
-    verdict = judged.verdict if judged is not None else None
-    return FoundReference(
-        url=reference["url"],
-        vector=reference["vector"],
-        verdict=reference["verdict"],
-        kind=reference["kind"] or "",
-        score=reference["score"],
-        action=reference["action"],
-        kinds=tuple(str(kind) for kind in verdict.kinds) if verdict else (),
-        reasons=tuple(each.words for each in verdict.reasons) if verdict else (),
-        operator=verdict.operator.name if verdict and verdict.operator else "",
-        key=key_of(judged.token) if judged else "",
-        rule=reference["rule"],
-    )

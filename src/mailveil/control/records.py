@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from mailveil.control.access import Role
+from mailveil.core.policy import organisations
 
 Item = TypeVar("Item")
 
-DEFAULT_ORGANISATION = "default"
+DEFAULT_ORGANISATION = organisations.DEFAULT_ORGANISATION
 MAX_PAGE = 200
 
 

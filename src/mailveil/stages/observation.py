@@ -9,9 +9,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from mailveil.core.observation import ObservedReference, told_anew
 from mailveil.core.policy import Envelope
 from mailveil.core.verdicts.types import Verdict
-from mailveil.ports import FoundReference, Journal, Memory, Passage, Protected, SeenMessage, UnavailableError
+from mailveil.ports import Journal, Memory, Passage, Protected, SeenMessage, UnavailableError
 
 log = logging.getLogger("mailveil.gateway")
 MAX_UNDER_WAY = 500
@@ -99,20 +100,7 @@ def seen_message(protected: Protected, envelope: Envelope, raw: bytes) -> SeenMe
     return SeenMessage(identifier, domain, protected.subject, envelope.recipients, protected.judged)
 
 
-def revised(found: Sequence[FoundReference], verdicts: Sequence[Verdict]) -> tuple[FoundReference, ...]:
+def revised(found: Sequence[ObservedReference], verdicts: Sequence[Verdict]) -> tuple[ObservedReference, ...]:
     """Return what a report tells with these verdicts; where there are fewer of them, the rest stays as it is."""
     changed = [told_anew(each, verdict) for each, verdict in zip(found, verdicts, strict=False)]
     return (*changed, *found[len(changed) :])
-
-
-def told_anew(found: FoundReference, verdict: Verdict) -> FoundReference:
-    """Return what a report tells about a reference with another verdict."""
-    return replace(
-        found,
-        verdict=str(verdict.kind_of_reference),
-        kind=str(verdict.kind or ""),
-        score=round(verdict.score, 3),
-        kinds=tuple(str(kind) for kind in verdict.kinds),
-        reasons=tuple(each.words for each in verdict.reasons),
-        operator=verdict.operator.name if verdict.operator else "",
-    )

@@ -32,7 +32,7 @@ def end_passage(
     return replace(
         passage,
         reply=_without_persons(str(reply)[:MAX_REPLY_CHARACTERS], envelope),
-        found=tuple(replace(found, url=_origin_of(found.url)) for found in protected.found),
+        found=tuple(replace(found, url=_origin_of(found.url), token="") for found in protected.found),
         defects=protected.defects,
         changed=changed,
         examined=protected.examined,

@@ -8,36 +8,19 @@ disguises; words, names of parameters and registrable domains stay, so that peop
 from __future__ import annotations
 
 import base64
-import codecs
-import hashlib
 import string
-from collections.abc import Callable
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus_cases import CORPUS, cases
+from disguises import DISGUISES
 from mailveil.core.observation import address_template, host_template, place_of_url, url_template
 from mailveil.core.protection import inspect
 from mailveil.lab.honest import honest
 from mailveil.lab.trackers import trackers
 
-DISGUISES: dict[str, Callable[[str], str]] = {
-    "plain": str,
-    "percent": lambda one: quote(one, safe=""),
-    "percent twice": lambda one: quote(quote(one, safe=""), safe=""),
-    "equals": lambda one: one.replace("@", "="),
-    "hexadecimal": lambda one: one.encode().hex(),
-    "base64": lambda one: quote(base64.b64encode(one.encode()).decode(), safe=""),
-    "base64 for URLs": lambda one: base64.urlsafe_b64encode(one.encode()).decode().rstrip("="),
-    "base32": lambda one: base64.b32encode(one.encode()).decode().rstrip("="),
-    "backwards": lambda one: one[::-1],
-    "rotated": lambda one: codecs.encode(one, "rot13"),
-    "MD5": lambda one: hashlib.md5(one.encode()).hexdigest(),
-    "SHA-256": lambda one: hashlib.sha256(one.encode()).hexdigest(),
-}
 PLACES = (
     "https://t.shop.example/open/{}",
     "https://t.shop.example/open/{}.gif",

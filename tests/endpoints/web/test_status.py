@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import pytest
 
 from http_room import Answer, ask, http_room
+from mailveil.core.observation import ObservedReference
 from mailveil.core.verdicts.signals import Signal
 from mailveil.core.verdicts.types import Finding, Kind, Reason, Verdict
 from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
 from mailveil.endpoints.web.guard import host_name
 from mailveil.endpoints.web.preview import read_preview
 from mailveil.endpoints.web.status import StatusPage, in_bytes, preview_policy
-from mailveil.ports import CopyFacts, CopyState, FoundReference, MailboxEntry, Passage, UnavailableError
+from mailveil.ports import CopyFacts, CopyState, MailboxEntry, Passage, UnavailableError
 
 FACTS = ConsoleFacts(
     version="9.9",
@@ -42,7 +43,9 @@ MESSAGE = (
     + b"\r\n--x--\r\n"
 )
 EVIL = "\"><script>alert('x')</script>"
-FOUND = FoundReference("https://t.example", "img-src", "tracker", "pixel", 0.9, "copy")
+FOUND = ObservedReference(
+    "https://t.example", "", "", "", "img-src", "tracker", "copy", kind="pixel", score=0.9
+)
 PASSAGES = [
     Passage(1000.0, "id-1", EVIL, 123_456, "inbound", f"250 {EVIL}", (FOUND, FOUND), (), True, 0.012),
     Passage(900.0, "id-2", "", 10, "local", "451 4.4.1 down"),
@@ -189,8 +192,12 @@ def test_the_overview_tells_what_passed() -> None:
 
 class OldJournal(FakeJournal):
     async def latest(self, limit: int = 50) -> Sequence[Passage]:
-        found = FoundReference("https://t.example", "img-src", "content", "", 0.2, "copy", key="ab" * 16)
-        other = FoundReference("https://u.example", "img-src", "content", "", 0.2, "copy", key="cd" * 16)
+        found = ObservedReference(
+            "https://t.example", "", "", "", "img-src", "content", "copy", kind="", score=0.2, key="ab" * 16
+        )
+        other = ObservedReference(
+            "https://u.example", "", "", "", "img-src", "content", "copy", kind="", score=0.2, key="cd" * 16
+        )
         return [Passage(1000.0, "id-1", "x.example", 100, "inbound", "250 OK", (found, other))]
 
 

@@ -116,27 +116,6 @@ class Plan:
             ],
         }
 
-    def summary(self) -> dict[str, Any]:
-        """Return what the gateway puts on record of this message: those parts of ``record`` that cost little."""
-        root = self.message.root
-        return {
-            "message_id": root.field("message-id"),
-            "subject": decode_header_text(root.field("subject")),
-            "defects": [str(defect) for defect in self.defects],
-            "references": [
-                {
-                    "url": reference.url,
-                    "vector": str(reference.vector),
-                    "verdict": str(verdict.kind_of_reference),
-                    "kind": None if verdict.kind is None else str(verdict.kind),
-                    "score": round(verdict.score, 3),
-                    "action": str(action),
-                    "rule": rule,
-                }
-                for reference, verdict, action, _wanted, rule in self.decisions
-            ],
-        }
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:

@@ -17,20 +17,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from mailveil.core.observation import ObservedReference, told_anew
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.guard import PAGE_HEADERS, HostGuard
 from mailveil.endpoints.web.preview import Preview, read_header, read_preview
 from mailveil.ports import (
     CopyState,
     CopyStore,
-    FoundReference,
     Journal,
     Mailbox,
     Memory,
     Passage,
     UnavailableError,
 )
-from mailveil.stages.observation import told_anew
 
 LATEST = 30
 MAX_COPIES_SHOWN = 200
@@ -277,10 +276,10 @@ def _copy_line(state: CopyState) -> dict[str, object]:
 
 def _line(passage: Passage) -> dict[str, object]:
     """Return what one line of the list of messages needs."""
-    trackers = sum(found.verdict == "tracker" for found in passage.found)
+    trackers = sum(found.finding == "tracker" for found in passage.found)
     groups: dict[tuple[str, str, str, str, str], int] = {}
     for found in passage.found:
-        key = (found.url, found.vector, found.verdict, found.action, _why(found))
+        key = (found.url, found.vector, found.finding, found.action, _why(found))
         groups[key] = groups.get(key, 0) + 1
     rows: Sequence[tuple[str, str, str, str, str, int]] = [(*key, count) for key, count in groups.items()]
     return {
@@ -293,9 +292,9 @@ def _line(passage: Passage) -> dict[str, object]:
     }
 
 
-def _why(found: FoundReference) -> str:
+def _why(found: ObservedReference) -> str:
     """Return in a few words what a reference tells, to whom, how sure that is, and why."""
-    is_tracker = found.verdict == "tracker"
+    is_tracker = found.finding == "tracker"
     sure = found.score if is_tracker else 1 - found.score
     parts = [f"{sure:.0%} sure it {'tracks' if is_tracker else 'does not track'}"]
     if found.kinds:

@@ -301,6 +301,13 @@ class SqlAccountStore:
         except IntegrityError as error:
             raise ConflictError("the token's secret is another's, or its organisation is gone") from error
 
+    async def note_token_use(self, organisation: str, identifier: str, day: str) -> None:
+        """Take note of the day (``YYYY-MM-DD``) on which a token was last used, and change nothing else."""
+        tokens = tables.tokens.c
+        its_row = (tokens.organisation == organisation) & (tokens.identifier == identifier)
+        async with self._database.write() as connection:
+            await connection.execute(sa.update(tables.tokens).where(its_row).values(last_used_on=day))
+
     async def token(self, digest: str) -> Token | None:
         """Return a token by what it is the secret of."""
         return await self._one_token(tables.tokens.c.digest == digest)

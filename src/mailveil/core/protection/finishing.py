@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from mailveil.core.banner import Notice, banner_edits, notice_of
 from mailveil.core.copyaddress import content_id
 from mailveil.core.message.signed import SignedPart
 from mailveil.core.message.types import Coding, Source
-from mailveil.core.policy import CopyMode, Envelope, MessagePolicy, SignedMail
+from mailveil.core.policy import BannerSettings, CopyMode, Envelope, MessagePolicy, SignedMail
 from mailveil.core.protection.forged import removals
 from mailveil.core.protection.inspecting import inspect
 from mailveil.core.protection.plan import (
@@ -26,6 +27,7 @@ from mailveil.core.rewrite import (
     rewrite,
     unsign_edits,
 )
+from mailveil.core.verdicts.types import Risk
 
 MAX_ROUNDS = 4
 INERT_NOTICE = (
@@ -46,9 +48,10 @@ def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outc
     """
     if not plan.protected:
         return Outcome(plan.raw, changed=False, plan=plan)
-    raw, unsigned, inert = _apply(plan, copies or {})
-    if raw is plan.raw or not (plan.ambiguous or plan.forged):
-        return Outcome(raw, raw is not plan.raw, plan, unsigned, inert)
+    banner, shown = _banner(plan)
+    raw, unsigned, inert = _apply(plan, copies or {}, banner)
+    if raw is plan.raw or not (plan.ambiguous or plan.forged or banner):
+        return Outcome(raw, raw is not plan.raw, plan, unsigned, inert, banner=shown)
     for round_number in range(1, MAX_ROUNDS + 1):
         again = inspect(raw, plan.settings, policy=plan.policy)
         if not _has_work(again):
@@ -58,7 +61,7 @@ def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outc
         if after == raw:
             break
         raw = after
-    return Outcome(raw, changed=True, plan=plan, unsigned=unsigned, inert_parts=inert)
+    return Outcome(raw, changed=True, plan=plan, unsigned=unsigned, inert_parts=inert, banner=shown)
 
 
 def protect(
@@ -77,8 +80,32 @@ def _has_work(plan: Plan) -> bool:
     return any(not is_left_alone(decision, plan) for decision in plan.decisions)
 
 
+def _banner(plan: Plan) -> tuple[list[Replacement], bool]:
+    """Return what tells readers of the trackers that are stopped, if policy wants them told, and whether they are."""
+    settings = None if plan.policy is None else plan.policy.banner
+    if settings is None:
+        return [], False
+    closed = (*plan.unexamined, *(signed.part for signed in plan.signed))
+    return banner_edits(
+        plan.message, _notice(plan, settings), plan.settings.banner_key, plan.settings.limits, closed
+    )
+
+
+def _notice(plan: Plan, settings: BannerSettings) -> Notice | None:
+    """Return what is told of the trackers that are stopped; of what policy leaves alone there is nothing to tell."""
+    least = next((risk for risk in Risk if risk == settings.least_risk), Risk.MEDIUM)
+    if list(Risk).index(plan.risk) < list(Risk).index(least):
+        return None
+    stopped = (decision.verdict for decision in plan.decisions if not is_left_alone(decision, plan))
+    return notice_of(stopped, plan.risk, settings)
+
+
 def _apply(
-    plan: Plan, copies: Mapping[str, EmbeddedCopy], *, everything_inert: bool = False
+    plan: Plan,
+    copies: Mapping[str, EmbeddedCopy],
+    banner: Sequence[Replacement] = (),
+    *,
+    everything_inert: bool = False,
 ) -> tuple[bytes, tuple[SignedPart, ...], tuple[str, ...]]:
     replacements: list[Replacement] = []
     embedded: dict[int, dict[str, EmbeddedCopy]] = {}
@@ -90,6 +117,7 @@ def _apply(
         unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
     replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
     replacements += removals(plan.forged)
+    replacements += banner
     for signed in plan.signed:
         touched = any(
             stands_in(decision.reference.source, decision.reference.start, signed.part)

@@ -32,6 +32,7 @@ class EngineSettings:
     authserv_id: str = ""  # what Authentication-Results of our own would be signed with; none may come in
     trust: TrustedServers = field(default_factory=TrustedServers)
     lists: tuple[ImportedList, ...] = ()  # what the organisation imported as evidence for verdicts
+    banner_key: bytes = b""  # by which banners of our own are known again
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""The notice: what a banner tells of one message, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from mailveil.core.banner.language import Language, language_of
+from mailveil.core.policy import BannerSettings
+from mailveil.core.verdicts.types import Kind, Risk, Verdict
+
+MAX_OPERATORS = 3
+MAX_NAME = 60
+MAX_LINK = 400
+MAX_MAILBOX = 254  # RFC 5321 section 4.5.3.1.3
+_ORDER = (
+    Kind.CREDENTIAL, Kind.OPEN, Kind.DNS, Kind.DWELL, Kind.LOCATION, Kind.DEVICE, Kind.IDENTITY, Kind.INTERACTION,
+    Kind.RECEIPT,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What readers are told: how many trackers were stopped, what they would have told, and who is behind them."""
+
+    risk: Risk
+    count: int
+    kinds: tuple[Kind, ...]
+    operators: tuple[str, ...]
+    settings: BannerSettings
+
+    @property
+    def language(self) -> Language:
+        """The words it is written in."""
+        return language_of(self.settings.language)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """A notice in words, still without any markup. ``mailbox`` and ``link`` are empty where there is none."""
+
+    tag: str
+    label: str
+    title: str
+    told: str
+    behind: str
+    calm: str
+    ask: str
+    write: str
+    report: str
+    page: str
+    code: str
+    source: str
+    mailto: str
+    mailbox: str
+    link: str
+
+
+def notice_of(stopped: Iterable[Verdict], risk: Risk, settings: BannerSettings) -> Notice | None:
+    """Return what is told of the trackers that were stopped; ``None`` where there was none."""
+    count = 0
+    kinds: set[Kind] = set()
+    operators: dict[str, None] = {}
+    for verdict in stopped:
+        if verdict.is_tracker:
+            count += 1
+            kinds.update(verdict.kinds)
+            if verdict.operator is not None:
+                operators[bounded(verdict.operator.name, MAX_NAME)] = None
+    if not count:
+        return None
+    named = tuple(name for name in operators if name)[:MAX_OPERATORS]
+    return Notice(
+        risk, count, tuple(kind for kind in _ORDER if kind in kinds) or (Kind.OPEN,), named, settings
+    )
+
+
+def sentences_of(notice: Notice, language: Language) -> Sentences:
+    """Return a notice in a language."""
+    words, settings = language.banner, notice.settings
+    told = dict.fromkeys(language.kinds["open" if kind is Kind.DNS else str(kind)] for kind in notice.kinds)
+    mailbox = settings.report_mailbox if is_mailbox(settings.report_mailbox) else ""
+    link = settings.report_link if is_link(settings.report_link) else ""
+    code = settings.report_code if settings.report_code.isalnum() and settings.report_code.isascii() else ""
+    if link and code:
+        link += ("&" if "?" in link else "?") + "code=" + code
+    is_high = notice.risk is Risk.HIGH
+    organisation = bounded(settings.organisation, MAX_NAME)
+    subject = f"mailveil {code}".strip()
+    return Sentences(
+        tag=language.tag,
+        label=words["label"],
+        title=words["warning"] if is_high else language.title(notice.count),
+        told=(language.title(notice.count) + words["stop"] + words["join"] if is_high else "")
+        + words["would_have_told"].format(kinds=language.enumerated(tuple(told))),
+        behind=words["behind"].format(operators=language.enumerated(notice.operators))
+        if notice.operators
+        else "",
+        calm=words["join"].join((words["nothing_told"], words["careful"]))
+        if is_high
+        else words["nothing_told"],
+        ask=words["ask"] if mailbox or link else "",
+        write=words["write"].format(mailbox=mailbox) if mailbox else "",
+        report=words["report"] if link else "",
+        page=words["page"].format(link=link) if link else "",
+        code=words["code"].format(code=code) if code and mailbox else "",
+        source=words["from"].format(organisation=organisation) if organisation else words["label"],
+        mailto=f"mailto:{quote(mailbox, safe='@')}?subject={quote(subject)}" if mailbox else "",
+        mailbox=mailbox,
+        link=link,
+    )
+
+
+def bounded(text: str, most: int) -> str:
+    """Return a name as one short run of what can be printed; braces and controls have no place in it."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * most])
+    shown = " ".join(shown.replace("{", "(").replace("}", ")").split())
+    return shown if len(shown) <= most else shown[: most - 1].rstrip() + "…"
+
+
+def is_mailbox(address: str) -> bool:
+    """Tell whether an address can stand in a banner: ASCII, one ``@``, nothing that would need to be quoted."""
+    local, _, domain = address.rpartition("@")
+    plain = all(letter.isalnum() or letter in "@.-_+" for letter in address)
+    return (
+        bool(local and domain)
+        and address.isascii()
+        and plain
+        and len(address) <= MAX_MAILBOX
+        and "@" not in local
+    )
+
+
+def is_link(link: str) -> bool:
+    """Tell whether a link can stand in a banner: the address of a page, in ASCII, with nothing odd in it."""
+    if (
+        not link.isascii()
+        or len(link) > MAX_LINK
+        or any(letter <= " " or letter in "<>\"'\\`" for letter in link)
+    ):
+        return False
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("https", "http")
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and not parts.fragment
+    )

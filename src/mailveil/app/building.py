@@ -141,6 +141,11 @@ def build_addresses(settings: Settings) -> CopyAddresses:
     return CopyAddresses(settings.copies_url, load_key(settings.copies_key_file))
 
 
+def derived_key(settings: Settings, purpose: str) -> bytes:
+    """Return a key for one purpose, derived from that of the copies' addresses. Raises ``OriginalError``."""
+    return hashlib.blake2b(purpose.encode(), key=load_key(settings.copies_key_file), digest_size=32).digest()
+
+
 def build_engine(settings: Settings) -> WorkerPool:
     """Return the worker processes. Raises ``OriginalError`` for the key of the copies' addresses."""
     # Only here: mail in files is not ours to judge, and our own name may have to be asked of the DNS.
@@ -151,6 +156,7 @@ def build_engine(settings: Settings) -> WorkerPool:
         engine_settings(settings, load_key(settings.copies_key_file), lists=lists),
         authserv_id=settings.authserv_id,
         trust=settings.trusted_servers,
+        banner_key=derived_key(settings, "banners"),
     )
     return WorkerPool(
         engine,

@@ -10,6 +10,7 @@ from mailveil.core.banner.marks import end_of_banner, find_banners, is_genuine, 
 from mailveil.core.banner.notice import Notice
 from mailveil.core.banner.places import Form, Place, find_places
 from mailveil.core.banner.writing import write_html, write_plain
+from mailveil.core.message.charset_names import codec_of
 from mailveil.core.message.edits import newline_of
 from mailveil.core.message.types import Limits, Message, Part
 from mailveil.core.rewrite import Replacement
@@ -95,9 +96,9 @@ def _encoded(banner: str, place: Place) -> bytes | None:
 
 
 def _says_charset(part: Part) -> bool:
-    """Tell whether a body declares a charset that is more than ASCII (RFC 2046 section 4.1.2)."""
+    """Tell whether a body declares a charset, known and more than ASCII (RFC 2046 section 4.1.2)."""
     declared = part.parameters.get("charset", "").strip().lower()
-    return declared not in ("", "us-ascii", "ascii", "ansi_x3.4-1968")
+    return declared not in ("us-ascii", "ascii", "ansi_x3.4-1968") and bool(codec_of(declared))
 
 
 def _newline(place: Place) -> str:

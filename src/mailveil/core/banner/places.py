@@ -140,7 +140,7 @@ def _place(part: Part, limits: Limits) -> Place | None:
         text, codec = texts[1], texts[1].encoding
     elif labelled in SHIFTED:
         codec = labelled
-    if any(mark in text.text for mark in _ARMOUR):
+    if not text.text.strip() or any(mark in text.text for mark in _ARMOUR):
         return None
     form = Form.HTML if part.media_type == "text/html" else Form.PLAIN
     at: int | None = next((len(mark) for mark in _BYTE_ORDER_MARKS if text.text.startswith(mark)), 0)

@@ -25,7 +25,16 @@ from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
 from mailveil.control.signing_in import SigningIn
 from mailveil.control.stores import ConflictError, CursorError
-from mailveil.endpoints.web.console import sign_in
+from mailveil.endpoints.web.console import (
+    account,
+    audit,
+    link,
+    mailbox,
+    organisations,
+    sign_in,
+    tokens,
+    users,
+)
 from mailveil.endpoints.web.console.browsers import (
     SESSION,
     address_of,
@@ -43,7 +52,16 @@ from mailveil.ports import Mailbox, UnavailableError
 log = logging.getLogger("mailveil.console")
 MAX_FORM_BYTES = 1_048_576
 MAX_FIELDS = 1000
-MODULES: tuple[Pages, ...] = (sign_in.pages,)
+MODULES: tuple[Pages, ...] = (
+    sign_in.pages,
+    link.pages,
+    account.pages,
+    users.pages,
+    tokens.pages,
+    audit.pages,
+    organisations.pages,
+    mailbox.pages,
+)
 NOBODY = Actor(ActorKind.USER, "", "nobody", "", "", frozenset())
 
 
@@ -86,8 +104,8 @@ class Console:
                 return self._sorry(visit, error.status_code, str(error.detail))
             except ForbiddenError as error:
                 return self._sorry(visit, 403, f"{error}.")
-            except MissingError:
-                return self._sorry(visit, 404, "There is nothing here, or not for you.")
+            except MissingError as error:
+                return self._sorry(visit, 404, str(error) or "There is nothing here, or not for you.")
             except ConflictError as error:
                 return self._sorry(visit, 409, str(error))
             except (InvalidError, CursorError) as error:

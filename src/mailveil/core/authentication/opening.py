@@ -13,7 +13,13 @@ from typing import Final
 from mailveil.core.authentication.arc import ArcChain, judge_chain, read_chain
 from mailveil.core.authentication.canonical import BodyForm, SignedHeader, read_signed_header
 from mailveil.core.authentication.dkim import Answers, BodyHashes, Signature, dkim_result, find_signatures
-from mailveil.core.authentication.trust import TrustedServers, ascii_domain, author_domains, vouched
+from mailveil.core.authentication.trust import (
+    TrustedServers,
+    ascii_domain,
+    author_addresses,
+    author_domains,
+    vouched,
+)
 from mailveil.core.authentication.types import ArcState, Authentication, Result, VouchedResult
 from mailveil.core.message.header import parse_header
 
@@ -54,6 +60,9 @@ def open_message(raw: bytes, trust: TrustedServers, max_header_bytes: int = MAX_
     known = Authentication(
         from_fields=len(authors),
         from_domains=tuple(dict.fromkeys(domain for each in authors[:50] for domain in author_domains(each))),
+        from_addresses=tuple(
+            dict.fromkeys(address for each in authors[:50] for address in author_addresses(each))
+        ),
         disputed=header is None
         or seen.disputed
         or seen.bare_cr

@@ -82,7 +82,8 @@ class ArcState:
 class Authentication:
     """All that is known of who sent a message, found out before anything in it was changed.
 
-    ``from_fields`` counts From fields, ``from_domains`` are the domains of all addresses in them.
+    ``from_fields`` counts From fields, ``from_domains`` are the domains of all addresses in them, ``from_addresses``
+    the addresses themselves as far as they are plain.
     ``disputed``: clients differ about where the header's fields begin and end, so that some may show another
     author. ``unverified`` counts signatures beyond those that are looked at.
     """
@@ -95,6 +96,17 @@ class Authentication:
     spf: VouchedResult | None = None
     dmarc: VouchedResult | None = None
     arc: ArcState = ArcState()
+    from_addresses: tuple[str, ...] = ()
+
+    @property
+    def author_address(self) -> str:
+        """Return the address that ``author_domain`` answers for, ``""`` where there is not exactly one."""
+        domain = self.author_domain
+        if not domain or len(self.from_addresses) != 1:
+            return ""
+        address = self.from_addresses[0]
+        mailbox, _, of = address.rpartition("@")
+        return address if mailbox and of == domain else ""
 
     @property
     def author_domain(self) -> str:
@@ -154,6 +166,7 @@ def authentication_of(record: Mapping[str, Any]) -> Authentication:
         spf=_vouched_of(record["spf"]),
         dmarc=_vouched_of(record["dmarc"]),
         arc=ArcState(**{**record["arc"], "result": Result(record["arc"]["result"])}),
+        from_addresses=tuple(record.get("from_addresses", ())),
     )
 
 

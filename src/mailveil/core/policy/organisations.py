@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from mailveil.core.authentication.trust import ascii_domain
 
 #: The organisation of whatever belongs to no other.
 DEFAULT_ORGANISATION = "default"
+
+
+def organisation_table(organisations: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Return organisations by domain, out of their identifiers with their domains; the first one has a domain."""
+    table: dict[str, str] = {}
+    for identifier, domains in organisations:
+        for domain in domains:
+            table.setdefault(ascii_domain(domain.strip().lstrip("@.")), identifier)
+    table.pop("", None)
+    return table
 
 
 def organisation_of(domain: str, table: Mapping[str, str]) -> str:
@@ -13,7 +25,7 @@ def organisation_of(domain: str, table: Mapping[str, str]) -> str:
 
     ``table`` has organisations by lower-case domain. What belongs to nobody belongs to ``default``.
     """
-    name = domain.lower().rstrip(".")
+    name = ascii_domain(domain)
     while name:
         if name in table:
             return table[name]

@@ -18,7 +18,7 @@ from mailveil.core.policy import (
     CopyMode,
     Envelope,
     MessagePolicy,
-    decide,
+    decide_by,
     direction_of,
     is_protected,
 )
@@ -74,13 +74,14 @@ def inspect(
         message_context(message, envelope, search.findings.linked), lists=lists_of(settings.lists)
     )
     verdicts = judge(references, context)
-    decisions = _Decisions(raw, settings, search.findings.linked)
+    settled = _Decisions(raw, settings, search.findings.linked, policy)
+    decisions = tuple(map(settled.decide, references, verdicts))
     return Plan(
         raw=raw,
         settings=settings,
         message=message,
-        decisions=tuple(map(decisions.decide, references, verdicts)),
-        insertions=tuple(search.findings.insertions),
+        decisions=decisions,
+        insertions=() if _may_stay(decisions, envelope) else tuple(search.findings.insertions),
         unexamined=tuple(search.unexamined),
         signed=tuple(find_signed(message)),
         defects=tuple(dict.fromkeys((*message.defects, *search.findings.defects))),
@@ -91,6 +92,17 @@ def inspect(
         forged=forged_fields(message, settings.authserv_id, settings.trust),
         policy=policy,
     )
+
+
+def _may_stay(decisions: Sequence[Decision], envelope: Envelope) -> bool:
+    """Tell whether a message of a proven author may leave as it came in: rules keep all its references.
+
+    His signature is worth more then than to turn off the prefetching of its links' names.
+    """
+    proof = envelope.authentication
+    if proof is None or not proof.author_domain or not decisions:
+        return False
+    return all(each.action is Action.KEEP and each.rule.startswith(("rule:", "allow:")) for each in decisions)
 
 
 def unrepeated(references: Sequence[Reference]) -> list[Reference]:
@@ -152,10 +164,13 @@ def known_issuers(authorities: tuple[bytes, ...]) -> Callable[[bytes], bool]:
 class _Decisions:
     """What is worked out once a message, and once a copy that several of its references share."""
 
-    def __init__(self, raw: bytes, settings: EngineSettings, linked: set[str]) -> None:
+    def __init__(
+        self, raw: bytes, settings: EngineSettings, linked: set[str], policy: MessagePolicy | None
+    ) -> None:
         self.raw = raw
         self.settings = settings
         self.linked = linked
+        self.policy = policy
         self.linked_places: frozenset[str] | None = None
         self.link_digests: str | None = None
         self.digest = b""
@@ -165,7 +180,7 @@ class _Decisions:
     def decide(self, reference: Reference, verdict: Verdict) -> Decision:
         """Decide about one reference."""
         settings, media = self.settings, reference.media
-        action = decide(reference, verdict, settings.policy)
+        action, rule = decide_by(self.policy, reference, verdict, settings.policy)
         if (
             action is not Action.COPY
             or media is None
@@ -173,7 +188,7 @@ class _Decisions:
             or settings.mode is CopyMode.NONE
             or (settings.mode is CopyMode.EMBEDDED and media is not Media.IMAGE)
         ):
-            return Decision(reference, verdict, action)
+            return Decision(reference, verdict, action, rule=rule)
         width, height = declared_dimensions(reference.attributes)
         key = (reference.url, media, width, height)
         wanted = self.wanted.get(key)
@@ -188,7 +203,7 @@ class _Decisions:
                 height=height,
                 links=self.links() if may_fetch else "",
             )
-        return Decision(reference, verdict, action, wanted)
+        return Decision(reference, verdict, action, wanted, rule)
 
     def is_linked(self, url: str) -> bool:
         """Tell whether a URL leads where a link or a List-* field leads: fetching it could confirm or unsubscribe."""

@@ -236,11 +236,11 @@ class _Reader:
         return rules
 
     def rule(self, given: object, place: str, groups: Mapping[str, object]) -> Rule | None:
-        table = self.table(given, place, _RULE_KEYS)
+        identifier = given.get("id", "") if isinstance(given, Mapping) else ""
+        where = f'{place} ("{_clean(identifier)}")' if isinstance(identifier, str) and identifier else place
+        table = self.table(given, where, _RULE_KEYS)
         if not isinstance(given, Mapping):
             return None
-        identifier = table.get("id", "")
-        where = f'{place} ("{_clean(identifier)}")' if isinstance(identifier, str) and identifier else place
         if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
             self.refuse(
                 f"{place}.id",

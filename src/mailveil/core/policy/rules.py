@@ -95,6 +95,17 @@ class Conditions:
         """The names of the conditions on references that are there."""
         return tuple(name for name in REFERENCE_CONDITIONS if getattr(self, name))
 
+    def about_references(self) -> Conditions:
+        """Return what is said of references alone."""
+        return Conditions(
+            hosts=self.hosts,
+            operators=self.operators,
+            kinds=self.kinds,
+            risks=self.risks,
+            least_risk=self.least_risk,
+            findings=self.findings,
+        )
+
 
 REFERENCE_CONDITIONS: Final = ("hosts", "operators", "kinds", "risks", "least_risk", "findings")
 CONDITION_NAMES: Final = tuple(each.name for each in fields(Conditions))

@@ -42,7 +42,7 @@ def reference_rules(rules: Sequence[Rule], groups: Groups, facts: MessageFacts) 
         action, fit = rule.then.action, fit_of(rule, groups, facts)
         if action is None or fit is Fit.NO or (fit is Fit.CLAIMED and action is Action.KEEP):
             continue
-        found.append(ReferenceRule(rule.key, action, rule.when, fit is Fit.CLAIMED))
+        found.append(ReferenceRule(rule.key, action, rule.when.about_references(), fit is Fit.CLAIMED))
     return tuple(found)
 
 

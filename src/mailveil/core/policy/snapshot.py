@@ -8,7 +8,7 @@ from typing import Any
 
 from mailveil.core.policy.document import PolicyDocument, document_of
 from mailveil.core.policy.messagepolicy import BannerSettings, MessagePolicy, Party
-from mailveil.core.policy.organisations import domains_by_name, organisation_of
+from mailveil.core.policy.organisations import organisation_of_address, organisation_table
 from mailveil.core.policy.patterns import domain_of, normal_address
 from mailveil.core.policy.rules import (
     BANNER_STRICTNESS,
@@ -62,7 +62,7 @@ class PolicySnapshot:
 
     def __post_init__(self) -> None:
         known = {each.identifier: each for each in (OrganisationPolicy("default"), *self.organisations)}
-        domains = domains_by_name((each.identifier, each.domains) for each in self.organisations)
+        domains = organisation_table((each.identifier, each.domains) for each in self.organisations)
         object.__setattr__(self, "_domains", domains)
         object.__setattr__(self, "_prepared", {name: _prepare(each) for name, each in known.items()})
 
@@ -165,7 +165,7 @@ def message_facts(envelope: Envelope, recipient: str, now: float) -> MessageFact
 
 def recipient_profile(snapshot: PolicySnapshot, address: str) -> str:
     """Return a key that is the same for recipients to whom the same rules can apply."""
-    organisation = organisation_of(address, snapshot.domains)
+    organisation = organisation_of_address(address, snapshot.domains)
     prepared = snapshot.prepared(organisation)
     if not prepared.personal:
         return organisation
@@ -229,7 +229,7 @@ class _Settled:
 
 
 def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[CopyMode]) -> _Settled:
-    prepared = snapshot.prepared(organisation_of(facts.recipient, snapshot.domains))
+    prepared = snapshot.prepared(organisation_of_address(facts.recipient, snapshot.domains))
     level, groups = prepared.document.level, prepared.document.groups
     possible = [rule for rule in prepared.copies if rule.then.copies in modes]
     banner = settle(prepared.banners, groups, facts, level, Effect.BANNER)

@@ -190,5 +190,5 @@ def reference_record(decision: Decision, span: Span) -> dict[str, Any]:
         ],
         "operator": None if operator is None else asdict(operator),
         "action": str(decision.action),
-        "rule": decision.rule,
+        **({"rule": decision.rule} if decision.rule else {}),
     }

@@ -199,6 +199,7 @@ class _Making:
         if proven is not None:
             told = proven.record()
             told["from_domains"] = [self._domain(each) for each in proven.from_domains[:_MAX_PROVEN]]
+            told.pop("from_addresses")  # the author is told, veiled as settings have it
             told["dkim"] = [
                 {**each, "domain": self._domain(each["domain"]), "selector": "", "signature_start": ""}
                 for each in told["dkim"][:_MAX_PROVEN]

@@ -53,6 +53,9 @@ class Prose(_Storable):
 
 Key = Line(64)
 Name = Line(320)  # an address (RFC 5321 section 4.5.3.1)
+# What is compared by its characters in every database, whatever the language of that: prefixes are ranges.
+Sorted = Line(64).with_variant(Line(64, collation="C"), "postgresql")
+Term = Line(340).with_variant(Line(340, collation="C"), "postgresql")
 Time = sa.Double
 Json = sa.JSON
 
@@ -84,23 +87,19 @@ domains = sa.Table(
 
 # --- what was seen -----------------------------------------------------------------------------------------
 
-messages = sa.Table(
+messages = sa.Table(  # what lists show of a message; narrow, since lists read many
     "messages",
     metadata,
     _organisation(),
-    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("identifier", Sorted, primary_key=True),
     sa.Column("at", Time, nullable=False),
     sa.Column("log_identifier", Line(200), nullable=False),
     sa.Column("direction", Line(16), nullable=False),
-    sa.Column("sender", Name, nullable=False),
     sa.Column("author", Name, nullable=False),
-    sa.Column("author_domain", Line(255), nullable=False),
     sa.Column("sender_domain", Line(255), nullable=False),
-    sa.Column("subject", Prose, nullable=False),
+    sa.Column("subject", Line(1000), nullable=False),
     sa.Column("message_id", Line(1000), nullable=False),
     sa.Column("recipients", sa.Integer, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("reply_code", sa.Integer, nullable=False),
     sa.Column("risk", sa.SmallInteger, nullable=False),  # 0 none … 3 high
     sa.Column("total_references", sa.Integer, nullable=False),
     sa.Column("total_trackers", sa.Integer, nullable=False),
@@ -109,51 +108,30 @@ messages = sa.Table(
     sa.Column("examined", sa.Boolean, nullable=False),
     sa.Column("monitored", sa.Boolean, nullable=False),
     sa.Column("operators", Json, nullable=False),  # names, for lists
-    sa.Column("rest", Json, nullable=False),  # what is only shown with the message itself
-    sa.Index(None, "organisation", "sender_domain", "identifier"),
-    sa.Index(None, "organisation", "author", "identifier"),
-    sa.Index(None, "organisation", "sender", "identifier"),
-    sa.Index(None, "organisation", "risk", "identifier"),
+    sa.Column("terms", Prose, nullable=False),  # all it is found by, one a line, each behind a line feed
     sa.Index(None, "organisation", "message_id"),
     sa.Index(None, "organisation", "log_identifier"),
 )
-message_recipients = sa.Table(
-    "message_recipients",
+message_records = sa.Table(  # everything of a message, read with the message alone
+    "message_records",
     metadata,
     _organisation(),
-    sa.Column("recipient", Name, primary_key=True),
-    sa.Column("message", Key, primary_key=True),
-    sa.Index(None, "organisation", "message"),
+    sa.Column("message", Sorted, primary_key=True),
+    sa.Column("record", sa.LargeBinary, nullable=False),  # Observation.record as JSON, deflated (RFC 1950)
 )
-message_words = sa.Table(  # the words of subject, author and sender, folded, for searching
-    "message_words",
+message_terms = sa.Table(  # by what messages are found (terms.py), newest last
+    "message_terms",
     metadata,
     _organisation(),
-    sa.Column("word", Line(40), primary_key=True),
-    sa.Column("message", Key, primary_key=True),
-    sa.Index(None, "organisation", "message"),
-)
-message_references = sa.Table(
-    "message_references",
-    metadata,
-    _organisation(),
-    sa.Column("message", Key, primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("tracker", Key, nullable=False),  # "" for content
-    sa.Column("operator", Line(200), nullable=False),
-    sa.Column("host", Line(255), nullable=False),
-    sa.Column("domain", Line(255), nullable=False),
-    sa.Column("record", Json, nullable=False),  # ObservedReference
-    sa.Index(None, "organisation", "tracker", "message"),
-    sa.Index(None, "organisation", "operator", "message"),
-    sa.Index(None, "organisation", "domain", "message"),
-    sa.Index(None, "organisation", "host", "message"),
+    sa.Column("term", Term, primary_key=True),
+    sa.Column("message", Sorted, primary_key=True),
+    sqlite_with_rowid=False,
 )
 trackers = sa.Table(
     "trackers",
     metadata,
     _organisation(),
-    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("identifier", Sorted, primary_key=True),
     sa.Column("host", Line(255), nullable=False),
     sa.Column("domain", Line(255), nullable=False),
     sa.Column("template", Prose, nullable=False),
@@ -168,12 +146,22 @@ trackers = sa.Table(
     sa.Column("people", sa.Integer, nullable=False),
     sa.Column("example", Key, nullable=False),
     sa.Column("evidence", Prose, nullable=False),
+    sa.Column("terms", Prose, nullable=False),  # as those of messages
     sa.Index(None, "organisation", "last_at", "identifier"),
     sa.Index(None, "organisation", "first_at", "identifier"),
     sa.Index(None, "organisation", "messages", "identifier"),
     sa.Index(None, "organisation", "people", "identifier"),
     sa.Index(None, "organisation", "operator", "last_at", "identifier"),
     sa.Index(None, "organisation", "domain", "last_at", "identifier"),
+    sa.Index(None, "organisation", "kind", "last_at", "identifier"),
+)
+tracker_terms = sa.Table(
+    "tracker_terms",
+    metadata,
+    _organisation(),
+    sa.Column("term", Term, primary_key=True),
+    sa.Column("tracker", Sorted, primary_key=True),
+    sqlite_with_rowid=False,
 )
 met = sa.Table(  # whom a tracker or operator was aimed at: distinct people, counted once
     "met",
@@ -184,8 +172,11 @@ met = sa.Table(  # whom a tracker or operator was aimed at: distinct people, cou
     sa.Column("recipient", Name, primary_key=True),
     sa.Column("first_at", Time, nullable=False),
     sa.Column("last_at", Time, nullable=False),
+    sa.Column("last_day", sa.Integer, nullable=False),  # days since the epoch: the index changes once a day
     sa.Column("messages", sa.Integer, nullable=False),
     sa.Index(None, "organisation", "recipient"),
+    sa.Index(None, "organisation", "last_day"),
+    sqlite_with_rowid=False,
 )
 operators = sa.Table(
     "operators",
@@ -213,16 +204,20 @@ figures = sa.Table(
             "references", "trackers", "prevented", "unexamined", "bytes",
         )
     ),
+    sqlite_with_rowid=False,
 )  # fmt: skip
-counts = sa.Table(
+counts = sa.Table(  # how often something was met in 1, 4 and 16 days, so that 30 days are few rows
     "counts",
     metadata,
     _organisation(),
     sa.Column("dimension", Line(24), primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True),  # days since the epoch, UTC
+    sa.Column("span", sa.SmallInteger, primary_key=True),  # days
+    sa.Column("day", sa.Integer, primary_key=True),  # its first one: days since the epoch, UTC
     sa.Column("value", Line(255), primary_key=True),
     sa.Column("messages", sa.BigInteger, nullable=False),
     sa.Column("references", sa.BigInteger, nullable=False),
+    sa.Index(None, "organisation", "dimension", "span", "day", "messages"),
+    sqlite_with_rowid=False,
 )
 
 # --- policy ------------------------------------------------------------------------------------------------

@@ -28,11 +28,15 @@ from mailveil.control.stores import ConflictError, CursorError
 from mailveil.endpoints.web.console import (
     account,
     audit,
+    health,
     link,
     mailbox,
+    messages,
     organisations,
+    overview,
     sign_in,
     tokens,
+    trackers,
     users,
 )
 from mailveil.endpoints.web.console.browsers import (
@@ -55,6 +59,10 @@ MAX_FIELDS = 1000
 MODULES: tuple[Pages, ...] = (
     sign_in.pages,
     link.pages,
+    overview.pages,
+    messages.pages,
+    trackers.pages,
+    health.pages,
     account.pages,
     users.pages,
     tokens.pages,

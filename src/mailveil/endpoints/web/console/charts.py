@@ -39,11 +39,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label under the plot: ``x`` in percent. ``is_minor`` ones give way on narrow screens."""
+    """A label under the plot, its middle at ``x`` percent. ``is_minor`` ones give way on narrow screens."""
 
     x: float
     text: str
-    anchor: str = "middle"
     is_minor: bool = False
 
 
@@ -170,19 +169,15 @@ def short_number(value: float) -> str:
 
 
 def time_labels(times: Sequence[datetime], step_s: int) -> tuple[Label, ...]:
-    """Return labels at whole hours, days or weeks of the time zone, never more than eight.
-
-    A label stands where its step begins: midnight at the left edge of its day.
-    """
+    """Return labels at whole hours, days or weeks of the time zone, never more than eight."""
     if not times:
         return ()
     span_s = step_s * len(times)
     marks = _marks(times, step_s, span_s)
     labels = []
+    middle = 0.5 if step_s >= DAY_S else 0  # a day is named in its middle, an hour where it begins
     for place, (number, text) in enumerate(marks):
-        x = 100 * number / len(times)
-        anchor = "start" if x < 4 else "end" if x > 93 else "middle"
-        labels.append(Label(round(x, 2), text, anchor, is_minor=place % 2 == 1))
+        labels.append(Label(round(100 * (number + middle) / len(times), 2), text, is_minor=place % 2 == 1))
     return tuple(labels)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailveil.control.access import ANY_ORGANISATION, Permission, Role
+from mailveil.endpoints.web.console import wording
 from mailveil.endpoints.web.console.browsers import NOTE, cookie, drop_cookie, note_in, theme_of
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.console.layout import current_of, navigation_of
@@ -53,20 +54,39 @@ class Rendering:
             lstrip_blocks=True,
         )
         self.templates.filters.update(
-            number=lambda count: f"{count:,}",
-            size=in_bytes,
-            ago=lambda at: ago(self._now() - at),
-            moment=moment,
-            day=day,
+            number=wording.number,
+            size=wording.in_bytes,
+            duration=wording.in_time,
+            percent_of=wording.percent,
+            probability=wording.probability,
+            plural=wording.plural,
+            sentence=wording.sentence,
+            visible=wording.visible,
+            cut=wording.cut,
+            defanged=wording.defanged,
+            ago=lambda at: self._times().ago(at),
+            moment=lambda at: self._times().moment(at),
+            day=lambda at: self._times().day(at),
             path=lambda text: quote(str(text), safe=""),
+            query=lambda values: urlencode({name: each for name, each in values.items() if each != ""}),
         )
         self.templates.globals.update(
             facts=facts,
+            risk_words=wording.RISK_WORDS,
+            action_words=wording.ACTION_WORDS,
+            action_sentences=wording.ACTION_SENTENCES,
+            kind_words=wording.KIND_WORDS,
+            kind_names=wording.KIND_NAMES,
+            category_words=wording.CATEGORY_WORDS,
+            copy_words=wording.copy_words,
             Permission=Permission,
             Role=Role,
             ANY_ORGANISATION=ANY_ORGANISATION,
             asset=self.asset_path,
         )
+
+    def _times(self) -> wording.Times:
+        return wording.Times(self._now())
 
     def page(
         self, visit: Visit, template: str, status: int = 200, values: Mapping[str, object] | None = None
@@ -126,32 +146,3 @@ def with_query(request: Request, **changes: object) -> str:
     values = {**request.query_params, **{name: str(value) for name, value in changes.items()}}
     query = urlencode({name: value for name, value in values.items() if value})
     return request.url.path + (f"?{query}" if query else "")
-
-
-def in_bytes(count: int) -> str:
-    """Return a number of bytes to read."""
-    if count < 1000:
-        return f"{count} B"
-    value, units = float(count), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 1000:
-        value, unit = value / 1000, next(units, unit)
-    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
-
-
-def moment(at: float) -> str:
-    """Return a time to read, in this machine's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def day(at: float) -> str:
-    """Return a day to read, in this machine's time zone."""
-    return time.strftime("%Y-%m-%d", time.localtime(at))
-
-
-def ago(seconds: float) -> str:
-    """Return in words how long ago something was."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return "just now"

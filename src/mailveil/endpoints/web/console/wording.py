@@ -12,6 +12,8 @@ from datetime import UTC, datetime, tzinfo
 
 from markupsafe import Markup, escape
 
+from mailveil.ports import CopyState
+
 CUT = 90  # characters of a text from outside that a line shows
 # Joiners that scripts and emoji need; whatever else is of the category Cf is shown by its name.
 _HARMLESS = frozenset("\u200c\u200d\ufe0f")
@@ -30,6 +32,12 @@ ACTION_WORDS: Mapping[str, str] = {
     "blank": "placeholder",
     "remove": "removed",
     "keep": "kept",
+}
+ACTION_SENTENCES: Mapping[str, str] = {
+    "copy": "A safe copy stands in its place",
+    "blank": "A placeholder stands in its place",
+    "remove": "It was taken out",
+    "keep": "It was left as it is",
 }
 KIND_WORDS: Mapping[str, str] = {
     "open": "that and when it is opened",
@@ -239,3 +247,24 @@ def _standard(at: float) -> str:
 def plural(count: float, one: str, many: str = "") -> str:
     """Return a number with what is counted."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def sentence(text: object) -> str:
+    """Return words as a sentence begins."""
+    words = str(text)
+    return words[:1].upper() + words[1:]
+
+
+def copy_words(copy: CopyState) -> str:
+    """Return what became of a copy."""
+    match copy.state:
+        case "stored":
+            size = f", {copy.facts.width} × {copy.facts.height} pixels" if copy.facts.width else ""
+            late = ", as of delivery" if copy.facts.as_of_delivery else ""
+            return f"The copy: {copy.media_type}, {in_bytes(copy.size_bytes)}{size}{late}"
+        case "pending":
+            return "The copy is still to come"
+        case "placeholder":
+            return "A placeholder is all there is"
+        case _:
+            return "Its copy is not kept any more"

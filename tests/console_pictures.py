@@ -1,0 +1,114 @@
+"""Pictures of the console for its documentation, made from a month of made-up mail: ``make pictures``.
+
+Writes ``docs/images/console-*.png``, each at most 150 kB. Everything runs on this machine; nothing is contacted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from console_demo import demo_health, month_of_mail, prepare
+from console_window import Look, OpenConsole, browser_room, looking, open_console, sqlite_place
+from control_room import NOW
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+MAX_BYTES = 150_000
+COLOURS = 256
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: ``name``, what stands in the address bar, and how the window is."""
+
+    name: str
+    path: str
+    width: int = 1280
+    height: int = 900
+    scheme: str = "light"
+    whole: bool = False
+    opens: str = ""  # what is unfolded before
+
+
+def pictures(room: OpenConsole) -> Iterator[Picture]:
+    """Give every picture that the documentation shows."""
+    message = message_with_story(room)
+    yield Picture("overview", "/?period=30d", height=1180)
+    yield Picture("overview-dark", "/?period=30d", height=1180, scheme="dark")
+    yield Picture("overview-phone", "/?period=7d", width=360, height=780)
+    yield Picture("messages", "/messages?only=trackers")
+    yield Picture("message", f"/messages/{message}", height=1200)
+    yield Picture("fetch", f"/messages/{message}#reference-0", height=1000, opens="details.story")
+    yield Picture("trackers", "/trackers")
+    yield Picture("operator", "/operators/Mailchimp", height=1100)
+    yield Picture("operators", "/operators")
+    yield Picture("health", "/health")
+    yield Picture("health-dark", "/health", scheme="dark")
+
+
+def message_with_story(room: OpenConsole) -> str:
+    """Return the identifier of a message of which the demonstration knows what fetching showed."""
+    from mailveil.control.records import Cut, MessageQuery
+
+    page = room.run(room.room.observations.messages("default", MessageQuery(text="briefing"), Cut(1)))
+    return page.items[0].identifier
+
+
+@contextmanager
+def demo_room(count: int = 1400) -> Iterator[OpenConsole]:
+    """Open a console with the demonstration's mail, people and rules."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = sqlite_place(Path(folder))
+        with open_console(place, health=demo_health, **prepare()) as room:
+            room.observe(list(month_of_mail(NOW, count)))
+            yield room
+
+
+def take(look: Look, room: OpenConsole, picture: Picture, path: Path) -> None:
+    """Take one picture and make its file small."""
+    look.page.goto(room.url + picture.path)
+    if picture.opens:
+        for each in look.page.locator(picture.opens).all():
+            each.evaluate("each => { each.open = true; }")
+    look.page.screenshot(path=path, full_page=picture.whole)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def main() -> int:
+    """Take all pictures, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="pictures to take; all without")
+    parser.add_argument("--to", type=Path, default=IMAGES, help="folder to write to")
+    wanted = parser.parse_args()
+    wanted.to.mkdir(parents=True, exist_ok=True)
+    too_large = []
+    with demo_room() as room, browser_room() as browser:
+        for picture in pictures(room):
+            if wanted.names and picture.name not in wanted.names:
+                continue
+            path = wanted.to / f"console-{picture.name}.png"
+            shape = {"width": picture.width, "height": picture.height, "scheme": picture.scheme}
+            with looking(browser, room, **shape) as look:  # type: ignore[arg-type]
+                take(look, room, picture, path)
+                if not look.is_clean:
+                    print(f"{picture.name}: {look.elsewhere} {look.complaints}", file=sys.stderr)
+            print(f"{path}  {path.stat().st_size:,} bytes")
+            if path.stat().st_size > MAX_BYTES:
+                too_large.append(picture.name)
+    if too_large:
+        print(f"larger than {MAX_BYTES:,} bytes: {', '.join(too_large)}", file=sys.stderr)
+    return 1 if too_large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

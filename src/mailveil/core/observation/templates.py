@@ -29,6 +29,7 @@ _SHORT: Final = re.compile(r"[A-Za-z]{1,2}")
 _BETWEEN: Final = re.compile(r"[-_.~]")
 _HUMP: Final = re.compile(r"[A-Z]?[a-z]++|[A-Z]++(?![a-z])")
 _LETTERS: Final = re.compile(r"[A-Za-z]{3,40}+")
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9_\-]++(?:\.[A-Za-z0-9_\-]++)+")
 _PORT: Final = re.compile(r":\d*+\Z")
 
 
@@ -134,7 +135,9 @@ def _parameter(part: str) -> str:
     if not equals or not value.strip("="):
         # A bare value, perhaps with the filling of base64.
         return part if _is_word(name) else ANY
-    known = _SHORT.fullmatch(name) is not None or _are_words(name.strip("_"))
+    # "info=example.org" is how mailboxes are written where an "@" cannot stand.
+    may_be_mailbox = _DOMAIN.fullmatch(value) is not None
+    known = not may_be_mailbox and (_SHORT.fullmatch(name) is not None or _are_words(name.strip("_")))
     return f"{name if known else ANY}={value if _is_word(value) else ANY}"
 
 

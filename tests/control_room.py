@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -90,6 +90,91 @@ class ControlRoomForTests:
         return (await self.room.audit.entries(organisation, Cut(MAX_PAGE), action=action)).items
 
 
+async def fill(room: ControlRoomForTests) -> None:
+    """Write some of every kind of record, for two organisations, with text from everywhere in it."""
+    from mailveil.control import records
+    from mailveil.control.access import Role
+    from mailveil.core.observation import Observation, ObservedReference, observation_identifier
+
+    stores, now = room.room, room.clock.now()
+    anna = await room.user("änna", home="*", password_hash="$argon2id$v=19$x", totp_secret="GEZDGNBVGY3TQOJQ")
+    for name in ("default", "acme"):
+        await room.organisation(name, (f"{name}.example",), "ja")
+        seen = []
+        for number in range(3):
+            log_identifier, at = f"log-{name}-{number}", now - 3600.0 * number
+            reference = ObservedReference(
+                url=f"https://t.example/{number}?e=читатель",
+                template="https://t.example/*?e=*",
+                host="t.example",
+                domain="t.example",
+                vector="img-src",
+                finding="tracker",
+                action="blank",
+                kind="open",
+                score=0.9,
+                risk="high",
+                operator="Opens 'R' Us",
+                signals=("PIXEL_1X1",),
+                reasons=("one pixel wide",),
+            )
+            observation = Observation(
+                identifier=observation_identifier(at, log_identifier, name),
+                organisation=name,
+                at=at,
+                log_identifier=log_identifier,
+                sender="bounce@news.example",
+                author="news@news.example",
+                sender_domain="news.example",
+                recipients=(f"reader{number}@{name}.example",),
+                subject=f"Größe «{number}» 測試 \U0001f600",
+                size_bytes=5_000_000_000,
+                reply_code=250,
+                changed=True,
+                risk="high",
+                total_references=1,
+                total_trackers=1,
+                references=(reference,),
+            )
+            seen.append(observation)
+        await stores.observations.add(seen)
+        first = seen[0].identifier
+        for version in (1, 2):
+            document = {
+                "level": "strict",
+                "rules": [{"id": "a", "score": 0.1 + version, "on": True, "x": None}],
+            }
+            await stores.policies.put(records.PolicyVersion(name, version, document, now, "änna", "why"))
+        await stores.policies.allow(
+            records.AllowRecord(
+                f"{name}-1", name, ".p.example", (".c.example",), "bea", "r", "änna", now, now + 9
+            )
+        )
+        await stores.accounts.put_token(
+            records.Token(
+                f"{name}-t", name, "n", f"digest-{name}", "mv_", ("inspect",), "änna", now, now + 99
+            )
+        )
+        await stores.audit.write(
+            records.AuditEntry(f"{name}-a", now, name, "user", "änna", "x.y", "s", {"n": 1, "t": "é"}, "::1")
+        )
+        await stores.feedback.report(
+            records.Feedback(f"{name}-f", name, now, records.FeedbackKind.MISSED, first, "line\r\nline \0")
+        )
+        await stores.feedback.grant(
+            records.ReleaseGrant(f"{name}-g", name, first, "original", "asked", "änna", now, now + 99)
+        )
+    await stores.accounts.put_session(
+        records.Session("session", anna.identifier, "default", now, now, now + 99, csrf="c")
+    )
+    await stores.accounts.use_step(anna.identifier, 60_000_000)
+    await stores.accounts.put_link(
+        records.OneTimeLink("link", "invitation", "bob", "acme", Role.VIEWER, "änna", now + 99)
+    )
+    await stores.accounts.note_failure("name:x", now)
+    await stores.repeats.begin("anna", "key", "fingerprint", now)
+
+
 def actor(
     role: Role | str = "administrator",
     organisation: str = "default",
@@ -110,7 +195,7 @@ async def opened_room(place: DatabasePlace) -> AsyncIterator[ControlRoomForTests
     """Open a control room over a database of the test's own, with the organisation ``default``."""
     async with place.opened() as database:
         made = _made(database)
-        await made.organisation("default")
+        await made.room.organisations.make_default(made.clock.now())
         yield made
 
 
@@ -118,6 +203,7 @@ def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.accounts import SqlAccountStore
     from mailveil.adapters.database.audit import SqlAuditLog
     from mailveil.adapters.database.feedback import SqlFeedbackStore
+    from mailveil.adapters.database.observations import SqlObservationStore
     from mailveil.adapters.database.organisations import SqlOrganisationStore
     from mailveil.adapters.database.policies import SqlPolicyStore
     from mailveil.adapters.database.repeats import SqlRepeatStore
@@ -127,7 +213,7 @@ def _made(database: Database) -> ControlRoomForTests:
     clock = SetClock()
     room = ControlRoom(
         clock=clock,
-        observations=_observations(database),
+        observations=SqlObservationStore(database),
         organisations=SqlOrganisationStore(database),
         policies=SqlPolicyStore(database, clock),
         accounts=SqlAccountStore(database, SecondFactorSealer(SECOND_FACTORS_KEY)),
@@ -136,14 +222,6 @@ def _made(database: Database) -> ControlRoomForTests:
         repeats=SqlRepeatStore(database),
     )
     return ControlRoomForTests(room, database, clock)
-
-
-def _observations(database: Database) -> Any:
-    try:
-        from mailveil.adapters.database.observations import SqlObservationStore
-    except ModuleNotFoundError:  # until it is there
-        return None
-    return SqlObservationStore(database)
 
 
 @pytest.fixture
@@ -155,6 +233,6 @@ def control_room(sqlite_database: DatabasePlace) -> Iterator[ControlRoomForTests
     from mailveil.adapters.database.engine import Database, database_url
 
     made = _made(Database(database_url(sqlite_database.address, Path("/nonexistent"))))
-    asyncio.run(made.organisation("default"))
+    asyncio.run(made.room.organisations.make_default(made.clock.now()))
     yield made
     asyncio.run(made.database.close())

@@ -12,6 +12,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -126,14 +127,30 @@ class PostgresCluster:
     def kill(self) -> None:
         """End it as a power cut would, so that everything under way breaks off."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, 9)  # its children, too: each serves a connection
+        self._signal(signal.SIGKILL)
         self.process.wait()
+
+    def freeze(self) -> None:
+        """Let it neither answer nor refuse, as a machine that has lost its network."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        """Signal it and its children, of which each serves a connection."""
+        assert self.process is not None
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        for pid in (own, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """End it for good and leave nothing behind."""
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(2)  # a fast shutdown
+            self.process.send_signal(signal.SIGINT)  # a fast shutdown
             try:
                 self.process.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -222,10 +239,10 @@ async def _command(server: str, *statements: str) -> None:
 
 async def _fill(place: DatabasePlace) -> None:
     """Make the tables."""
-    from mailveil.adapters.database.tables import metadata
+    from mailveil.adapters.database import schema
 
-    async with place.opened() as database, database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+    async with place.opened() as database:
+        await schema.upgrade(database)
 
 
 @contextlib.contextmanager

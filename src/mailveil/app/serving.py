@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mailveil.adapters.copystore import SqliteCopyStore
+from mailveil.adapters.database.engine import DatabaseAddressError
 from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.memory import SqliteMemory
@@ -39,11 +40,14 @@ from mailveil.app.building import (
     milter_settings,
     smtp_settings,
 )
+from mailveil.app.clock import SystemClock
+from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
+from mailveil.control.room import ControlRoom
 from mailveil.core.protection import CopyMode
 from mailveil.endpoints.lmtp import LmtpDoor
 from mailveil.endpoints.milter import MilterDoor, StrangersError
@@ -65,14 +69,6 @@ class StartError(Exception):
     """The process cannot start; the text names the setting and what to do."""
 
 
-class SystemClock:
-    """Wall-clock time (ports.Clock)."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
-
-
 @dataclass(slots=True)
 class _Running:
     """What has been started, in the order in which it has to end."""
@@ -83,6 +79,8 @@ class _Running:
     journal: SqliteJournal
     originals: OriginalStore
     memory: SqliteMemory | None = None
+    room: ControlRoom | None = None  # of roles that keep or show records
+    keeper: DatabaseKeeper | None = None
     ports: dict[Role, Endpoint] = field(default_factory=dict)
     lmtp: Listen | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
@@ -152,6 +150,8 @@ def _prepare(settings: Settings, roles: Collection[Role]) -> _Running:
 
 async def _start(running: _Running) -> None:
     try:
+        if Role.GATEWAY in running.roles or Role.CONSOLE in running.roles:
+            await _start_room(running)
         if Role.COPIES in running.roles:
             await _start_copies(running)
         if Role.CONSOLE in running.roles:
@@ -258,6 +258,21 @@ async def _start_milter(running: _Running, door: MilterDoor) -> None:
                 "Choose another in the configuration file or with MAILVEIL_MILTER__SOCKET, or none (empty)."
             ) from error
         running.milters.append(f"milter:{path}")
+
+
+async def _start_room(running: _Running) -> None:
+    """Open the control room. Where the database is away, the rest starts without waiting for it."""
+    try:
+        database = build_database(running.settings)
+        room = build_room(
+            running.settings, database, copies=running.store, memory=running.memory, fetches=running.store
+        )
+    except DatabaseAddressError as error:
+        raise StartError(str(error)) from error
+    running.room = room
+    running.keeper = DatabaseKeeper(database, room, retention_rules(running.settings))
+    running.endings.append(running.keeper.stop)
+    await running.keeper.start()
 
 
 async def _start_copies(running: _Running) -> None:

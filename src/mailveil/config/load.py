@@ -84,6 +84,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     _check_egress(settings)
     _check_doors(settings)
     _check_authentication(settings)
+    _check_database(settings)
     return settings
 
 
@@ -366,6 +367,20 @@ def _check_authentication(settings: Settings) -> None:
             if not value:
                 others = " and ".join(other for other in together if together[other])
                 _refuse(settings, "authentication", name, f"must be set, since {others} is")
+
+
+def _check_database(settings: Settings) -> None:
+    database = settings.database
+    if database.url and database.url_file:
+        _refuse(settings, "database", "url_file", "url is set as well; only one of them can be meant")
+    if database.url:
+        # Here, since most programs that read settings need no database.
+        from mailveil.adapters.database.engine import DatabaseAddressError, database_url
+
+        try:
+            database_url(database.url, settings.directory)
+        except DatabaseAddressError as error:
+            _refuse(settings, "database", "url", str(error))
 
 
 def _refuse(settings: Settings, area: str, name: str, reason: str) -> None:

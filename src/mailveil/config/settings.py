@@ -213,6 +213,27 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the control room keeps what it knows."""
+
+    url: Secret
+    url_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSettings:
+    """How long records are kept, by kind, in days; 0 keeps them for ever."""
+
+    messages_days: int = whole(0, 36_500)
+    subjects_days: int = whole(0, 36_500)
+    recipients_days: int = whole(0, 36_500)
+    trackers_days: int = whole(0, 36_500)
+    figures_days: int = whole(0, 36_500)
+    audit_days: int = whole(0, 36_500)
+    feedback_days: int = whole(0, 36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is logged, and how."""
 
@@ -236,6 +257,8 @@ class Settings:
     limits: LimitSettings
     workers: WorkerSettings
     storage: StorageSettings
+    database: DatabaseSettings
+    records: RecordSettings
     log: LogSettings
     origins: Mapping[str, str]
 
@@ -279,6 +302,11 @@ class Settings:
     def originals_key_file(self) -> Path:
         """The file that holds the key of originals."""
         return self.directory / "originals.key"
+
+    @property
+    def second_factors_key_file(self) -> Path:
+        """The file that holds the key of second factors."""
+        return self.directory / "second-factors.key"
 
     @property
     def hostname(self) -> str:

@@ -410,6 +410,10 @@ def test_tokens_are_found_by_their_digest_and_listed_in_their_organisation(in_th
         await store.put_token(token("t1", revoked_at=NOW, last_used_on="2027-01-15"))
         assert await store.token_named("acme", "t1") == token("t1", revoked_at=NOW, last_used_on="2027-01-15")
         assert await store.token_named("default", "t1") is None
+        await store.note_token_use("acme", "t1", "2027-02-01")
+        await store.note_token_use("default", "t2", "2027-02-01")
+        assert await store.token_named("acme", "t1") == token("t1", revoked_at=NOW, last_used_on="2027-02-01")
+        assert await store.token_named("acme", "t2") == token("t2", created_at=NOW + 1)
         with pytest.raises(ConflictError):
             await store.put_token(token("t9", "default", digest="digest-t1"))
 

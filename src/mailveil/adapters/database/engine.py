@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from mailveil.ports import UnavailableError
 
@@ -46,6 +47,7 @@ class Database:
 
     def __init__(self, url: sa.URL, *, timeout_s: float = TIMEOUT_S, pool_size: int = 5) -> None:
         self.url = url
+        self.refusal = ""  # why nothing may be read or written now, such as tables of another version
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._timeout_s = timeout_s
         self._writing = asyncio.Lock()  # SQLite has one writer; waiting here is cheaper than there
@@ -68,11 +70,13 @@ class Database:
         return self._engine
 
     @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, even_if_refused: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a connection to read from. Raises ``UnavailableError`` where the database cannot answer."""
-        with _unavailable():
-            async with self._engine.connect() as connection:
-                yield connection
+        if self.refusal and not even_if_refused:
+            raise UnavailableError(self.refusal)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unavailable())
+            yield await self._connected(stack)
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -81,15 +85,61 @@ class Database:
         Raises ``UnavailableError`` where the database cannot answer; a constraint that does not hold stays
         ``sqlalchemy.exc.IntegrityError``.
         """
+        if self.refusal:
+            raise UnavailableError(self.refusal)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(_unavailable())
             if self.is_sqlite:
                 await stack.enter_async_context(self._writing)
-            connection = await stack.enter_async_context(self._engine.connect())
+            connection = await self._connected(stack)
             if self.is_sqlite:
                 connection = await connection.execution_options(mailveil_writes=True)
             async with connection.begin():
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def rebuild(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction for work on all of it, which may take long and make tables anew.
+
+        Where a table is made anew, no rows of others go with it. Raises as ``write`` does.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unavailable())
+            if self.is_sqlite:
+                await stack.enter_async_context(self._writing)
+                connection = await self._connected(stack)
+                await connection.execution_options(mailveil_writes=True)
+                # SQLite takes notice of this outside transactions only.
+                await _pragma(connection, "foreign_keys=OFF")
+                stack.push_async_callback(_pragma, connection, "foreign_keys=ON")
+            else:
+                connection = await self._patient(stack)
+            async with connection.begin():
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection that sees everything as it is at one moment, for as long as reading it takes."""
+        if self.is_sqlite:
+            async with self.read(even_if_refused=True) as connection:
+                yield connection  # in WAL mode a transaction sees one moment
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unavailable())
+            connection = await self._patient(stack)
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+
+    async def _patient(self, stack: contextlib.AsyncExitStack) -> AsyncConnection:
+        """Return a connection to PostgreSQL on which a command may take as long as it takes."""
+        patient = create_async_engine(self.url, poolclass=NullPool, connect_args={"timeout": self._timeout_s})
+        stack.push_async_callback(patient.dispose)
+        return await stack.enter_async_context(patient.connect())
+
+    async def _connected(self, stack: contextlib.AsyncExitStack) -> AsyncConnection:
+        """Return a connection that answers; asking one of the pool whether it does is within the time limit, too."""
+        async with asyncio.timeout(2 * self._timeout_s):
+            return await stack.enter_async_context(self._engine.connect())
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -105,6 +155,13 @@ def _unavailable() -> Iterator[None]:
     except (DBAPIError, sa.exc.TimeoutError, OSError, TimeoutError) as error:
         reason = type(getattr(error, "orig", None) or error).__name__
         raise UnavailableError(f"the database does not answer ({reason})") from error
+
+
+async def _pragma(connection: AsyncConnection, text: str) -> None:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    async with driver.execute(f"PRAGMA {text}"):
+        pass
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:

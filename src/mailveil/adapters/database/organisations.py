@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database
-from mailveil.adapters.database.statements import POLICY_STAMP, bump, put
+from mailveil.adapters.database.statements import POLICY_STAMP, add, bump, put
 from mailveil.control.records import DEFAULT_ORGANISATION, Organisation
 from mailveil.control.stores import ConflictError
 
@@ -35,6 +35,13 @@ class SqlOrganisationStore:
             for row in rows
         ]
         return sorted(found, key=lambda each: (each.identifier != DEFAULT_ORGANISATION, each.identifier))
+
+    async def make_default(self, at: float) -> None:
+        """Make the organisation ``default`` unless it is there."""
+        row = {"identifier": DEFAULT_ORGANISATION, "name": "Default", "language": "en", "created_at": at}
+        async with self._database.write() as connection:
+            if await add(connection, tables.organisations, row):
+                await bump(connection, tables.stamps, POLICY_STAMP)
 
     async def put(self, organisation: Organisation) -> None:
         """Make or change one, its domains in lower case. Raises ``ConflictError`` where a domain is another's."""

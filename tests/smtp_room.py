@@ -212,6 +212,7 @@ async def smtp_room(
     hop_tls: ssl.SSLContext | None = None,
     kind: type[SmtpDoor] = SmtpDoor,
     certificate: Certificate | None = None,
+    profile: Callable[[str], str] | None = None,
     **settings: object,
 ) -> AsyncIterator[Room]:
     """Open the room; ``hop_lmtp`` and ``kind`` say what is spoken behind and in front, the rest sets the door."""
@@ -220,7 +221,9 @@ async def smtp_room(
         spoken = MailProtocol.LMTP if hop_lmtp else MailProtocol.SMTP
         more = {"protocol": spoken, **(hop_settings or {})}
         real = next_hop or SmtpNextHop(NextHopSettings("127.0.0.1", hop.port, "gate.example", **more))
-        door = kind(SmtpSettings("gate.example", **settings), real, accept, certificate=certificate)
+        door = kind(
+            SmtpSettings("gate.example", **settings), real, accept, certificate=certificate, profile=profile
+        )
         await door.start("127.0.0.1", 0)
         try:
             yield Room(door, hop)

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from typing import TYPE_CHECKING
 
 from mailveil.endpoints.smtp import SmtpDoor
 from mailveil.endpoints.smtp_connection import Command
-from mailveil.endpoints.smtp_replies import OUT_OF_SEQUENCE
+from mailveil.endpoints.smtp_replies import OTHER_RULES, OUT_OF_SEQUENCE
 from mailveil.endpoints.smtp_session import SmtpSession
-from mailveil.ports import MailProtocol, Reply
+from mailveil.ports import MailProtocol, Reply, Transaction
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_PARTS = 20  # of one message, for recipients with different rules
 HELLO_IS_LHLO = frozenset({"HELO", "EHLO"})
 
 
 class LmtpSession(SmtpSession):
-    """One client's LMTP session."""
+    """One client's LMTP session.
+
+    A message for recipients with different rules goes on in several transactions, one for each set of rules: since
+    every recipient gets a reply of its own, nobody has to send it again.
+    """
 
     protocol = MailProtocol.LMTP
+
+    def __init__(self, door: SmtpDoor) -> None:
+        super().__init__(door)
+        self._parts: dict[str, Transaction] = {}  # by profile
 
     @property
     def ident(self) -> str:
@@ -41,6 +54,36 @@ class LmtpSession(SmtpSession):
         """What DATA is answered with where no recipient was accepted (section 4.2)."""
         return OUT_OF_SEQUENCE
 
+    async def transaction_for(self, profile: str) -> Transaction | Reply:
+        """Return the transaction for recipients of a profile, a new one where there is none yet."""
+        assert self.transaction is not None
+        if not self._parts:
+            self._parts[profile] = self.transaction
+        if profile not in self._parts:
+            if len(self._parts) >= MAX_PARTS:
+                return OTHER_RULES
+            size, options = self.announced
+            another, reply = await self.door.next_hop.begin(self.sender, size, options)
+            if another is None:
+                return reply
+            self._parts[profile] = another
+        return self._parts[profile]
+
+    async def _pass_on(self, message: bytes) -> Reply:
+        by_profile: defaultdict[str, list[str]] = defaultdict(list)
+        for recipient, profile in zip(self.recipients, self.profiles, strict=True):
+            by_profile[profile].append(recipient)
+        parts = [(self._parts[profile], tuple(own)) for profile, own in by_profile.items()]
+        replies = [(await self.pass_to(transaction, own, message), own) for transaction, own in parts]
+        return replies[0][0] if len(replies) == 1 else _joined(replies)
+
+    def _end_transaction(self) -> None:
+        """Forget the mail transaction with all its parts."""
+        for part in self._parts.values():
+            part.close()
+        self._parts = {}
+        super()._end_transaction()
+
     async def answer_message(self, reply: Reply, recipients: tuple[str, ...]) -> None:
         """Say what became of a message, once for each recipient, in the order in which they were accepted."""
         own: defaultdict[str, deque[Reply]] = defaultdict(deque)
@@ -48,6 +91,15 @@ class LmtpSession(SmtpSession):
             own[recipient].append(each)
         for recipient in recipients:
             await self.answer(own[recipient].popleft() if own[recipient] else reply)
+
+
+def _joined(replies: Sequence[tuple[Reply, tuple[str, ...]]]) -> Reply:
+    """Return the replies to the parts of a message as one, positive if one of them is."""
+    each: list[tuple[str, Reply]] = []
+    for reply, recipients in replies:
+        each += reply.recipients or [(recipient, reply) for recipient in recipients]
+    best = next((reply for reply, _ in replies if reply.is_positive), replies[0][0])
+    return Reply(best.code, best.status, best.text, tuple(each))
 
 
 class LmtpDoor(SmtpDoor):

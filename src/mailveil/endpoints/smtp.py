@@ -23,6 +23,7 @@ log = logging.getLogger("mailveil.smtp")
 
 GOODBYE_S = 1.0
 
+Profile = Callable[[str], str]
 Accept = Callable[[Envelope, bytes, Transaction, str], Awaitable[Reply]]
 
 
@@ -62,7 +63,8 @@ class SmtpDoor:
     """The listening side: bounds connections and messages, and stops without dropping what is under way.
 
     ``accept`` protects and delivers one message (the gateway); ``next_hop`` is asked while the client speaks,
-    so that each recipient gets the next hop's own answer.
+    so that each recipient gets the next hop's own answer. Recipients to whom ``profile`` gives different keys do not
+    share a message, since other rules hold for them.
     """
 
     session: type[SmtpSession] = SmtpSession
@@ -75,8 +77,10 @@ class SmtpDoor:
         *,
         intake: Intake | None = None,
         certificate: Certificate | None = None,
+        profile: Profile | None = None,
     ) -> None:
         self.settings = settings
+        self.profile = profile
         self.next_hop = next_hop
         self.accept = accept
         self.intake = intake or Intake(settings.max_transactions, settings.max_bytes_in_flight)

@@ -25,12 +25,14 @@ from mailveil.endpoints.smtp_replies import (
     LOOP,
     NO_RECIPIENTS,
     NO_ROOM,
+    OTHER_RULES,
     OUT_OF_SEQUENCE,
     RELAY_DENIED,
     SILENT,
     SMUGGLING,
     SYNTAX,
     TOO_LARGE,
+    TOO_MANY,
     UNKNOWN_PARAMETER,
     encode_reply,
 )
@@ -42,7 +44,7 @@ from mailveil.endpoints.smtp_trace import (
     protocol_name,
     received_field,
 )
-from mailveil.ports import UNKNOWN_FAILURE, Reply
+from mailveil.ports import UNKNOWN_FAILURE, Reply, Transaction
 
 if TYPE_CHECKING:
     from mailveil.endpoints.smtp import SmtpDoor
@@ -63,8 +65,10 @@ class SmtpSession(SmtpConnection):
         super().__init__(door)
         self.sender = Envelope()
         self.recipients: list[str] = []
-        self._offered: deque[tuple[str, asyncio.Task[Reply]]] = deque()
+        self.profiles: list[str] = []  # of the recipients, one by one
+        self._offered: deque[tuple[str, str, asyncio.Task[Reply]]] = deque()
         self.receiving = False  # from DATA to its reply
+        self.announced: tuple[int, tuple[str, ...]] = (0, ())  # the message's size and options, as MAIL said
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session."""
@@ -116,6 +120,7 @@ class SmtpSession(SmtpConnection):
             await self.answer(Reply(553, "5.6.7", "Address needs SMTPUTF8"))
             return
         self.sender = self._envelope(parsed.path, smtputf8=utf8, body_8bit=eight_bit)
+        self.announced = (size, tuple(options))
         self.transaction, reply = await self.door.next_hop.begin(self.sender, size, options)
         await self.answer(reply)
 
@@ -146,13 +151,35 @@ class SmtpSession(SmtpConnection):
         if len(self.recipients) + len(self._offered) >= min(limit, MAX_OFFERED):
             await self._settle_recipients()
         if len(self.recipients) >= limit:
-            await self.answer(Reply(452, "4.5.3", "Too many recipients, send the message again for the rest"))
+            await self.answer(TOO_MANY)
             return
-        offer = asyncio.create_task(self.transaction.recipient(parsed.path, options))
-        self._offered.append((parsed.path, offer))
+        profile = "" if self.door.profile is None else self.door.profile(parsed.path)
+        transaction = await self.transaction_for(profile)
+        if isinstance(transaction, Reply):
+            await self.answer(transaction)
+            return
+        offer = asyncio.create_task(transaction.recipient(parsed.path, options))
+        self._offered.append((parsed.path, profile, offer))
         if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
             # A client that has sent its next command already does not wait for this reply (RFC 2920).
             await self._settle_recipients()
+
+    async def transaction_for(self, profile: str) -> Transaction | Reply:
+        """Return the transaction for recipients of a profile, or what they are told who cannot share this message."""
+        assert self.transaction is not None
+        if profile != self._first_profile:
+            await self._settle_recipients()  # those before it may have been refused
+            if profile != self._first_profile and (self.recipients or self._offered):
+                return OTHER_RULES
+            if self.transaction is None:
+                return OUT_OF_SEQUENCE
+        return self.transaction
+
+    @property
+    def _first_profile(self) -> str | None:
+        if self.profiles:
+            return self.profiles[0]
+        return self._offered[0][1] if self._offered else None
 
     @property
     def no_recipients(self) -> Reply:
@@ -238,8 +265,12 @@ class SmtpSession(SmtpConnection):
 
     async def _pass_on(self, message: bytes) -> Reply:
         assert self.transaction is not None
+        return await self.pass_to(self.transaction, tuple(self.recipients), message)
+
+    async def pass_to(self, transaction: Transaction, recipients: tuple[str, ...], message: bytes) -> Reply:
+        """Have a message protected and delivered to recipients that ``transaction`` was told of."""
         identifier = secrets.token_hex(6)
-        envelope = replace(self.sender, recipients=tuple(self.recipients))
+        envelope = replace(self.sender, recipients=recipients)
         trace = received_field(
             helo=self._helo(),
             address=self.client_address,
@@ -252,7 +283,6 @@ class SmtpSession(SmtpConnection):
             ),
             identifier=identifier,
         )
-        transaction = self.transaction
         if begins_with_field(message):
             # A message that is tried again must look the same to the engine, and get the same addresses.
             raw, transaction = message, Traced(transaction, trace)
@@ -270,7 +300,7 @@ class SmtpSession(SmtpConnection):
             identifier,
             envelope.client_address,
             len(message),
-            len(self.recipients),
+            len(recipients),
             (time.monotonic() - started) * 1000,
             reply.code,
             reply.status,  # without its text, in which many servers name the recipient
@@ -303,22 +333,24 @@ class SmtpSession(SmtpConnection):
     async def _settle_recipients(self) -> None:
         """Answer for recipients that were offered, in their order."""
         while self._offered:
-            recipient, offer = self._offered[0]
+            recipient, profile, offer = self._offered[0]
             reply = await offer
             if not self._offered:
                 return  # the transaction ended meanwhile
             self._offered.popleft()
             if reply.is_positive:
                 self.recipients.append(recipient)
+                self.profiles.append(profile)
             await self._say(encode_reply(reply))
 
     def _end_transaction(self) -> None:
         """Forget the mail transaction and what was offered in it."""
-        for _, offer in self._offered:
+        for _, _, offer in self._offered:
             offer.cancel()
         self._offered.clear()
         self.sender = Envelope()
         self.recipients = []
+        self.profiles = []
         super()._end_transaction()
 
     def _is_local_origin(self) -> bool:

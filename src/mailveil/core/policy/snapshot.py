@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -194,9 +194,21 @@ def message_policy(
     profiles: dict[str, str] = {}
     for recipient in envelope.recipients or ("",):
         profiles.setdefault(recipient_profile(snapshot, recipient), recipient)
-    settled = [
-        _settle(snapshot, message_facts(envelope, recipient, now), modes) for recipient in profiles.values()
-    ]
+    facts = [message_facts(envelope, recipient, now) for recipient in profiles.values()]
+    return policy_of_facts(snapshot, facts, banner, modes)
+
+
+def policy_of_facts(
+    snapshot: PolicySnapshot,
+    facts: Sequence[MessageFacts],
+    banner: BannerSettings | None = None,
+    modes: frozenset[CopyMode] = frozenset(),
+) -> MessagePolicy:
+    """Return what the rules come down to for a message of which that is known, for each of its recipients.
+
+    ``banner`` and ``modes`` are those of ``message_policy``.
+    """
+    settled = [_settle(snapshot, each, modes) for each in facts]
     organisations = dict.fromkeys(each.prepared.policy.identifier for each in settled)
     copies = {each.copies for each in settled}
     risk = max((each.banner for each in settled), key=BANNER_STRICTNESS.__getitem__)

@@ -1,4 +1,4 @@
-"""The order of stages: what is promised to the sender holds whatever store, worker or journal does."""
+"""The order of stages: what is promised to the sender holds whatever store, worker or database does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mailveil.core.message.types import Defect
-from mailveil.core.observation import ObservedReference
+from mailveil.core.observation import Observation, ObservedReference
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import EngineSettings, inspect
 from mailveil.core.references.types import Media
@@ -17,13 +17,13 @@ from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
 from mailveil.ports import (
     NOBODY,
-    Passage,
     Protected,
     Reply,
     Requester,
     UnavailableError,
     WantedCopy,
 )
+from mailveil.stages import Records
 
 RAW = b"Subject: x\r\n\r\noriginal"
 WANTED = (WantedCopy("t", "https://o.example/x?who=anna@example.org", Media.IMAGE),)
@@ -53,9 +53,10 @@ class World:
     reply: Reply = field(default_factory=lambda: Reply(250, "2.0.0", "queued for <anna@example.org> as 7"))
     dead: tuple[str, ...] = ()
     done: list[str] = field(default_factory=list)
-    noted: list[Passage] = field(default_factory=list)
+    noted: list[Observation] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
     requesters: list[Requester] = field(default_factory=list)
+    keeps_changed: bool = False
 
     def _do(self, what: str) -> None:
         self.done.append(what)
@@ -77,9 +78,9 @@ class World:
             raise self.protected
         return self.protected
 
-    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "", *, is_needed: bool = True) -> str:
         assert raw == RAW
-        self._do("keep")
+        self._do("keep" if is_needed else "keep besides")
         return "name"
 
     async def reserve(self, wanted: Sequence[WantedCopy], requester: Requester = NOBODY) -> None:
@@ -99,12 +100,20 @@ class World:
         self.delivered.append(raw)
         return self.reply
 
-    def note(self, passage: Passage) -> None:
+    def note(self, observation: Observation) -> None:
         self.done.append("note")
-        self.noted.append(passage)
+        self.noted.append(observation)
 
     def accept(self) -> Reply:
-        gateway = Gateway(engine=self, originals=self, clock=self, store=self, queue=self, journal=self)
+        gateway = Gateway(
+            engine=self,
+            originals=self,
+            clock=self,
+            store=self,
+            queue=self,
+            records=Records(self),
+            keeps_changed=self.keeps_changed,
+        )
         return asyncio.run(gateway.accept(ENVELOPE, RAW, self, "id"))
 
 
@@ -149,15 +158,43 @@ def test_a_message_that_breaks_the_engine_stays_with_its_sender() -> None:
     assert "boom" not in str(reply)
 
 
-def test_the_journal_knows_hosts_and_no_persons() -> None:
+def test_what_passed_is_on_record() -> None:
     world = World()
     world.accept()
-    (passage,) = world.noted
-    assert passage.sender_domain == "example.com"
-    assert passage.found[0].url == "https://o.example"
-    assert passage.changed
-    assert "anna" not in repr(passage)
-    assert passage.reply == "250 2.0.0 queued for as 7"
+    (record,) = world.noted
+    assert (record.organisation, record.recipients) == ("default", ("anna@example.org",))
+    assert (record.sender_domain, record.author, record.log_identifier) == ("example.com", "", "id")
+    assert record.references[0].template == "https://o.example/x?*=*"
+    assert record.changed
+    assert record.delivered
+    assert (record.reply_code, record.reply) == (250, "2.0.0 queued for <anna@example.org> as 7")
+
+
+def test_a_record_that_cannot_be_made_changes_no_reply(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(World):
+        def note(self, observation: Observation) -> None:
+            raise RuntimeError(f"the log quotes {observation.recipients}")
+
+    world = Broken()
+    assert world.accept() is world.reply
+    assert "missing on record" in caplog.text
+    assert "anna" not in caplog.text
+
+
+def test_originals_of_changed_messages_are_kept_where_that_is_wanted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(keeps_changed=True)
+    world.accept()
+    assert world.done == ["protect", "keep besides", "reserve", "deliver", "release", "note"]
+    assert world.noted[0].original == "name"
+    world = World(Protected(RAW), keeps_changed=True)
+    world.accept()
+    assert world.done == ["protect", "deliver", "note"], "what is delivered as it came needs none"
+    world = World(keeps_changed=True, dead=("keep besides",))
+    assert world.accept().code == 250, "no mail waits for one that nobody needs"
+    assert world.noted[0].original == ""
+    assert "goes on without its original" in caplog.text
 
 
 def test_an_overlong_line_leaves_nothing_open_and_a_second_reading_does() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 
+from mailveil.core.observation import Passed
 from mailveil.core.policy import CopyMode, Envelope, MessagePolicy, PolicySettings
 from mailveil.ports import (
     UNKNOWN_FAILURE,
@@ -20,7 +21,6 @@ from mailveil.ports import (
     Memory,
     NextHop,
     OriginalStore,
-    Passage,
     Policies,
     Protected,
     Reply,
@@ -29,10 +29,10 @@ from mailveil.ports import (
     Transaction,
     UnavailableError,
 )
-from mailveil.stages import Embedding, Examination, Observation, UnexaminedError
+from mailveil.stages import Embedding, Examination, Recording, Records, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.examination import told_of
-from mailveil.stages.passage import begin_passage, end_passage
+from mailveil.stages.observation import passed_of
 
 log = logging.getLogger("mailveil.gateway")
 
@@ -41,11 +41,12 @@ log = logging.getLogger("mailveil.gateway")
 class Gateway:
     """Takes one message from the door to the next hop. The only place that orders the stages.
 
-    A dead copy store or journal delays no mail; a message whose original cannot be kept, though it must be,
+    A dead copy store or database delays no mail; a message whose original cannot be kept, though it must be,
     stays with its sender. With ``attempts`` a message that breaks the engine ``max_attempts`` times becomes
     inert text, but no more than ``max_inert`` of them in an hour. ``store`` is for hosted copies, ``embedding``
     for those that messages carry themselves; how large they may become is for ``next_hop`` to say. What passed
-    goes into the ``journal``, with verdicts that ``memory`` has compared with mail of before. Fetches begin
+    goes on ``records``, with verdicts that ``memory`` has compared with mail of before; with ``keeps_changed`` the
+    originals of all messages that were changed are kept, as far as there is room. Fetches begin
     ``release_after_s`` later where the message may yet be refused by whoever has it from us. ``policies`` are the
     organisations' rules, and ``copies`` how copies reach readers where they say nothing of it (``None``: as there is
     ``store`` or ``embedding``).
@@ -57,6 +58,8 @@ class Gateway:
     store: CopyStore | None = None
     queue: FetchQueue | None = None
     journal: Journal | None = None
+    records: Records | None = None
+    keeps_changed: bool = False
     attempts: AttemptRecord | None = None
     max_attempts: int = 3
     max_inert: int = 10
@@ -70,45 +73,40 @@ class Gateway:
     policies: Policies | None = None
     copies: CopyMode | None = None
     _examination: Examination = field(init=False, repr=False, compare=False)
-    _observation: Observation = field(init=False, repr=False, compare=False)
+    _recording: Recording = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         examination = Examination(
             self.engine, self.originals, self.attempts, self.max_attempts, self.max_inert, self.policy
         )
         object.__setattr__(self, "_examination", examination)
-        object.__setattr__(self, "_observation", Observation(self.journal, self.memory))
+        object.__setattr__(self, "_recording", Recording(self.records, self.memory, self.journal))
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
     ) -> Reply:
         """Protect a message, deliver it and return what the sender is to be told."""
-        passage = begin_passage(self.clock.now(), envelope, len(raw), identifier)
+        at = self.clock.now()
+        sealing: tuple[str, ...] = ()
         requester = requester_of(envelope, identifier)
         protected = Protected(raw)
         reply = UNKNOWN_FAILURE
         try:
             attempt = await self._examination.begin(raw)  # before anything looks into the message
             envelope = await self._authenticated(attempt, envelope, raw)
-            if envelope.authentication is not None:
-                passage = replace(passage, authentication=envelope.authentication.summary())
             policy = self._policy(envelope)
             protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
             if self.embedding is not None and protected.wanted and self._mode(policy) is not CopyMode.HOSTED:
                 protected = await self._embed(
                     self.embedding, protected, raw, envelope, policy, requester=requester
                 )
-            if protected.keep_original:
-                reason = "; ".join(protected.reasons)
-                name = await self.originals.keep(raw, envelope, reason)
-                log.info("message %s: original kept as %s", identifier, name)
+            protected = await self._kept(protected, raw, envelope, identifier)
             reserved = self._mode(policy) is not CopyMode.EMBEDDED and await self._reserve(
                 protected, requester
             )
             outgoing = protected.raw
             if outgoing != raw:
-                outgoing, how = await sealed(self.sealer, outgoing, envelope, identifier)
-                passage = replace(passage, authentication=(*passage.authentication, *how))
+                outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
             reply = await transaction.deliver(outgoing)
             if reserved:
                 # Once the message is away its pictures are due, whether or not the client still listens.
@@ -119,8 +117,25 @@ class Gateway:
             log.error("message %s could not be processed: %s", identifier, told_of(error))
             reply = UNKNOWN_FAILURE
         finally:
-            self._note(passage, protected, reply, envelope, raw)
+            passed = Passed(at, identifier, envelope, len(raw), sealing=sealing)
+            self._note(passed, protected, reply, raw)
         return reply
+
+    async def _kept(self, protected: Protected, raw: bytes, envelope: Envelope, identifier: str) -> Protected:
+        """Return the message with its original kept, where it must be or may be."""
+        if protected.keep_original:
+            reason = "; ".join(protected.reasons)
+            name = await self.originals.keep(raw, envelope, reason)
+            log.info("message %s: original kept as %s", identifier, name)
+            return replace(protected, original=name)
+        if not self.keeps_changed or protected.raw == raw or protected.original:
+            return protected
+        try:
+            name = await self.originals.keep(raw, envelope, "kept because it was changed", is_needed=False)
+        except UnavailableError as error:
+            log.warning("message %s goes on without its original kept: %s", identifier, error)
+            return protected
+        return replace(protected, original=name)
 
     def _policy(self, envelope: Envelope) -> MessagePolicy | None:
         return None if self.policies is None else self.policies.for_message(envelope, self.clock.now())
@@ -183,19 +198,19 @@ class Gateway:
         except Exception:  # the next hop has answered: nothing may change that any more
             log.exception("message %s: copies have to wait for a restart", identifier)
 
-    def _note(
-        self, passage: Passage, protected: Protected, reply: Reply, envelope: Envelope, raw: bytes
-    ) -> None:
+    def _note(self, passed: Passed, protected: Protected, reply: Reply, raw: bytes) -> None:
         try:
-            now = self.clock.now()
-            ended = end_passage(passage, now, protected, reply, envelope, changed=protected.raw != raw)
-            self._observation.note(ended, protected, envelope, raw, went_on=reply.is_positive)
-        except Exception:  # a report is never a decision
-            log.exception("message %s is missing in the journal", passage.identifier)
+            seconds = max(0.0, self.clock.now() - passed.at)
+            ended = replace(
+                passed_of(passed, protected, reply), seconds=seconds, changed=protected.raw != raw
+            )
+            self._recording.note(ended, protected, raw, went_on=reply.is_positive)
+        except Exception as error:  # a report is never a decision
+            log.error("message %s is missing on record: %s", passed.identifier, told_of(error))
 
     async def finish(self) -> None:
         """Wait a little for what is still to be put on record."""
-        await self._observation.finish()
+        await self._recording.finish()
 
 
 def requester_of(envelope: Envelope, identifier: str) -> Requester:

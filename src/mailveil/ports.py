@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from mailveil.core.authentication import Authentication
-from mailveil.core.observation import MessageFacts, ObservedReference
+from mailveil.core.observation import MessageFacts, Observation, ObservedReference
 from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
@@ -208,6 +208,7 @@ class Protected:
     monitored: bool = False
     banner: bool = False
     facts: MessageFacts = field(default_factory=MessageFacts)
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -656,6 +657,22 @@ class Passage:
     examined: bool = True
 
 
+class ObservationLog(Protocol):
+    """Takes what was seen of messages, for the database to have it in a while."""
+
+    def note(self, observation: Observation) -> None:
+        """Take note of a message. Never waits, never raises: drops it rather than that."""
+        ...
+
+
+class Organisations(Protocol):
+    """Whose mail addresses are, in memory: nothing here waits or fails."""
+
+    def of(self, address: str) -> str:
+        """Return the identifier of an address's organisation, ``default`` where it belongs to none."""
+        ...
+
+
 class Journal(Protocol):
     """A bounded record of what passed. A report, never a decision: writing it must not delay mail."""
 
@@ -697,8 +714,22 @@ class Mailbox(Protocol):
 class OriginalStore(Protocol):
     """Originals of messages whose signature or parts were taken off, encrypted at rest."""
 
-    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
-        """Keep a message for the configured days; return the name that ``mailveil release`` takes."""
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "", *, is_needed: bool = True) -> str:
+        """Keep a message for the configured days; return the name that ``mailveil release`` takes.
+
+        What is not needed gives way: it is refused earlier, so that what is needed never lacks the room.
+        """
+        ...
+
+
+class OriginalReader(Protocol):
+    """Originals that were kept, for those who may read them."""
+
+    async def read(self, name: str) -> bytes | None:
+        """Return an original as it came in, ``None`` where there is none of this name any more.
+
+        Raises ``UnavailableError`` where it cannot be read.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from mailveil.adapters.originals import (
     OriginalError,
     OriginalFacts,
     OriginalKeeper,
+    OriginalReader,
     OriginalsFullError,
     OriginalStore,
     facts_of,
@@ -233,3 +234,25 @@ def test_the_quota_is_the_setting(tmp_path: Path) -> None:
     store = build_originals(load(environment=variables))
     with pytest.raises(OriginalsFullError, match="originals_max_bytes"):
         store.keep(bytes(1_000_000), FACTS)
+
+
+def test_what_nobody_needs_leaves_half_of_the_room_to_what_must_be_kept(tmp_path: Path) -> None:
+    store = OriginalStore(tmp_path / "originals", b"k" * 32, max_bytes=20_000)
+    name = store.keep(b"x" * 4_000, OriginalFacts(sender="a@shop.example"), is_needed=False)
+    assert store.release(name) == b"x" * 4_000
+    store.keep(b"y" * 4_000, OriginalFacts(), is_needed=False)
+    with pytest.raises(OriginalsFullError, match="Half of the 20000 bytes"):
+        store.keep(b"z" * 4_000, OriginalFacts(), is_needed=False)
+    store.keep(b"z" * 8_000, OriginalFacts())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "originals").iterdir())
+
+
+def test_an_original_that_is_gone_reads_as_none(tmp_path: Path) -> None:
+    store = OriginalStore(tmp_path / "originals", b"k" * 32)
+    name = store.keep(b"x", OriginalFacts(), is_needed=False)
+    assert store.keep(b"x", OriginalFacts(), float(name[:10]), is_needed=False) == name
+    reader = OriginalReader(store)
+    assert asyncio.run(reader.read(name)) == b"x"
+    assert asyncio.run(reader.read(f"1767225600-{24 * '0'}")) is None
+    with pytest.raises(OriginalError, match="no name"):
+        asyncio.run(reader.read("../etc/passwd"))

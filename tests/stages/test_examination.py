@@ -17,10 +17,12 @@ import pytest
 from mailveil.adapters.attempts import AttemptFiles, count_given_up
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
 from mailveil.core.authentication import Authentication
+from mailveil.core.observation import Observation
 from mailveil.core.policy import Envelope, PolicySettings
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.gateway import Gateway
-from mailveil.ports import EngineError, Passage, Protected, Reply, UnavailableError
+from mailveil.ports import EngineError, Protected, Reply, UnavailableError
+from mailveil.stages import Records
 
 RAW = b"From: a@example.com\r\nSubject: breaks us\r\n\r\n<img src=https://t.example/p.gif>\r\n"
 INBOUND = Envelope("a@example.com", ("b@example.org",))
@@ -29,7 +31,7 @@ SUBMITTED = Envelope("a@example.org", ("b@example.com",), authenticated=True)
 
 @dataclass
 class World:
-    """Engine, next hop, clock and journal; attempts and originals are real."""
+    """Engine, next hop, clock and record; attempts and originals are real."""
 
     directory: Path
     engine: Callable[[bytes], Protected]
@@ -39,7 +41,7 @@ class World:
     policy: PolicySettings = field(default_factory=PolicySettings)
     reply: Reply = field(default_factory=lambda: Reply(250, "2.0.0", "queued"))
     delivered: list[bytes] = field(default_factory=list)
-    noted: list[Passage] = field(default_factory=list)
+    noted: list[Observation] = field(default_factory=list)
     examined: int = 0
 
     def __post_init__(self) -> None:
@@ -49,7 +51,7 @@ class World:
             engine=self,
             originals=OriginalKeeper(self.originals),
             clock=self,
-            journal=self,
+            records=Records(self),
             attempts=self.attempts,
             max_attempts=self.max_attempts,
             max_inert=self.max_inert,
@@ -74,8 +76,8 @@ class World:
         self.delivered.append(raw)
         return self.reply
 
-    def note(self, passage: Passage) -> None:
-        self.noted.append(passage)
+    def note(self, observation: Observation) -> None:
+        self.noted.append(observation)
 
     def accept(self, raw: bytes = RAW, envelope: Envelope = INBOUND) -> Reply:
         return asyncio.run(self.gateway.accept(envelope, raw, self, "id"))
@@ -209,9 +211,9 @@ def test_what_kills_the_process_before_the_engine_counts_and_is_not_tried_again(
     assert b"text/plain" in world.delivered[0]
 
 
-def test_a_journal_that_fails_changes_no_reply(world: World) -> None:
-    def note(passage: Passage) -> None:
-        raise OSError("journal is gone")
+def test_a_record_that_fails_changes_no_reply(world: World) -> None:
+    def note(observation: Observation) -> None:
+        raise OSError("record is gone")
 
     world.note = note  # type: ignore[method-assign]
     world.engine = Protected

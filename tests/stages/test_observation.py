@@ -1,10 +1,10 @@
 """What passed is put on record, compared with what the judge remembers, and never in the way of mail.
 
 Setup: a gateway whose ports are noted in order, a memory that answers, one that is dead, one that fails and one that
-never answers; and the real engine, memory, fetch loop and journal one after the other.
-Test: the sender is answered before the memory is asked; the journal has every message once, with the verdicts of the
+never answers; and the real engine, memory, fetch loop and spool one after the other.
+Test: the sender is answered before the memory is asked; the record has every message once, with the verdicts of the
 memory where there are any; nothing is remembered of mail that did not go on; the same message for another recipient
-and its fetch change what the journal's reader is told.
+and its fetch change what the record's reader is told.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.memory import MemorySettings, SqliteMemory
+from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.workers import WorkerPool
 from mailveil.core.copyaddress import CopyAddresses
-from mailveil.core.observation import ObservedReference
+from mailveil.core.observation import Observation, ObservedReference, Passed
 from mailveil.core.policy import Envelope
 from mailveil.core.protection import CopyMode, EngineSettings
 from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome, Hop
@@ -28,13 +28,13 @@ from mailveil.core.verdicts.types import Finding, Kind, Reason, Risk, Verdict
 from mailveil.gateway import Gateway
 from mailveil.ports import (
     Judged,
-    Passage,
     Protected,
     Reply,
     SeenMessage,
     UnavailableError,
 )
-from mailveil.stages.observation import MAX_UNDER_WAY, Observation
+from mailveil.stages import Recording, Records
+from mailveil.stages.observation import MAX_UNDER_WAY
 
 URL = "https://t.example/o/0123456789abcdef.gif"
 CONTENT = Verdict(Finding.CONTENT, 0.1, log_odds=-2.2)
@@ -54,12 +54,12 @@ RAW = b"Subject: x\r\n\r\noriginal"
 
 
 class World:
-    """Engine, originals, clock, next hop, journal and memory at once."""
+    """Engine, originals, clock, next hop, record and memory at once."""
 
     def __init__(self, meets: object = (TRACKER,), reply: Reply | None = None) -> None:
         self.meets = meets
         self.reply = reply or Reply(250, "2.0.0", "queued")
-        self.noted: list[Passage] = []
+        self.noted: list[Observation] = []
         self.seen: list[SeenMessage] = []
         self.answered = False
 
@@ -77,8 +77,8 @@ class World:
     async def deliver(self, raw: bytes) -> Reply:
         return self.reply
 
-    def note(self, passage: Passage) -> None:
-        self.noted.append(passage)
+    def note(self, observation: Observation) -> None:
+        self.noted.append(observation)
 
     async def meet(self, message: SeenMessage) -> tuple[Verdict, ...]:
         assert self.answered, "mail does not wait for the judge's memory"
@@ -96,7 +96,7 @@ class World:
         raise AssertionError
 
     async def accept(self, *, remembers: bool = True) -> Reply:
-        gateway = Gateway(self, self, self, journal=self, memory=self if remembers else None)  # type: ignore[arg-type]
+        gateway = Gateway(self, self, self, records=Records(self), memory=self if remembers else None)  # type: ignore[arg-type]
         reply = await gateway.accept(ENVELOPE, RAW, self, "id")  # type: ignore[arg-type]
         self.answered = True
         await compared(gateway)
@@ -104,27 +104,27 @@ class World:
         return reply
 
 
-def test_the_journal_has_the_verdicts_of_the_memory() -> None:
+def test_the_record_has_the_verdicts_of_the_memory() -> None:
     world = World()
     assert asyncio.run(world.accept()).code == 250
-    (passage,) = world.noted
-    first, second = passage.found
+    (record,) = world.noted
+    first, second = record.references
     assert (first.finding, first.kind, first.kinds) == ("tracker", "dwell", ("dwell", "open"))
     assert first.reasons == ("drop by drop",)
-    assert first.url == "https://t.example", "hosts alone stand in the journal"
+    assert first.template == "https://t.example/o/*.gif"
     assert second.finding == "content", "what the memory says nothing of stays as it was"
     (seen,) = world.seen
     assert seen == SeenMessage("<1@x>", "shop.example", "", ("anna@example.org",), PROTECTED.judged)
 
 
 @pytest.mark.parametrize("error", [UnavailableError("down"), ValueError("our own fault")])
-def test_a_memory_that_fails_keeps_no_message_from_the_journal(
+def test_a_memory_that_fails_keeps_no_message_from_the_record(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", "mailveil")
     world = World(error)
     assert asyncio.run(world.accept()).code == 250
-    assert [each.finding for each in world.noted[0].found] == ["content", "content"]
+    assert [each.finding for each in world.noted[0].references] == ["content", "content"]
     assert "is not compared with earlier ones" in caplog.text
     assert "anna" not in caplog.text
     assert "0123456789abcdef" not in caplog.text
@@ -138,7 +138,7 @@ def test_mail_that_does_not_go_on_is_not_remembered(code: int) -> None:
     assert not world.seen
 
 
-def test_without_a_memory_the_journal_is_written_at_once() -> None:
+def test_without_a_memory_the_record_is_written_at_once() -> None:
     world = World()
     asyncio.run(world.accept(remembers=False))
     assert len(world.noted) == 1
@@ -152,14 +152,14 @@ def test_messages_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("mailveil.stages.observation.FINISH_S", 0.2)
 
     async def inside() -> None:
-        observation = Observation(world, world)
-        passage = Passage(1.0, "id", "x.example", 1, "inbound", "250")
+        recording = Recording(Records(world), world)
+        passed = Passed(1.0, "id", ENVELOPE)
         for _ in range(MAX_UNDER_WAY + 7):
-            observation.note(passage, PROTECTED, ENVELOPE, RAW, went_on=True)
+            recording.note(passed, PROTECTED, RAW, went_on=True)
         assert len(world.noted) == 7, "on record, though not compared"
         await asyncio.sleep(0.01)
         assert len(world.seen) == 1, "one after the other, and mail has the processor in between"
-        await observation.finish()
+        await recording.finish()
         assert len(world.noted) == MAX_UNDER_WAY + 7, (
             "what was not compared in time is on record all the same"
         )
@@ -177,7 +177,7 @@ def html(token: str) -> bytes:
 
 
 async def compared(gateway: Gateway) -> None:
-    await asyncio.gather(*gateway._observation._under_way)
+    await asyncio.gather(*gateway._recording._under_way)
 
 
 class Accepting:
@@ -190,6 +190,14 @@ class Clock:
         return 5.0
 
 
+def recorded(spool: ObservationSpool) -> list[Observation]:
+    (path,) = spool.segments()
+    taken = spool.take(path)
+    assert taken is not None
+    taken.let_go()
+    return [each.observation for each in taken.records if each.observation is not None]
+
+
 def test_from_engine_to_reader(tmp_path: Path) -> None:
     asyncio.run(_from_engine_to_reader(tmp_path))
 
@@ -198,21 +206,21 @@ async def _from_engine_to_reader(tmp_path: Path) -> None:
     settings = EngineSettings(
         mode=CopyMode.HOSTED, addresses=CopyAddresses("https://copies.example", b"k" * 32)
     )
-    journal = SqliteJournal(tmp_path / "journal.sqlite3")
+    spool = ObservationSpool(tmp_path / "observations", 1 << 30)
     memory = SqliteMemory(MemorySettings(tmp_path / "judge", timeout_s=30.0))
     tokens = [f"{number:x}f3a9c07d51e8b{number:x}2" for number in range(1, 6)]
     with WorkerPool(settings, processes=1) as engine:
-        gateway = Gateway(engine, World(), Clock(), journal=journal, memory=memory)  # type: ignore[arg-type]
+        gateway = Gateway(engine, World(), Clock(), records=Records(spool), memory=memory)  # type: ignore[arg-type]
         for token in tokens:
             envelope = Envelope("news@shop.example", (f"{token}@example.org",))
             assert (await gateway.accept(envelope, html(token), Accepting(), token)).code == 250  # type: ignore[arg-type]
             await compared(gateway)
-    journal.close()
-    latest, *_others, first = await journal.latest()
-    (found,) = first.found
+    spool.close()
+    first, *_others, latest = recorded(spool)
+    (found,) = first.references
     assert found.key
     assert Signal.TOKEN_PER_RECIPIENT in (await memory.verdicts([found.key]))[found.key].signals
-    (found,) = latest.found
+    (found,) = latest.references
     before = (await memory.verdicts([found.key]))[found.key]
     assert found.score == pytest.approx(before.score, abs=0.001)
     url = f"https://img.shop.example/{tokens[-1]}/header.png"

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,10 +36,15 @@ _NAME: Final = re.compile(r"(\d{10})-([0-9a-f]{24})")
 _SUFFIX: Final = ".original"
 _PARTIAL: Final = ".partial"
 _MAX_FACT_CHARACTERS: Final = 1_000
+_COUNT_EVERY_S: Final = 60.0  # counting many files takes a while
 
 
 class OriginalError(UnavailableError):
     """An original cannot be kept or given back; the text says what an administrator can do."""
+
+
+class OriginalGoneError(OriginalError):
+    """There is no original of this name, or there is none any more."""
 
 
 class OriginalsFullError(OriginalError):
@@ -130,6 +136,9 @@ class OriginalStore:
         self._naming_key = hmac.digest(key, _PURPOSE, "sha256")
         self._max_age_s = max_age_days * DAY_S
         self._max_bytes = max_bytes
+        self._counting = threading.Lock()
+        self._counted_bytes = 0
+        self._counted_at = float("-inf")
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_mode & 0o077:
@@ -137,16 +146,20 @@ class OriginalStore:
         except OSError as error:
             raise OriginalError(f"Cannot use {directory} for originals: {error.strerror}.") from error
 
-    def keep(self, raw: bytes, facts: OriginalFacts, now: float | None = None) -> str:
+    def keep(
+        self, raw: bytes, facts: OriginalFacts, now: float | None = None, *, is_needed: bool = True
+    ) -> str:
         """Store a message durably and return the name that :meth:`release` takes.
 
         One that is kept already, for the same people, is not kept twice: a message that is put off comes again
         and again. It has to stay for half of its days at least, else it is kept anew.
         Raises OriginalsFullError where the quota is used up, OriginalError where writing fails: the message
-        must not be delivered changed then.
+        must not be delivered changed then. What is not needed gets half of the quota, and no time of the disk's.
         """
         moment = time.time() if now is None else now
         digest = self._digest(raw, facts)
+        if not is_needed:
+            return self._keep_besides(f"{int(moment):010d}-{digest}", raw, facts)
         if known := self._find(digest, moment):
             return known
         identifier = f"{int(moment):010d}-{digest}"
@@ -164,6 +177,32 @@ class OriginalStore:
             _write_durably(partial, sealed)
             partial.rename(path)
             _sync_directory(self._directory)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OriginalError(f"Cannot keep an original in {self._directory}: {error.strerror}.") from error
+        return identifier
+
+    def _keep_besides(self, identifier: str, raw: bytes, facts: OriginalFacts) -> str:
+        """Store a message that nobody is lost without: a power failure may take it."""
+        sealed = self._seal(identifier, raw, facts)
+        with self._counting:
+            now = time.monotonic()
+            if now - self._counted_at > _COUNT_EVERY_S:
+                self._counted_bytes, self._counted_at = self._stored_bytes(), now
+            if self._counted_bytes + len(sealed) > self._max_bytes // 2:
+                raise OriginalsFullError(
+                    f"Half of the {self._max_bytes} bytes for originals in {self._directory} is used; the other half "
+                    "is for those that must be kept. Raise originals_max_bytes or lower originals_days."
+                )
+            self._counted_bytes += len(sealed)
+        path = self._path(identifier)
+        partial = path.with_suffix(_PARTIAL)
+        try:
+            with open(partial, "xb", opener=_private) as file:
+                file.write(sealed)
+            partial.rename(path)
+        except FileExistsError:
+            return identifier  # the very same message, in the same second
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise OriginalError(f"Cannot keep an original in {self._directory}: {error.strerror}.") from error
@@ -199,7 +238,7 @@ class OriginalStore:
         try:
             sealed = path.read_bytes()
         except FileNotFoundError as error:
-            raise OriginalError(
+            raise OriginalGoneError(
                 f"There is no original {identifier}: it has expired or was kept elsewhere."
             ) from error
         except OSError as error:
@@ -304,10 +343,24 @@ class OriginalKeeper:
         self._store = store
         self._reason = reason
 
-    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "") -> str:
+    async def keep(self, raw: bytes, envelope: Envelope, reason: str = "", *, is_needed: bool = True) -> str:
         """Store a message durably in a thread of its own; raises OriginalError where that fails."""
         facts = facts_of(raw, envelope, reason or self._reason)
-        return await asyncio.to_thread(self._store.keep, raw, facts)
+        return await asyncio.to_thread(self._store.keep, raw, facts, is_needed=is_needed)
+
+
+class OriginalReader:
+    """Gives kept originals back (ports.OriginalReader)."""
+
+    def __init__(self, store: OriginalStore) -> None:
+        self._store = store
+
+    async def read(self, name: str) -> bytes | None:
+        """Return an original, ``None`` where there is none of this name any more; raises OriginalError."""
+        try:
+            return await asyncio.to_thread(self._store.release, name)
+        except OriginalGoneError:
+            return None
 
 
 def facts_of(raw: bytes, envelope: Envelope, reason: str = "") -> OriginalFacts:
@@ -328,6 +381,11 @@ def facts_of(raw: bytes, envelope: Envelope, reason: str = "") -> OriginalFacts:
 
 _MAX_HEADER_BYTES: Final = 2**20
 _MAX_FACTS_BYTES: Final = 2**21  # of a file, read to list it: facts come first
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody else reads, whatever the umask."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _write_durably(path: Path, data: bytes) -> None:

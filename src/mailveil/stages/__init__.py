@@ -2,6 +2,6 @@
 
 from mailveil.stages.embedding import Embedding
 from mailveil.stages.examination import Examination, UnexaminedError
-from mailveil.stages.observation import Observation
+from mailveil.stages.observation import Recording, Records
 
-__all__ = ["Embedding", "Examination", "Observation", "UnexaminedError"]
+__all__ = ["Embedding", "Examination", "Recording", "Records", "UnexaminedError"]

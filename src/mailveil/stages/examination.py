@@ -203,4 +203,6 @@ class Examination:
         name = await self.originals.keep(raw, envelope, reason)
         log.warning("message %s %s; original kept as %s", identifier, reason, name)
         inert = await asyncio.to_thread(make_inert, raw, name)
-        return Protected(inert, defects=(f"{reason}; original kept as {name}",), examined=False)
+        return Protected(
+            inert, defects=(f"{reason}; original kept as {name}",), examined=False, original=name
+        )

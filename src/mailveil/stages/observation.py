@@ -9,10 +9,29 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mailveil.core.observation import ObservedReference, told_anew
+from mailveil.core.failure import describe_failure
+from mailveil.core.observation import (
+    Fared,
+    ObservedReference,
+    Passed,
+    RecordSettings,
+    make_observations,
+    told_anew,
+)
 from mailveil.core.policy import Envelope
+from mailveil.core.policy.organisations import DEFAULT_ORGANISATION
 from mailveil.core.verdicts.types import Verdict
-from mailveil.ports import Journal, Memory, Passage, Protected, SeenMessage, UnavailableError
+from mailveil.ports import (
+    Journal,
+    Memory,
+    ObservationLog,
+    Organisations,
+    Protected,
+    Reply,
+    SeenMessage,
+    UnavailableError,
+)
+from mailveil.stages.passage import passage_of
 
 log = logging.getLogger("mailveil.gateway")
 MAX_UNDER_WAY = 500
@@ -24,34 +43,51 @@ MAX_REST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Records:
+    """Where observations go, whose each address is, and how much of people they hold.
+
+    Without ``organisations`` everything belongs to ``default``.
+    """
+
+    log: ObservationLog
+    organisations: Organisations | None = None
+    settings: RecordSettings = field(default_factory=RecordSettings)
+
+    def note(self, passed: Passed) -> None:
+        """Put a message on record for each organisation that it concerns."""
+        whose = self.organisations.of if self.organisations is not None else _of_nobody
+        for observation in make_observations(passed, whose, self.settings):
+            self.log.note(observation)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
     """Takes note of messages. What cannot be remembered is noted all the same; nothing here raises or waits."""
 
-    journal: Journal | None = None
+    records: Records | None = None
     memory: Memory | None = None
+    journal: Journal | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_finishing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def note(
-        self, passage: Passage, protected: Protected, envelope: Envelope, raw: bytes, *, went_on: bool
-    ) -> None:
+    def note(self, passed: Passed, protected: Protected, raw: bytes, *, went_on: bool) -> None:
         """Put a message on record at once, or where the judge remembers, as soon as that has answered."""
         if self.memory is None or not went_on or not protected.judged:
-            self._write(passage)
+            self._write(passed)
         elif len(self._under_way) >= MAX_UNDER_WAY:
             log.debug(
-                "message %s is not compared with earlier ones: too many wait for that", passage.identifier
+                "message %s is not compared with earlier ones: too many wait for that", passed.identifier
             )
-            self._write(passage)
+            self._write(passed)
         else:
-            seen = seen_message(protected, envelope, raw)
-            task = asyncio.get_running_loop().create_task(self._compare(self.memory, passage, seen))
+            seen = seen_message(protected, passed.envelope, raw)
+            task = asyncio.get_running_loop().create_task(self._compare(self.memory, passed, seen))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
     async def finish(self) -> None:
-        """Wait a little for what is under way, so that the journal has it; what has not begun is noted as it is."""
+        """Wait a little for what is under way, so that it is on record; what has not begun is noted as it is."""
         self._is_finishing.set()
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=FINISH_S)
@@ -59,38 +95,67 @@ class Observation:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _compare(self, memory: Memory, passage: Passage, seen: SeenMessage) -> None:
+    async def _compare(self, memory: Memory, passed: Passed, seen: SeenMessage) -> None:
         try:
             async with self._turn:
                 if not self._is_finishing.is_set():
-                    passage = await self._compared(memory, passage, seen)
+                    passed = await self._compared(memory, passed, seen)
         finally:
-            self._write(passage)
+            self._write(passed)
 
-    async def _compared(self, memory: Memory, passage: Passage, seen: SeenMessage) -> Passage:
+    async def _compared(self, memory: Memory, passed: Passed, seen: SeenMessage) -> Passed:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
             verdicts = await memory.meet(seen)
-            return replace(passage, found=revised(passage.found, verdicts))
+            return replace(passed, found=revised(passed.found, verdicts))
         except UnavailableError as error:
-            log.warning("message %s is not compared with earlier ones: %s", passage.identifier, error)
+            log.warning("message %s is not compared with earlier ones: %s", passed.identifier, error)
         except Exception:  # a report is never a decision
-            log.exception("message %s is not compared with earlier ones", passage.identifier)
+            log.exception("message %s is not compared with earlier ones", passed.identifier)
         finally:
             with contextlib.suppress(TimeoutError):
                 rest_s = min(MAX_REST_S, REST * (loop.time() - started))
                 async with asyncio.timeout(rest_s):
                     await self._is_finishing.wait()
-        return passage
+        return passed
 
-    def _write(self, passage: Passage) -> None:
-        if self.journal is None:
-            return
+    def _write(self, passed: Passed) -> None:
         try:
-            self.journal.note(passage)
-        except Exception:  # a report is never a decision
-            log.exception("message %s is missing in the journal", passage.identifier)
+            if self.journal is not None:
+                self.journal.note(passage_of(passed))
+            if self.records is not None:
+                self.records.note(passed)
+        except Exception as error:  # a report is never a decision
+            log.error("message %s is missing on record: %s", passed.identifier, describe_failure(error))
+
+
+def _of_nobody(address: str) -> str:
+    """Return the organisation of an address where there is but one."""
+    del address
+    return DEFAULT_ORGANISATION
+
+
+def passed_of(passed: Passed, protected: Protected, reply: Reply) -> Passed:
+    """Return a message that passed with what was found in it and what the next hop said."""
+    return replace(
+        passed,
+        fared=_fared(reply),
+        by_recipient=tuple((address, _fared(each)) for address, each in reply.recipients),
+        found=protected.found,
+        facts=protected.facts,
+        message_id=protected.message_id,
+        subject=protected.subject,
+        defects=protected.defects,
+        examined=protected.examined,
+        monitored=protected.monitored,
+        banner=protected.banner,
+        original=protected.original,
+    )
+
+
+def _fared(reply: Reply) -> Fared:
+    return Fared(reply.code, " ".join(part for part in (reply.status, reply.text) if part))
 
 
 def seen_message(protected: Protected, envelope: Envelope, raw: bytes) -> SeenMessage:

@@ -6,37 +6,32 @@ import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from mailveil.core.observation import Passed
 from mailveil.core.policy import Envelope, direction_of
 from mailveil.core.verdicts.addresses import registrable_domain
-from mailveil.ports import Passage, Protected, Reply
+from mailveil.ports import Passage
 
 MAX_REPLY_CHARACTERS = 300
 
 
-def begin_passage(at: float, envelope: Envelope, size_bytes: int, identifier: str) -> Passage:
-    """Return what is known of a message when it comes in."""
+def passage_of(passed: Passed) -> Passage:
+    """Return what the status page is told of a message."""
+    envelope = passed.envelope
+    proven = envelope.authentication
+    reply = f"{passed.fared.code} {passed.fared.text}"[:MAX_REPLY_CHARACTERS]
     return Passage(
-        at=at,
-        identifier=identifier,
+        at=passed.at,
+        identifier=passed.identifier,
         sender_domain=_registered(envelope.sender.rpartition("@")[2].lower()),
-        size_bytes=size_bytes,
+        size_bytes=passed.size_bytes,
         direction=str(direction_of(envelope)),
-        reply="",
-    )
-
-
-def end_passage(
-    passage: Passage, now: float, protected: Protected, reply: Reply, envelope: Envelope, *, changed: bool
-) -> Passage:
-    """Return it with what was found in the message and what became of it."""
-    return replace(
-        passage,
-        reply=_without_persons(str(reply)[:MAX_REPLY_CHARACTERS], envelope),
-        found=tuple(replace(found, url=_origin_of(found.url), token="") for found in protected.found),
-        defects=protected.defects,
-        changed=changed,
-        examined=protected.examined,
-        seconds=max(0.0, now - passage.at),
+        reply=_without_persons(reply, envelope),
+        found=tuple(replace(found, url=_origin_of(found.url), token="") for found in passed.found),
+        defects=passed.defects,
+        changed=passed.changed,
+        examined=passed.examined,
+        seconds=passed.seconds,
+        authentication=(*(proven.summary() if proven is not None else ()), *passed.sealing),
     )
 
 

@@ -508,6 +508,59 @@ def test_a_client_that_vanishes_in_data_leaves_nothing_behind() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_client_that_closes_its_half_after_quit_has_its_replies_all_the_same(at_once: bool) -> None:
+    going_on = asyncio.Event()
+
+    async def slow(envelope, raw, transaction, identifier) -> Reply:
+        await going_on.wait()
+        return await transaction.deliver(raw)
+
+    async def check() -> None:
+        async with smtp_room(accept=slow) as room, room.client() as client:
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.org>")
+            await client.say("DATA")
+            client.writer.write(MESSAGE + b".\r\nQUIT\r\n")
+            if not at_once:  # the gateway is at work already when the half is closed
+                async with asyncio.timeout(30):
+                    while not any(session.receiving for session in room.door.sessions):
+                        await asyncio.sleep(0.01)
+            client.writer.write_eof()
+            going_on.set()
+            assert (await client.reply()).startswith("250 2.0.0")
+            assert (await client.reply()).startswith("221 2.0.0")
+            assert await client.reply() == "closed"
+            assert len(room.hop.wires) == 1
+
+    run(check())
+
+
+def test_a_client_that_hangs_up_without_a_word_has_nothing_delivered() -> None:
+    """RFC 5321 section 4.1.1.10: what is closed prematurely is not carried out; the client keeps its message."""
+    going_on = asyncio.Event()
+
+    async def slow(envelope, raw, transaction, identifier) -> Reply:
+        await going_on.wait()
+        return await transaction.deliver(raw)
+
+    async def check() -> None:
+        async with smtp_room(accept=slow) as room, room.client() as client:
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.org>")
+            await client.say("DATA")
+            client.writer.write(MESSAGE + b".\r\n")
+            client.writer.write_eof()
+            assert await client.reply() == "closed"
+            going_on.set()
+            async with asyncio.timeout(30):
+                while room.door.sessions:
+                    await asyncio.sleep(0.01)
+            assert room.hop.wires == []
+
+    run(check())
+
+
 def test_a_client_that_only_looks_in_is_gone_at_once() -> None:
     async def check() -> None:
         async with smtp_room() as room:

@@ -109,7 +109,14 @@ class SmtpConnection(SMTP):
         self._end_transaction()
 
     def eof_received(self) -> bool:
-        """Hang up: where the command loop had not even begun, nobody else would."""
+        """Hang up: where the command loop had not even begun, nobody else would.
+
+        A client that has sent QUIT along with its last command and then nothing more still waits for its replies:
+        Exim closes its half of the connection so. Under TLS there are no halves.
+        """
+        if not self._over_ssl and bytes(self._reader._buffer[-6:]).upper() == b"QUIT\r\n":  # type: ignore[attr-defined]
+            self._reader.feed_eof()
+            return True
         super().eof_received()
         return False
 

@@ -239,8 +239,9 @@ class SmtpSession(SmtpConnection):
                 raise asyncio.CancelledError
             self._reset_timeout()
             rest = arrival.feed(chunk, now)
-        if rest and not self._reader.at_eof():
-            self._reader.feed_data(rest)
+        if rest:
+            # Not by feed_data: the client may have closed its half of the connection already.
+            self._reader._buffer[:0] = rest  # type: ignore[attr-defined]
 
     async def _take(self, arrival: Arrival) -> Reply:
         """Look at a message that has come in, and pass it on when it is its turn."""

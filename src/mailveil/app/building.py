@@ -22,12 +22,15 @@ from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.memory import MemorySettings, SqliteMemory
 from mailveil.adapters.nexthop import NextHopSettings, SmtpNextHop
 from mailveil.adapters.originals import OriginalStore, load_key
+from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.resolver import Resolver
 from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.sealer import ArcSealer, read_key_file
 from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
+from mailveil.config.load import why_no_origin
+from mailveil.control.room import ControlRoom
 from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.protection import CopyMode
@@ -171,9 +174,32 @@ def build_attempts(settings: Settings) -> AttemptFiles:
     return AttemptFiles(settings.directory / "attempts", load_key(settings.copies_key_file))
 
 
+def copy_modes(settings: Settings) -> frozenset[CopyMode]:
+    """Return the ways in which this installation can carry copies, so that rules may choose between them."""
+    mode, copies = settings.copies.mode, settings.copies
+    if mode is CopyMode.NONE:
+        return frozenset()
+    modes = {mode}
+    if settings.fetch.enabled:
+        modes.add(CopyMode.EMBEDDED)
+    if (copies.public_url or not copies.listen.is_wildcard) and not why_no_origin(settings.copies_url):
+        modes.add(CopyMode.HOSTED)
+    return frozenset(modes)
+
+
+def build_policies(settings: Settings, room: ControlRoom) -> PolicySource:
+    """Return the organisations' rules as the gateway asks them."""
+    return PolicySource(
+        room.organisations,
+        room.policies,
+        settings.directory / "policy.json",
+        modes=copy_modes(settings),
+    )
+
+
 def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | None:
     """Return what waits for copies that messages carry themselves, ``None`` where none do or none are made."""
-    if settings.copies.mode is not CopyMode.EMBEDDED or not settings.fetch.enabled:
+    if CopyMode.EMBEDDED not in copy_modes(settings) or not settings.fetch.enabled:
         return None
     return Embedding(
         store,

@@ -19,6 +19,7 @@ from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.app.announcing import alarms, announcement, console_facts
 from mailveil.app.building import (
@@ -34,9 +35,11 @@ from mailveil.app.building import (
     build_memory,
     build_next_hop,
     build_originals,
+    build_policies,
     build_sandbox,
     build_sealer,
     build_store,
+    copy_modes,
     milter_settings,
     smtp_settings,
 )
@@ -178,13 +181,16 @@ async def _start_gateway(running: _Running) -> None:
         raise StartError(f"[authentication] arc_key_file = {error}") from error
     authenticator = build_authenticator(settings)
     engine = build_engine(settings)
-    hosted = settings.copies.mode is CopyMode.HOSTED
+    modes = copy_modes(settings)
+    hosted = CopyMode.HOSTED in modes
+    policies = await _start_policies(running)
     attempts = build_attempts(settings)
     gateway = Gateway(
         engine=engine,
         originals=OriginalKeeper(running.originals),
         clock=SystemClock(),
-        # Only hosted copies are ever asked for: for messages that carry their own, see embedding.
+        # Only hosted copies are ever asked for: for messages that carry their own, see embedding. Rules choose
+        # between the two for each message, as far as there are both.
         store=running.store if hosted else None,
         queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
@@ -197,13 +203,20 @@ async def _start_gateway(running: _Running) -> None:
         next_hop=next_hop,
         authenticator=authenticator,
         sealer=sealer,
+        policies=policies,
+        copies=settings.copies.mode,
     )
     if isinstance(next_hop, SmtpNextHop):
         next_hop.prepare()
     certificate, choices = build_certificate(settings), smtp_settings(settings)
     intake = Intake(choices.max_transactions, choices.max_bytes_in_flight)
-    door = SmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
-    lmtp = LmtpDoor(choices, next_hop, gateway.accept, intake=intake, certificate=certificate)
+    profile = None if policies is None else policies.profile
+    door = SmtpDoor(
+        choices, next_hop, gateway.accept, intake=intake, certificate=certificate, profile=profile
+    )
+    lmtp = LmtpDoor(
+        choices, next_hop, gateway.accept, intake=intake, certificate=certificate, profile=profile
+    )
     # The mail server may refuse a message that we have passed: its pictures wait until that is unlikely. And
     # mail goes on from there, not to our own next hop.
     patient = replace(gateway, next_hop=None, release_after_s=float(settings.milter.fetch_delay_s))
@@ -228,6 +241,16 @@ async def _start_gateway(running: _Running) -> None:
     listen = settings.gateway.listen
     await _listen(settings, Role.GATEWAY, door.start(listen.host, listen.port))
     running.ports[Role.GATEWAY] = Endpoint(listen.host, door.port)
+
+
+async def _start_policies(running: _Running) -> PolicySource | None:
+    """Take up the organisations' rules; the last ones that were read, where the database is away."""
+    if running.room is None:
+        return None
+    policies = build_policies(running.settings, running.room)
+    running.endings.append(policies.stop)
+    await policies.start()
+    return policies
 
 
 async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:

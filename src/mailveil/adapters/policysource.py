@@ -30,6 +30,7 @@ from mailveil.core.policy import (
     recipient_profile,
     snapshot_of,
 )
+from mailveil.core.policy.organisations import organisation_of_address
 from mailveil.ports import UnavailableError
 
 log = logging.getLogger("mailveil.policy")
@@ -39,7 +40,7 @@ PATIENCE_AT_START_S: Final = 5.0
 
 
 class PolicySource:
-    """The rules of all organisations (``ports.Policies``).
+    """The rules of all organisations, and whose each address is (``ports.Policies``, ``ports.Organisations``).
 
     ``path`` is where the last ones are kept, for this process's user alone. ``banner`` is what the installation adds
     to every banner, ``modes`` are the ways in which it can carry copies.
@@ -74,6 +75,10 @@ class PolicySource:
     def for_message(self, envelope: Envelope, now: float) -> MessagePolicy:
         """Return what the rules come down to for one message."""
         return message_policy(self._snapshot, envelope, now, self._banner, self._modes)
+
+    def of(self, address: str) -> str:
+        """Return the organisation of an address (``ports.Organisations``)."""
+        return organisation_of_address(address, self._snapshot.domains)
 
     def profile(self, recipient: str) -> str:
         """Return a key that is the same for recipients to whom the same rules can apply."""

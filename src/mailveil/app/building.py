@@ -26,6 +26,7 @@ from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.resolver import Resolver
 from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.sealer import ArcSealer, read_key_file
+from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
@@ -33,6 +34,7 @@ from mailveil.config.load import why_no_origin
 from mailveil.control.room import ControlRoom
 from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
+from mailveil.core.observation import PeopleKept, RecordSettings
 from mailveil.core.protection import CopyMode
 from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.milter import MilterSettings
@@ -219,6 +221,18 @@ def build_originals(settings: Settings) -> OriginalStore:
         settings.policy.originals_days,
         settings.policy.originals_max_bytes,
     )
+
+
+def record_settings(settings: Settings) -> RecordSettings:
+    """Return how much of people records hold. Raises ``OriginalError`` for the key of pseudonyms."""
+    records = settings.records
+    key = load_key(settings.pseudonyms_key_file) if records.recipients is PeopleKept.PSEUDONYM else b""
+    return RecordSettings(records.recipients, records.subjects, records.urls, key)
+
+
+def build_spool(settings: Settings) -> ObservationSpool:
+    """Return where observations wait for the database."""
+    return ObservationSpool(settings.directory / "observations", settings.records.spool_max_bytes)
 
 
 def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> EgressGuard:

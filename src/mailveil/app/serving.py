@@ -38,17 +38,21 @@ from mailveil.app.building import (
     build_policies,
     build_sandbox,
     build_sealer,
+    build_spool,
     build_store,
     copy_modes,
     milter_settings,
+    record_settings,
     smtp_settings,
 )
 from mailveil.app.clock import SystemClock
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
+from mailveil.app.recording import RecordLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.config import Settings, policy_settings
+from mailveil.config.settings import OriginalsKept
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
 from mailveil.control.room import ControlRoom
 from mailveil.core.protection import CopyMode
@@ -62,6 +66,7 @@ from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.status import StatusPage
 from mailveil.gateway import Gateway
 from mailveil.ports import UnavailableError
+from mailveil.stages import Records
 
 log = logging.getLogger("mailveil.app")
 SHUTDOWN_GRACE_S = 30.0
@@ -194,6 +199,8 @@ async def _start_gateway(running: _Running) -> None:
         store=running.store if hosted else None,
         queue=running.store if hosted and settings.fetch.enabled else None,
         journal=running.journal,
+        records=await _start_records(running),
+        keeps_changed=settings.records.keep_originals is OriginalsKept.ALL,
         memory=running.memory,
         attempts=attempts,
         max_attempts=settings.gateway.max_attempts,
@@ -296,6 +303,26 @@ async def _start_room(running: _Running) -> None:
     running.keeper = DatabaseKeeper(database, room, retention_rules(running.settings))
     running.endings.append(running.keeper.stop)
     await running.keeper.start()
+
+
+async def _start_records(running: _Running) -> Records:
+    """Have what was seen of mail written down, whether or not there is a database to do so in."""
+    settings, room = running.settings, running.room
+    assert room is not None
+    privacy = record_settings(settings)
+    rules = PolicySource(room.organisations, room.policies, settings.directory / "policies.json")
+    running.endings.append(rules.stop)
+    await rules.start()
+    spool = build_spool(settings)
+    loop = RecordLoop(spool, room.observations)
+    loop.start()
+
+    async def end() -> None:
+        await asyncio.to_thread(spool.close)
+        await loop.finish()
+
+    running.endings.append(end)
+    return Records(spool, rules, privacy)
 
 
 async def _start_copies(running: _Running) -> None:

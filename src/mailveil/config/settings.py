@@ -15,6 +15,7 @@ from typing import Any
 from mailveil.adapters.exits import Exit
 from mailveil.config.values import Endpoint, Listen, NextHop, ResolverAddress, Secret, origin_of
 from mailveil.core.authentication import TrustedServers
+from mailveil.core.observation import PeopleKept, UrlsKept
 from mailveil.core.policy import SignedMail
 from mailveil.core.protection import CopyMode
 from mailveil.ports import HopTls
@@ -25,6 +26,13 @@ class Substitute(StrEnum):
 
     COPY = "copy"
     BLANK = "blank"
+
+
+class OriginalsKept(StrEnum):
+    """Which messages are kept as they came in, besides those that were delivered without it being possible to undo."""
+
+    NEEDED = "needed"  # those alone whose signature or parts were taken off
+    ALL = "all"  # every one that was changed
 
 
 class LogLevel(StrEnum):
@@ -222,8 +230,13 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSettings:
-    """How long records are kept, by kind, in days; 0 keeps them for ever."""
+    """What records hold of people, and how long they are kept, by kind, in days; 0 keeps them for ever."""
 
+    recipients: PeopleKept
+    subjects: bool
+    urls: UrlsKept
+    keep_originals: OriginalsKept
+    spool_max_bytes: int = whole(1_000_000)
     messages_days: int = whole(0, 36_500)
     subjects_days: int = whole(0, 36_500)
     recipients_days: int = whole(0, 36_500)
@@ -302,6 +315,11 @@ class Settings:
     def originals_key_file(self) -> Path:
         """The file that holds the key of originals."""
         return self.directory / "originals.key"
+
+    @property
+    def pseudonyms_key_file(self) -> Path:
+        """The file that holds the key of pseudonyms."""
+        return self.directory / "pseudonyms.key"
 
     @property
     def second_factors_key_file(self) -> Path:

@@ -385,6 +385,74 @@ def delete(
     return delete_copies(invocation.settings(), Deletion(what, older_than, host, assume_yes))
 
 
+@program.group()
+def database() -> None:
+    """Look after the database of the control room."""
+
+
+passphrase_option = click.option(
+    "--passphrase-file",
+    default="",
+    metavar="FILE",
+    help="Key files too, sealed with the passphrase in FILE.",
+)
+
+
+@database.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def database_status(invocation: Invocation, *, as_json: bool) -> int:
+    """Tell where it is, which revision its tables have, and how much is in them.
+
+    Exit code: 0; 2 where it does not answer, or is of a newer program.
+    """
+    from mailveil.commands.database import show_database
+
+    return show_database(invocation.settings(), as_json=as_json)
+
+
+@database.command(name="upgrade")
+@click.pass_obj
+def database_upgrade(invocation: Invocation) -> int:
+    """Make the tables, or bring those of an older version up to date. `mailveil serve` does it by itself.
+
+    There is no way back but a backup made before.
+    """
+    from mailveil.commands.database import upgrade_database
+
+    return upgrade_database(invocation.settings())
+
+
+@database.command(name="backup")
+@click.argument("file")
+@passphrase_option
+@click.pass_obj
+def database_backup(invocation: Invocation, *, file: str, passphrase_file: str) -> int:
+    """Write all records as they are at this moment to FILE, while mailveil runs.
+
+    The file goes into SQLite and PostgreSQL alike. It holds what the database holds, so keep it as safe. Sessions
+    and one-time links are left out.
+    """
+    from mailveil.commands.database import back_up
+
+    return back_up(invocation.settings(), file, passphrase_file)
+
+
+@database.command(name="restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--force", is_flag=True, help="Delete what is in the database now.")
+@passphrase_option
+@click.pass_obj
+def database_restore(invocation: Invocation, *, file: str, force: bool, passphrase_file: str) -> int:
+    """Put the backup in FILE into the database that is configured: all of it, or nothing.
+
+    The database has to be empty. A backup of an older version is brought up to date.
+    """
+    from mailveil.commands.database import Restoration, restore
+
+    return restore(invocation.settings(), Restoration(file, force, passphrase_file))
+
+
 @program.command()
 @click.argument("name", required=False, default="")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where it goes [default: standard output].")

@@ -109,8 +109,7 @@ async def opened_room(settings: Settings) -> AsyncIterator[ControlRoom]:
 
 async def prepare(database: Database, clock: Clock) -> None:
     """Make the tables or bring them up to date, with the organisation ``default``. Raises ``UnavailableError``."""
-    if database.is_sqlite:
-        _make_private(Path(database.url.database or ""))
+    make_private(database)
     done = await upgrade(database)
     database.refusal = ""  # stores may meet the tables from here on
     if not done.is_needless:
@@ -118,8 +117,11 @@ async def prepare(database: Database, clock: Clock) -> None:
     await SqlOrganisationStore(database).make_default(clock.now())
 
 
-def _make_private(path: Path) -> None:
+def make_private(database: Database) -> None:
     """Make the file of SQLite for nobody else's eyes; its companions get the same permissions."""
+    if not database.is_sqlite:
+        return
+    path = Path(database.url.database or "")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

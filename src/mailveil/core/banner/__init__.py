@@ -5,18 +5,22 @@ from mailveil.core.banner.language import Language, language_of, languages
 from mailveil.core.banner.notice import Notice, notice_of
 from mailveil.core.banner.places import Form, Place, find_places
 from mailveil.core.banner.reportcode import find_report_codes, report_code, verify_report_code
+from mailveil.core.banner.reportmail import ReportedAs, ReportMail, parse_report_mail
 
 __all__ = [
     "Form",
     "Language",
     "Notice",
     "Place",
+    "ReportMail",
+    "ReportedAs",
     "banner_edits",
     "find_places",
     "find_report_codes",
     "language_of",
     "languages",
     "notice_of",
+    "parse_report_mail",
     "report_code",
     "verify_report_code",
 ]

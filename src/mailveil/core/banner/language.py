@@ -23,6 +23,7 @@ class Language:
     banner: Mapping[str, str]
     kinds: Mapping[str, str]
     report: Mapping[str, str]
+    mail: Mapping[str, Sequence[str]]
     ascii: Mapping[str, str] | None
 
     def title(self, count: int) -> str:
@@ -57,7 +58,9 @@ def languages() -> Mapping[str, Language]:
             table = tomllib.loads(file.read_text("utf-8"))
             written = table.get("ascii", {} if tag == FALLBACK else None)
             singular = tuple(table["singular"])
-            found[tag] = Language(tag, singular, table["banner"], table["kinds"], table["report"], written)
+            found[tag] = Language(
+                tag, singular, table["banner"], table["kinds"], table["report"], table["mail"], written
+            )
     return found
 
 

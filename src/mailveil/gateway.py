@@ -24,6 +24,7 @@ from mailveil.ports import (
     Policies,
     Protected,
     Reply,
+    ReportIntake,
     Requester,
     Sealer,
     Transaction,
@@ -33,6 +34,7 @@ from mailveil.stages import Embedding, Examination, Recording, Records, Unexamin
 from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.examination import told_of
 from mailveil.stages.observation import passed_of
+from mailveil.stages.reporting import named
 
 log = logging.getLogger("mailveil.gateway")
 
@@ -48,7 +50,8 @@ class Gateway:
     goes on ``records``, with verdicts that ``memory`` has compared with mail of before; with ``keeps_changed`` the
     originals of all messages that were changed are kept, as far as there is room. Fetches begin
     ``release_after_s`` later where the message may yet be refused by whoever has it from us. ``policies`` are the
-    organisations' rules, and ``copies`` how copies reach readers where they say nothing of it (``None``: as there is
+    organisations' rules, with ``report_key`` for the codes by which readers report, which ``reports`` takes in by mail;
+    ``copies`` is how copies reach readers where they say nothing of it (``None``: as there is
     ``store`` or ``embedding``).
     """
 
@@ -72,6 +75,8 @@ class Gateway:
     memory: Memory | None = None
     policies: Policies | None = None
     copies: CopyMode | None = None
+    report_key: bytes = field(default=b"", repr=False)
+    reports: ReportIntake | None = None
     _examination: Examination = field(init=False, repr=False, compare=False)
     _recording: Recording = field(init=False, repr=False, compare=False)
 
@@ -94,7 +99,7 @@ class Gateway:
         try:
             attempt = await self._examination.begin(raw)  # before anything looks into the message
             envelope = await self._authenticated(attempt, envelope, raw)
-            policy = self._policy(envelope)
+            policy = self._policy(envelope, at, identifier)
             protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
             if self.embedding is not None and protected.wanted and self._mode(policy) is not CopyMode.HOSTED:
                 protected = await self._embed(
@@ -108,6 +113,8 @@ class Gateway:
             if outgoing != raw:
                 outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
             reply = await transaction.deliver(outgoing)
+            if self.reports is not None and reply.is_positive:
+                self.reports.note(envelope, raw, identifier, policy.organisation if policy else "")
             if reserved:
                 # Once the message is away its pictures are due, whether or not the client still listens.
                 await asyncio.shield(self._settle(protected, reply, identifier))
@@ -137,8 +144,11 @@ class Gateway:
             return protected
         return replace(protected, original=name)
 
-    def _policy(self, envelope: Envelope) -> MessagePolicy | None:
-        return None if self.policies is None else self.policies.for_message(envelope, self.clock.now())
+    def _policy(self, envelope: Envelope, at: float, identifier: str) -> MessagePolicy | None:
+        if self.policies is None:
+            return None
+        policy = self.policies.for_message(envelope, self.clock.now())
+        return named(policy, at, identifier, self.report_key)
 
     def _mode(self, policy: MessagePolicy | None) -> CopyMode | None:
         return self.copies if policy is None or policy.copies is None else policy.copies

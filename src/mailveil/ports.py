@@ -711,6 +711,14 @@ class Mailbox(Protocol):
         ...
 
 
+class ReportIntake(Protocol):
+    """Takes note of readers' reports among the mail that passes. Nothing here raises, waits or changes mail."""
+
+    def note(self, envelope: Envelope, raw: bytes, identifier: str, organisation: str) -> None:
+        """Look at a message that the next hop has taken; ``organisation`` is whose recipients it has, if of one."""
+        ...
+
+
 class OriginalStore(Protocol):
     """Originals of messages whose signature or parts were taken off, encrypted at rest."""
 

@@ -35,6 +35,7 @@ from mailveil.control.room import ControlRoom
 from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.observation import PeopleKept, RecordSettings
+from mailveil.core.policy import BannerSettings
 from mailveil.core.protection import CopyMode
 from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.milter import MilterSettings
@@ -149,6 +150,16 @@ def build_addresses(settings: Settings) -> CopyAddresses:
 def derived_key(settings: Settings, purpose: str) -> bytes:
     """Return a key for one purpose, derived from that of the copies' addresses. Raises ``OriginalError``."""
     return hashlib.blake2b(purpose.encode(), key=load_key(settings.copies_key_file), digest_size=32).digest()
+
+
+def report_key(settings: Settings) -> bytes:
+    """Return the key of the codes by which readers report. Raises ``OriginalError``."""
+    return derived_key(settings, "report codes")
+
+
+def report_banner(settings: Settings) -> BannerSettings:
+    """Return what banners say of where readers report."""
+    return BannerSettings(report_mailbox=settings.feedback.mailbox, report_link=settings.report_page)
 
 
 def build_engine(settings: Settings) -> WorkerPool:

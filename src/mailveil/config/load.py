@@ -28,6 +28,7 @@ from mailveil.config.values import (
     read_value,
     write_value,
 )
+from mailveil.core.banner import is_mailbox
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import Action, PolicySettings
@@ -81,6 +82,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     _check_listeners(settings)
     _check_milter(settings)
     _check_public_names(settings)
+    _check_feedback(settings)
     _check_egress(settings)
     _check_doors(settings)
     _check_authentication(settings)
@@ -285,8 +287,19 @@ def _check_milter(settings: Settings) -> None:
         _refuse(settings, "milter", "socket_mode", 'must be three octal digits, such as "660"')
 
 
+def _check_feedback(settings: Settings) -> None:
+    feedback = settings.feedback
+    if feedback.mailbox and not is_mailbox(feedback.mailbox):
+        _refuse(settings, "feedback", "mailbox", 'must be one plain address, as "spy-report@example.org"')
+    if feedback.public_url and public_host(settings.copies_url) == public_host(feedback.public_url):
+        reason = (
+            "is the name of the copies' server: what is served as a copy could act as the page for reports"
+        )
+        _refuse(settings, "feedback", "public_url", reason)
+
+
 def _check_public_names(settings: Settings) -> None:
-    for area in ("copies", "console"):
+    for area in ("copies", "console", "feedback"):
         url = getattr(settings, area).public_url
         if url and not public_host(url):
             _refuse(

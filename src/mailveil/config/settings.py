@@ -117,6 +117,15 @@ class ConsoleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackSettings:
+    """Where readers report false alarms and missed spies."""
+
+    mailbox: str
+    public_url: str
+    per_minute: int = whole(1, 100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchSettings:
     """How origins are contacted, if at all."""
 
@@ -262,6 +271,7 @@ class Settings:
     milter: MilterChoices
     copies: CopiesSettings
     console: ConsoleSettings
+    feedback: FeedbackSettings
     fetch: FetchSettings
     judge: JudgeSettings
     egress: EgressSettings
@@ -368,6 +378,11 @@ class Settings:
         listen = self.console.listen
         name = Endpoint("localhost", listen.port) if listen.is_loopback else listen
         return origin_of(self.console.public_url or f"http://{name}")
+
+    @property
+    def report_page(self) -> str:
+        """The page on which readers report, ``""`` where there is none."""
+        return f"{origin_of(self.feedback.public_url)}/report/" if self.feedback.public_url else ""
 
 
 AREAS: Mapping[str, type] = {

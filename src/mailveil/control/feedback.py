@@ -54,10 +54,18 @@ class ReportLimits:
             while len(self._messages) > MAX_REMEMBERED:
                 self._messages.popitem(last=False)
 
+    def give_back(self, message: str) -> None:
+        """Count one less: it came to nothing."""
+        since, count = self._minute
+        self._minute = (since, max(0, count - 1))
+        if message in self._messages:
+            first, reports = self._messages[message]
+            self._messages[message] = (first, max(0, reports - 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """What reports are taken with: ``key`` made the codes (``ports.ReportSettings``)."""
+    """What reports are taken with: ``key`` made the codes."""
 
     key: bytes = field(repr=False)
     limits: ReportLimits = field(default_factory=ReportLimits)
@@ -92,7 +100,6 @@ async def report_by_link(
     if len(text) > MAX_TEXT:
         raise InvalidError(f"a report has at most {MAX_TEXT} characters", "text")
     now = room.clock.now()
-    reporting.limits.take(reported.message, now)
     feedback = Feedback(
         identifier=new_identifier(now),
         organisation=reported.organisation,
@@ -102,7 +109,7 @@ async def report_by_link(
         text=printable(text),
         channel="link",
     )
-    await room.feedback.report(feedback)
+    await _keep(room, reporting, feedback)
     return feedback
 
 
@@ -126,7 +133,6 @@ async def report_by_mail(
     if not message and not proven:
         return None
     now = room.clock.now()
-    reporting.limits.take(message, now)
     named = f"Message-ID: {mail.message_id}\n" if mail.message_id and not message else ""
     feedback = Feedback(
         identifier=new_identifier(now),
@@ -137,8 +143,18 @@ async def report_by_mail(
         text=printable(named + mail.comment)[:MAX_TEXT],
         channel="mail",
     )
-    await room.feedback.report(feedback)
+    await _keep(room, reporting, feedback)
     return feedback
+
+
+async def _keep(room: ControlRoom, reporting: Reporting, feedback: Feedback) -> None:
+    """Write a report down, if there have not been too many; one that cannot be written does not count."""
+    reporting.limits.take(feedback.message, feedback.at)
+    try:
+        await room.feedback.report(feedback)
+    except BaseException:
+        reporting.limits.give_back(feedback.message)
+        raise
 
 
 async def list_reports(

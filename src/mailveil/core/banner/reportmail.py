@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -20,7 +20,6 @@ from mailveil.core.message.types import Limits, Message, Part
 MAX_RAW_BYTES: Final = 2 * 1024 * 1024
 MAX_TEXT_BYTES: Final = 256 * 1024
 MAX_PARTS: Final = 40
-MAX_ENCLOSED: Final = 3  # one message in the other
 MAX_COMMENT: Final = 1_000
 _QUOTATION: Final = re.compile(r"[ \t]*(?:>|-{3,}|_{3,}|\* ?From:|From:|Von:|De\s?:|差出人)")
 
@@ -36,7 +35,8 @@ class ReportedAs(StrEnum):
 class ReportMail:
     """What was written: codes that could name the message, in the order of where they stood, and in the reader's words.
 
-    ``message_id`` is that of a message that came with it, ``""`` without one; ``comment`` what stands above all quotation.
+    ``message_id`` is that of a message that came with it, ``""`` without one; ``comment`` what stands above all that
+    is quoted.
     """
 
     kind: ReportedAs
@@ -51,18 +51,18 @@ def parse_report_mail(raw: bytes) -> ReportMail:
     The kind goes by words of any of our languages in the subject, then in the comment. Without any it is a false alarm
     where a code is named (so there was a notice to complain of), else something that was missed.
     """
-    limits = Limits(max_parts=MAX_PARTS, max_nesting=MAX_ENCLOSED + 7, max_part_bytes=MAX_RAW_BYTES)
+    limits = Limits(max_parts=MAX_PARTS, max_nesting=10, max_part_bytes=MAX_RAW_BYTES)
     message = parse_message(raw[:MAX_RAW_BYTES], limits)
     subject = decode_header_text(message.root.field("subject")[:2_000])
     codes = dict.fromkeys(find_report_codes(subject))
     comment: str | None = None
     message_id = ""
-    for part, depth in _leaves(message, limits):
-        if depth and not message_id:
-            message_id = _identifier(part[0].root.field("message-id"))
-        text = _text(part[1], limits)
+    for part, enclosed in _leaves(message, limits):
+        if enclosed is not None and not message_id:
+            message_id = _identifier(enclosed.field("message-id"))
+        text = _text(part, limits)
         codes.update(dict.fromkeys(find_report_codes(text)))
-        if comment is None and not depth and part[1].media_type == "text/plain":
+        if comment is None and enclosed is None and part.media_type == "text/plain":
             comment = _comment(text)
     kind = _kind(subject) or _kind(comment or "")
     if kind is None:
@@ -70,22 +70,27 @@ def parse_report_mail(raw: bytes) -> ReportMail:
     return ReportMail(kind, tuple(codes)[:MAX_CODES], comment or "", message_id)
 
 
-def _leaves(message: Message, limits: Limits) -> Iterator[tuple[tuple[Message, Part], int]]:
-    """Yield the leaves of a message and of those that it encloses, with how deep they are enclosed; bounded."""
-    waiting = [(message, 0)]
+def _leaves(message: Message, limits: Limits) -> Iterator[tuple[Part, Part | None]]:
+    """Yield the leaves of a message, each with the root of the enclosed message that it is of, if any; bounded."""
+    waiting: list[tuple[Part, Part | None]] = [(message.root, None)]
     left = MAX_PARTS
-    while waiting:
-        current, depth = waiting.pop(0)
-        for part in current.walk():
-            if part.children or left <= 0:
-                continue
-            left -= 1
-            if part.media_type.startswith("message/") and depth < MAX_ENCLOSED:
-                sources, _defects = decode_body(part, limits)
-                if sources:
-                    waiting.append((parse_entity(sources[0], part.section, limits), depth + 1))
-            else:
-                yield (current, part), depth
+    while waiting and left:
+        part, enclosed = waiting.pop()
+        left -= 1
+        if part.media_type.startswith("message/"):
+            waiting.extend((root, root) for root in _enclosed(part, limits))
+        elif part.children:
+            waiting.extend((child, enclosed) for child in reversed(part.children))
+        else:
+            yield part, enclosed
+
+
+def _enclosed(part: Part, limits: Limits) -> Sequence[Part]:
+    """Return the root of an enclosed message, which some clients send encoded though nobody may."""
+    if part.children:
+        return part.children[:1]
+    sources, _defects = decode_body(part, limits)
+    return [parse_entity(sources[0], part.section, limits).root] if sources else []
 
 
 def _text(part: Part, limits: Limits) -> str:

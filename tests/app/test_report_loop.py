@@ -10,7 +10,7 @@ import pytest
 from banner_letters import letter
 from control_room import ControlRoomForTests
 from mailveil.app import reporting as loop_module
-from mailveil.app.reporting import MAX_WAITING, ReportLoop, end_reports, is_proven
+from mailveil.app.reporting import MAX_WAITING, ReportLoop, is_proven
 from mailveil.control.feedback import Reporting, ReportLimits
 from mailveil.control.records import Cut, Feedback
 from mailveil.core.authentication import Authentication
@@ -31,6 +31,11 @@ async def _queue(control_room: ControlRoomForTests) -> tuple[Feedback, ...]:
     return (await control_room.room.feedback.reports("default", Cut())).items
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _settled(control_room: ControlRoomForTests, count: int) -> tuple[Feedback, ...]:
     async with asyncio.timeout(60):
         while len(found := await _queue(control_room)) < count:
@@ -47,7 +52,7 @@ def test_a_report_is_in_the_queue_soon_after_it_passed(control_room: ControlRoom
         loop.note(TO_MAILBOX, REPORT, "2", "default")
         [found] = await _settled(control_room, 1)
         assert (found.message, found.channel, found.text) == (MESSAGE, "mail", "Hm.")
-        await end_reports(task)
+        await _ended(task)
 
     asyncio.run(inside())
 
@@ -72,7 +77,7 @@ def test_a_database_that_is_away_for_a_while_loses_none(
         loop.note(TO_MAILBOX, REPORT, "1", "default")
         await _settled(control_room, 1)
         assert len(calls) == 3
-        await end_reports(task)
+        await _ended(task)
 
     asyncio.run(inside())
 
@@ -88,7 +93,7 @@ def test_so_many_at_once_cost_no_more_than_memory_for_some(control_room: Control
         async with asyncio.timeout(120):
             while len((await control_room.room.feedback.reports("default", Cut(200))).items) < MAX_WAITING:
                 await asyncio.sleep(0.01)
-        await end_reports(task)
+        await _ended(task)
         assert len((await control_room.room.feedback.reports("default", Cut(200))).items) == MAX_WAITING
 
     asyncio.run(inside())

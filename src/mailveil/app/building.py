@@ -31,6 +31,7 @@ from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
 from mailveil.config.load import why_no_origin
+from mailveil.control.feedback import Reporting, ReportLimits
 from mailveil.control.room import ControlRoom
 from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
@@ -162,6 +163,11 @@ def report_banner(settings: Settings) -> BannerSettings:
     return BannerSettings(report_mailbox=settings.feedback.mailbox, report_link=settings.report_page)
 
 
+def build_reporting(settings: Settings) -> Reporting:
+    """Return what readers' reports are taken with. Raises ``OriginalError``."""
+    return Reporting(report_key(settings), ReportLimits(per_minute=settings.feedback.per_minute))
+
+
 def build_engine(settings: Settings) -> WorkerPool:
     """Return the worker processes. Raises ``OriginalError`` for the key of the copies' addresses."""
     # Only here: mail in files is not ours to judge, and our own name may have to be asked of the DNS.
@@ -206,6 +212,7 @@ def build_policies(settings: Settings, room: ControlRoom) -> PolicySource:
         room.organisations,
         room.policies,
         settings.directory / "policy.json",
+        banner=report_banner(settings),
         modes=copy_modes(settings),
     )
 

@@ -7,7 +7,6 @@ stays away.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -106,10 +105,3 @@ def is_proven(envelope: Envelope, domain: str) -> bool:
         return True
     author = "" if envelope.authentication is None else envelope.authentication.author_domain.lower()
     return bool(author) and (author == domain or author.endswith("." + domain))
-
-
-async def end_reports(task: asyncio.Task[None]) -> None:
-    """End the loop; what waits is in the mailbox."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.database.engine import DatabaseAddressError
 from mailveil.adapters.deliveries import SqliteJournal
@@ -36,6 +38,7 @@ from mailveil.app.building import (
     build_next_hop,
     build_originals,
     build_policies,
+    build_reporting,
     build_sandbox,
     build_sealer,
     build_spool,
@@ -43,6 +46,7 @@ from mailveil.app.building import (
     copy_modes,
     milter_settings,
     record_settings,
+    report_key,
     smtp_settings,
 )
 from mailveil.app.clock import SystemClock
@@ -50,6 +54,7 @@ from mailveil.app.controlling import DatabaseKeeper, build_database, build_room,
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
 from mailveil.app.recording import RecordLoop
+from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.config import Settings, policy_settings
 from mailveil.config.settings import OriginalsKept
@@ -63,6 +68,8 @@ from mailveil.endpoints.smtp_certificate import CertificateError
 from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
+from mailveil.endpoints.web.reports import ReportPage
+from mailveil.endpoints.web.site import build_site
 from mailveil.endpoints.web.status import StatusPage
 from mailveil.gateway import Gateway
 from mailveil.ports import UnavailableError
@@ -212,6 +219,8 @@ async def _start_gateway(running: _Running) -> None:
         sealer=sealer,
         policies=policies,
         copies=settings.copies.mode,
+        report_key=report_key(settings),
+        reports=_start_reports(running),
     )
     if isinstance(next_hop, SmtpNextHop):
         next_hop.prepare()
@@ -258,6 +267,17 @@ async def _start_policies(running: _Running) -> PolicySource | None:
     running.endings.append(policies.stop)
     await policies.start()
     return policies
+
+
+def _start_reports(running: _Running) -> ReportLoop | None:
+    """Read mail to the mailbox for reports as it passes, if there is one."""
+    mailbox = running.settings.feedback.mailbox
+    if not mailbox or running.room is None:
+        return None
+    loop = ReportLoop(running.room, build_reporting(running.settings), mailbox)
+    task = asyncio.create_task(loop.run())
+    running.endings.append(lambda: _end_task(task))
+    return loop
 
 
 async def _start_lmtp(running: _Running, door: LmtpDoor) -> None:
@@ -343,7 +363,15 @@ async def _start_console(running: _Running) -> None:
         alarms=lambda: alarms(settings, time.time()),
         memory=running.memory,
     )
-    await _start_http(running, Role.CONSOLE, HttpListener(page.application()))
+    site = build_site(facts.host_names, page.application(), parts=_report_page(running))
+    await _start_http(running, Role.CONSOLE, HttpListener(site))
+
+
+def _report_page(running: _Running) -> dict[str, ASGIApp]:
+    """Return the page on which readers report, by its path, if they can reach one."""
+    if not running.settings.report_page or running.room is None:
+        return {}
+    return {"/report": ReportPage(running.room, build_reporting(running.settings)).application()}
 
 
 async def _start_fetcher(running: _Running) -> None:

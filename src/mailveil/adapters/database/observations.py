@@ -1,7 +1,8 @@
 """The observation store: what was seen, in the database (``control.stores.ObservationStore``).
 
 Each task has a room of its own: ``writing`` takes batches in, ``terms`` says by what something is found,
-``finding`` and ``ranking`` read lists, ``rollups`` figures.
+``finding`` and ``ranking`` read lists, ``rollups`` figures, ``forgetting`` lets go of what
+is old and of what is kept of a person.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database
 from mailveil.adapters.database.finding import MessageSearch, from_then, until_then
+from mailveil.adapters.database.forgetting import Forgetting
 from mailveil.adapters.database.ranking import operator_of, operators_page, tracker_of, trackers_page
 from mailveil.adapters.database.rollups import figures_of_period, series_of_period, top_of_period
 from mailveil.adapters.database.writing import Writing, unpacked
@@ -25,6 +27,7 @@ from mailveil.control.records import (
     MessageQuery,
     OperatorLine,
     Page,
+    PersonExport,
     Tracker,
     TrackerQuery,
 )
@@ -144,3 +147,37 @@ class SqlObservationStore:
             if len(rows) < REPLAY_BATCH:
                 return
             before = rows[-1].message
+
+    async def expire(self, organisation: str, kind: str, before: float) -> int:
+        """Forget a portion of what is older than that; return how many records, 0 once there are none.
+
+        ``messages`` go with all that hangs on them; ``subjects`` and their words are blanked; ``recipients`` are taken
+        out with whatever could name them, their number stays; ``figures`` are those of hours and days; ``trackers`` are
+        those, and operators, not met since. Raises ``ValueError`` for another kind.
+        """
+        async with self._database.write() as connection:
+            return await Forgetting(connection, organisation).expire(kind, before)
+
+    async def person(self, organisation: str, recipient: str) -> PersonExport:
+        """Return everything that is kept of somebody: ``messages`` to and from them, and what ``met`` them.
+
+        Of the other recipients of their messages it says how many there are, and URLs of such messages are templates.
+        """
+        async with self._database.read() as connection:
+            return await Forgetting(connection, organisation).person(recipient)
+
+    async def erase(self, organisation: str, recipient: str) -> int:
+        """Forget everything that is kept of somebody, a transaction for each portion; return how many records.
+
+        Messages to them alone are deleted, with reports about them and leave to read them. Messages that others got,
+        too, stay without them: no address of theirs in any text, and of a URL that may have been made for them its
+        template. Of what they wrote themselves, neither address nor subject stays. Figures, and how many people a
+        tracker or operator has met, stay as they are. Originals are for the caller to delete: ``person`` names them.
+        """
+        erased = 0
+        while True:
+            async with self._database.write() as connection:
+                count = await Forgetting(connection, organisation).erase(recipient)
+            if not count:
+                return erased
+            erased += count

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from mailveil.core.observation import Observation, ObservedReference
 
+MAX_TEXT = 8_000  # characters of one value
 MAX_WORD = 40
 MAX_WORDS = 100  # of one subject
 MAX_ASKED = 8  # words of one question
@@ -23,6 +24,14 @@ KEEPS_SUBJECT, KEEPS_RECIPIENTS = "keeps:subject", "keeps:recipients"
 def risk_number(risk: str) -> int:
     """Return how grave a risk is, 0 to 3; what is no risk is none."""
     return RISKS.index(risk) if risk in RISKS else 0
+
+
+def storable(text: str) -> str:
+    """Return text as every database takes it, and cut."""
+    text = text[:MAX_TEXT]
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def fold(text: str) -> str:
@@ -65,7 +74,7 @@ def written_words(*texts: str, most: int = MAX_WORDS) -> list[str]:
 def asked_words(text: str) -> list[str]:
     """Return the beginnings of words that a question asks for; all of them have to be there."""
     asked: dict[str, None] = {}
-    for word in words_of(text[:1000]):
+    for word in words_of(storable(text[:1000])):
         spaceless = not word.isascii() and any(_has_no_spaces(each) for each in word)
         asked[word[: IDEOGRAPHS if spaceless else MAX_WORD]] = None
     return list(asked)[:MAX_ASKED]
@@ -84,7 +93,7 @@ def _has_no_spaces(character: str) -> bool:
 
 def term(field: str, value: str) -> str:
     """Return a term; the value in lower case, on one line and not too long."""
-    return f"{field}:{' '.join(value.lower().split())[:320]}"
+    return f"{field}:{' '.join(storable(value).lower().split())[:320]}"
 
 
 def domain_of(address: str) -> str:
@@ -139,7 +148,7 @@ def message_terms(seen: Observation) -> tuple[str, ...]:
     add(mark("changed", seen.changed))
     for reference in seen.references:
         if reference.operator:
-            add(term("operator", reference.operator))
+            add(term("operator", reference.operator[:200]))
         for host in (reference.host, tracker_host(reference), reference.domain):
             if host:
                 add(term("host", host))

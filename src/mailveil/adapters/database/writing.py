@@ -20,9 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.terms import (
+    MAX_TEXT,
     joined,
     message_terms,
     risk_number,
+    storable,
     term,
     tracker_host,
     tracker_identifier,
@@ -34,7 +36,6 @@ HOUR_S, DAY_S = 3600, 86_400
 SPANS = (16, 4, 1)  # days that are counted together
 RISKY = risk_number("medium")  # from there on
 
-MAX_TEXT = 8_000  # characters of one value
 MAX_MEMBERS = 1_000  # of one list or object, recipients among them
 MAX_DEPTH = 6
 MAX_MET = 5_000  # pairs of a tracker or operator and a recipient that one message makes
@@ -85,14 +86,6 @@ def _bounded(value: Any, depth: int) -> Any:
     return storable(str(value))
 
 
-def storable(text: str) -> str:
-    """Return text as every database takes it, and cut."""
-    text = text[:MAX_TEXT]
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def _count(number: int) -> int:
     return min(max(number, 0), MAX_INTEGER)
 
@@ -120,6 +113,8 @@ class _Sum:
     references: int = 0
     people: int = 0
     latest: ObservedReference | None = None
+    operator: str = ""
+    evidence: str = ""
     example: str = ""
 
     def take(self, seen: Observation, references: Sequence[ObservedReference]) -> None:
@@ -128,6 +123,9 @@ class _Sum:
         self.messages += 1
         self.references += len(references)
         self.latest, self.example = references[0], seen.identifier
+        for each in references:
+            if each.operator:
+                self.operator, self.evidence = each.operator[:200], each.evidence
 
 
 Subject = tuple[str, str]  # organisation, and identifier or name
@@ -272,7 +270,7 @@ class Writing:
         for some in chunks(sorted({organisation for organisation, _ in given})):
             names = tables.organisations.c.identifier
             known |= set(await self._connection.scalars(sa.select(names).where(names.in_(some))))
-        rows = [_line(seen) for (organisation, _), seen in sorted(given.items()) if organisation in known]
+        rows = [line_of(seen) for (organisation, _), seen in sorted(given.items()) if organisation in known]
         if not rows:
             return []
         columns = tables.messages.c
@@ -351,7 +349,7 @@ class Writing:
             latest = total.latest
             assert latest is not None
             old = before.get((organisation, identifier))
-            operator = latest.operator[:200] or (old or "")
+            operator = total.operator or old or ""
             host = tracker_host(latest)
             found = tracker_terms(host, latest.domain, latest.template, operator)
             if old != operator:
@@ -379,7 +377,7 @@ class Writing:
                     "references": total.references,
                     "people": total.people,
                     "example": total.example,
-                    "evidence": latest.evidence,
+                    "evidence": total.evidence,
                     "terms": joined(found),
                 }
             )
@@ -391,7 +389,6 @@ class Writing:
             "vector",
             "risk",
             "example",
-            "evidence",
             "terms",
         )
         statement = _raising(
@@ -400,6 +397,9 @@ class Writing:
             is_sqlite=self._is_sqlite,
             first_at=_sooner,
             last_at=_later,
+            evidence=lambda table, excluded: sa.case(
+                (excluded.evidence != "", excluded.evidence), else_=table.c.evidence
+            ),
             **{name: lambda _, excluded, name=name: excluded[name] for name in latest_values},
         )
         await self._connection.execute(statement, _in_order(tables.trackers, rows))
@@ -535,7 +535,8 @@ def operators_of(seen: Observation) -> list[str]:
     return list(dict.fromkeys(each.operator[:200] for each in ordered if each.operator))[:MAX_OPERATORS]
 
 
-def _line(seen: Observation) -> dict[str, Any]:
+def line_of(seen: Observation) -> dict[str, Any]:
+    """Return what lists show of a message, as a row."""
     return {
         "organisation": seen.organisation,
         "identifier": seen.identifier,

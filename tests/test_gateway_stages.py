@@ -100,6 +100,9 @@ class World:
         self.delivered.append(raw)
         return self.reply
 
+    def begin(self, observation: Observation) -> None:
+        assert not observation.delivered
+
     def note(self, observation: Observation) -> None:
         self.done.append("note")
         self.noted.append(observation)
@@ -167,7 +170,7 @@ def test_what_passed_is_on_record() -> None:
     assert record.references[0].template == "https://o.example/x?*=*"
     assert record.changed
     assert record.delivered
-    assert (record.reply_code, record.reply) == (250, "2.0.0 queued for <anna@example.org> as 7")
+    assert (record.reply_code, record.reply) == (250, "2.0.0 queued for * as 7")
 
 
 def test_a_record_that_cannot_be_made_changes_no_reply(caplog: pytest.LogCaptureFixture) -> None:

@@ -112,6 +112,8 @@ class Gateway:
             outgoing = protected.raw
             if outgoing != raw:
                 outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
+            passed = Passed(at, identifier, envelope, len(raw), changed=protected.raw != raw, sealing=sealing)
+            self._recording.begin(passed_of(passed, protected))
             reply = await transaction.deliver(outgoing)
             if self.reports is not None and reply.is_positive:
                 self.reports.note(envelope, raw, identifier, policy.organisation if policy else "")

@@ -660,6 +660,10 @@ class Passage:
 class ObservationLog(Protocol):
     """Takes what was seen of messages, for the database to have it in a while."""
 
+    def begin(self, observation: Observation) -> None:
+        """Take note of a message that is about to be delivered: what stands if this process ends before ``note``."""
+        ...
+
     def note(self, observation: Observation) -> None:
         """Take note of a message. Never waits, never raises: drops it rather than that."""
         ...

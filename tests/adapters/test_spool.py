@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from mailveil.adapters import spool as module
-from mailveil.adapters.spool import ObservationSpool, Taken
+from mailveil.adapters.spool import UNKNOWN_END, ObservationSpool, Taken
 from mailveil.core.observation import Observation, ObservedReference, observation_identifier
 
 PLENTY = 1 << 30
@@ -97,6 +97,45 @@ def test_a_process_that_is_killed_leaves_what_it_has_written(tmp_path: Path) -> 
     assert len(whole) >= 500
     assert len(found) - len(whole) <= 1, "the last line may be torn, no other"
     assert [each.at for each in whole] == [float(number) for number in range(len(whole))]
+
+
+def test_a_message_that_was_being_delivered_is_on_record_after_a_crash(tmp_path: Path) -> None:
+    source = (
+        WRITER.partition("for number")[0]
+        + """
+begun = [Observation(f"{number:032x}", "default", float(number), str(number), delivered=False) for number in range(4)]
+for each in begun:
+    spool.begin(each)
+spool.note(begun[0])
+while spool._waiting.qsize():
+    time.sleep(0.01)
+spool.seal()
+spool.note(begun[1])
+spool.note(Observation("f" * 32, "default", 9.0, "9"))
+while not any(b"f" * 32 in path.read_bytes() for path in Path(sys.argv[1]).iterdir()):
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(3600)
+"""
+    )
+    with subprocess.Popen([sys.executable, "-c", source, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        writer.kill()
+        writer.wait()
+    found = {int(each.at): each for each in kept(tmp_path) if each is not None}
+    assert sorted(found) == [0, 1, 2, 3, 9]
+    assert found[1].reply == found[0].reply == ""
+    assert found[2].reply == found[3].reply == UNKNOWN_END
+
+
+def test_what_was_begun_is_no_record_of_its_own(tmp_path: Path) -> None:
+    spool = ObservationSpool(tmp_path, PLENTY)
+    spool.begin(observation(1, delivered=False))
+    spool.begin(observation(2, delivered=False))
+    spool.note(observation(1))
+    spool.close()
+    assert kept(tmp_path) == [observation(1)]
 
 
 def test_torn_and_senseless_lines_are_told_from_the_rest(tmp_path: Path) -> None:

@@ -76,6 +76,9 @@ class World:
         self.delivered.append(raw)
         return self.reply
 
+    def begin(self, observation: Observation) -> None:
+        assert not observation.delivered
+
     def note(self, observation: Observation) -> None:
         self.noted.append(observation)
 

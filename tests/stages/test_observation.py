@@ -77,6 +77,9 @@ class World:
     async def deliver(self, raw: bytes) -> Reply:
         return self.reply
 
+    def begin(self, observation: Observation) -> None:
+        assert not observation.delivered
+
     def note(self, observation: Observation) -> None:
         self.noted.append(observation)
 

@@ -1,8 +1,9 @@
 """The spool: observations in files of their own until the database has them. Mail never waits for either.
 
-Each line of a segment is a checksum and an observation as JSON. A segment that is written to is called ``*.open`` and
-locked by its process, one that is complete ``*.spool``, and what the database would not take ``*.refused``. What a
-killed process left behind is found by its lock being gone.
+Each line of a segment is a checksum, ``=`` or ``?``, and an observation as JSON. A segment that is written to is called
+``*.open`` and locked by its process, one that is complete ``*.spool``, and what the database would not take
+``*.refused``. What a killed process left behind is found by its lock being gone, and becomes ``*-left.spool``: there
+alone a line with ``?``, of a message whose delivery had begun, counts where none with ``=`` follows it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from mailveil.core.failure import describe_failure
 from mailveil.core.observation import Observation, observation_of
 
 log = logging.getLogger("mailveil.records")
@@ -30,7 +32,9 @@ MAX_SEGMENT_BYTES: Final = 4 * 1024 * 1024
 _TOGETHER: Final = 200
 _MEASURE_EVERY_S: Final = 5.0
 _WARN_EVERY_S: Final = 60.0
-_OPEN, _COMPLETE, _REFUSED = ".open", ".spool", ".refused"
+_OPEN, _COMPLETE, _LEFT, _REFUSED = ".open", ".spool", "-left.spool", ".refused"
+_SURE, _BEGUN = b"=", b"?"
+UNKNOWN_END: Final = "what became of it is not known: mailveil ended meanwhile"
 _numbers = itertools.count(1)
 
 
@@ -39,6 +43,13 @@ class Spooled(NamedTuple):
 
     line: bytes
     observation: Observation | None
+    is_sure: bool = True
+
+
+class _Line(NamedTuple):
+    identifier: str
+    data: bytes
+    is_sure: bool
 
 
 @dataclass(slots=True)
@@ -64,7 +75,8 @@ class ObservationSpool:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self.directory = directory
         self._max_bytes = max_bytes
-        self._waiting: queue.Queue[Observation | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[tuple[bytes, Observation] | None] = queue.Queue(MAX_WAITING)
+        self._begun: dict[str, bytes] = {}  # by identifier, the lines of messages that are being delivered
         self._writing = threading.Lock()
         self._segment: _Segment | None = None
         self._used_bytes = 0
@@ -75,10 +87,15 @@ class ObservationSpool:
         self._thread = threading.Thread(target=self._write, name="observations", daemon=True)
         self._thread.start()
 
+    def begin(self, observation: Observation) -> None:
+        """Take note of a message that is about to be delivered. Never waits, never raises."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait((_BEGUN, observation))
+
     def note(self, observation: Observation) -> None:
         """Take note of a message, at leisure. Never waits, never raises."""
         try:
-            self._waiting.put_nowait(observation)
+            self._waiting.put_nowait((_SURE, observation))
         except queue.Full:
             self._drop(1, "too many are waiting to be written")
 
@@ -101,7 +118,8 @@ class ObservationSpool:
     def seal(self) -> None:
         """Complete the segment that is being written to, so that it can be read."""
         with self._writing:
-            self._seal()
+            if self._segment is not None and self._segment.has_news:
+                self._seal()
 
     def segments(self) -> list[Path]:
         """Return the complete segments, oldest first, with what processes left behind that are no more."""
@@ -140,7 +158,7 @@ class ObservationSpool:
             log.warning("%s cannot be read: %s", path, error.strerror)
             taken.let_go()
             return None
-        taken.records = [_spooled(line) for line in lines if line]
+        taken.records = _read(lines, was_left=path.name.endswith(_LEFT))
         return taken
 
     def finish(self, path: Path) -> None:
@@ -187,52 +205,70 @@ class ObservationSpool:
                 while len(together) < _TOGETHER:
                     together.append(self._waiting.get_nowait())
             is_closing = None in together  # what came in before has been taken out before
-            lines = [line for each in together if each is not None and (line := self._encoded(each))]
+            lines = [line for each in together if each is not None and (line := self._encoded(*each)).data]
+            sure = sum(each.is_sure for each in lines)
             if not lines:
                 continue
             try:
                 with self._writing:
                     self._append(lines)
             except OSError as error:
-                self._drop(len(lines), f"{self.directory} cannot be written: {error.strerror}")
-            except Exception:  # whatever it is, the next ones may fare better
-                log.exception("%d observations could not be kept", len(lines))
+                self._drop(sure, f"{self.directory} cannot be written: {error.strerror}")
+            except Exception as error:  # whatever it is, the next ones may fare better
+                self._drop(sure, describe_failure(error))
             else:
-                self._told()
+                if sure:
+                    self._told()
 
-    def _encoded(self, observation: Observation) -> bytes:
+    def _encoded(self, mark: bytes, observation: Observation) -> _Line:
         try:
             text = json.dumps(observation.record(), separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as error:  # one that cannot be written must not be the last
-            self._drop(1, f"it cannot be written down ({type(error).__name__})")
-            return b""
-        raw = text.encode("ascii")
-        return b"%08x %s\n" % (zlib.crc32(raw), raw)
+            self._drop(mark == _SURE, f"it cannot be written down ({type(error).__name__})")
+            return _Line(observation.identifier, b"", is_sure=False)
+        raw = mark + text.encode("ascii")
+        return _Line(observation.identifier, b"%08x %s\n" % (zlib.crc32(raw), raw), is_sure=mark == _SURE)
 
-    def _append(self, lines: Sequence[bytes]) -> None:
-        size = sum(map(len, lines))
+    def _append(self, lines: Sequence[_Line]) -> None:
+        size = sum(len(each.data) for each in lines)
         now = time.monotonic()
         if now - self._measured_at > _MEASURE_EVERY_S:
             self._used_bytes, self._measured_at = self.used_bytes(), now
         if self._used_bytes + size > self._max_bytes:
-            self._drop(len(lines), "[records] spool_max_bytes is used up")
+            self._drop(sum(each.is_sure for each in lines), "[records] spool_max_bytes is used up")
+            for each in lines:
+                self._begun.pop(each.identifier, None)
             return
-        for line in lines:
-            if self._segment is not None and self._segment.size_bytes + len(line) > MAX_SEGMENT_BYTES:
+        for each in lines:
+            if self._segment is not None and self._segment.size_bytes + len(each.data) > MAX_SEGMENT_BYTES:
                 self._seal()
+            if each.is_sure:
+                self._begun.pop(each.identifier, None)
+            elif len(self._begun) < MAX_WAITING:
+                self._begun[each.identifier] = each.data
             if self._segment is None:
                 self._segment = _Segment(self.directory)
             try:
-                self._segment.append(line)
+                self._segment.append(each.data)
             except OSError:
+                self._begun.clear()
                 self._seal()  # a fresh one next time, whatever is wrong with this; its torn line is told by its sum
                 raise
+            self._segment.has_news = self._segment.has_news or each.is_sure
         self._used_bytes += size
 
     def _seal(self) -> None:
+        """Complete the segment, once what is still being delivered stands in the next one as well."""
         segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.seal()
+        if segment is None:
+            return
+        try:
+            if self._begun:
+                self._segment = _Segment(self.directory)
+                self._segment.append(b"".join(self._begun.values()))
+        except OSError as error:
+            log.debug("what is being delivered now would be missing after a crash: %s", error.strerror)
+        segment.seal()
 
     def _drop(self, count: int, reason: str) -> None:
         self._dropped += count
@@ -261,6 +297,7 @@ class _Segment:
                 break
             os.close(self._descriptor)  # another process took it for one that was left behind; it is empty
         self.size_bytes = 0
+        self.has_news = False  # anything that the database is to have already
 
     def append(self, line: bytes) -> None:
         view = memoryview(line)
@@ -301,9 +338,25 @@ def _adopt(path: Path) -> None:
     try:
         if _lock(descriptor):
             with contextlib.suppress(OSError):
-                path.rename(path.with_suffix(_COMPLETE))
+                path.rename(path.with_name(path.stem + _LEFT))
     finally:
         os.close(descriptor)
+
+
+def _read(lines: Sequence[bytes], *, was_left: bool) -> list[Spooled]:
+    """Return the records of a segment. Of what was only begun, no more than that is known, and only if it was left."""
+    found = [_spooled(line) for line in lines if line]
+    if not was_left:
+        return [each for each in found if each.is_sure]
+    sure = {each.observation.identifier for each in found if each.observation is not None and each.is_sure}
+    kept: list[Spooled] = []
+    for each in found:
+        if each.observation is None or each.is_sure:
+            kept.append(each)
+        elif each.observation.identifier not in sure:
+            sure.add(each.observation.identifier)
+            kept.append(each._replace(observation=replace(each.observation, reply=UNKNOWN_END)))
+    return kept
 
 
 def _spooled(line: bytes) -> Spooled:
@@ -311,7 +364,7 @@ def _spooled(line: bytes) -> Spooled:
     try:
         if int(checksum, 16) != zlib.crc32(raw):
             return Spooled(line, None)
-        return Spooled(line, observation_of(json.loads(raw)))
+        return Spooled(line, observation_of(json.loads(raw[1:])), is_sure=raw.startswith(_SURE))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Spooled(line, None)
 

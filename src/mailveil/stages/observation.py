@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from mailveil.core.failure import describe_failure
 from mailveil.core.observation import (
     Fared,
+    Observation,
     ObservedReference,
     Passed,
     RecordSettings,
@@ -53,11 +54,19 @@ class Records:
     organisations: Organisations | None = None
     settings: RecordSettings = field(default_factory=RecordSettings)
 
+    def begin(self, passed: Passed) -> None:
+        """Put a message on record that is about to be delivered, should this process end before that is known."""
+        for observation in self._made(passed):
+            self.log.begin(replace(observation, delivered=False))
+
     def note(self, passed: Passed) -> None:
         """Put a message on record for each organisation that it concerns."""
-        whose = self.organisations.of if self.organisations is not None else _of_nobody
-        for observation in make_observations(passed, whose, self.settings):
+        for observation in self._made(passed):
             self.log.note(observation)
+
+    def _made(self, passed: Passed) -> tuple[Observation, ...]:
+        whose = self.organisations.of if self.organisations is not None else _of_nobody
+        return make_observations(passed, whose, self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,15 @@ class Recording:
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_finishing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin(self, passed: Passed) -> None:
+        """Put a message on record that is about to be delivered."""
+        if self.records is None:
+            return
+        try:
+            self.records.begin(passed)
+        except Exception as error:  # a report is never a decision
+            log.error("message %s may be missing on record: %s", passed.identifier, describe_failure(error))
 
     def note(self, passed: Passed, protected: Protected, raw: bytes, *, went_on: bool) -> None:
         """Put a message on record at once, or where the judge remembers, as soon as that has answered."""
@@ -136,12 +154,12 @@ def _of_nobody(address: str) -> str:
     return DEFAULT_ORGANISATION
 
 
-def passed_of(passed: Passed, protected: Protected, reply: Reply) -> Passed:
-    """Return a message that passed with what was found in it and what the next hop said."""
+def passed_of(passed: Passed, protected: Protected, reply: Reply | None = None) -> Passed:
+    """Return a message that passed with what was found in it and what the next hop said, if that is known."""
     return replace(
         passed,
-        fared=_fared(reply),
-        by_recipient=tuple((address, _fared(each)) for address, each in reply.recipients),
+        fared=_fared(reply) if reply is not None else Fared(),
+        by_recipient=tuple((address, _fared(each)) for address, each in reply.recipients) if reply else (),
         found=protected.found,
         facts=protected.facts,
         message_id=protected.message_id,

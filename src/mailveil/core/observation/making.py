@@ -139,7 +139,7 @@ class _Making:
             size_bytes=passed.size_bytes,
             seconds=round(passed.seconds, 6),
             reply_code=fared.code,
-            reply=_clean(veil.text(fared.text[: 2 * _MAX_REPLY]), _MAX_REPLY),
+            reply=self._reply(fared.text[: 2 * _MAX_REPLY]),
             delivered=fared.is_delivered,
             changed=passed.changed,
             examined=passed.examined,
@@ -166,6 +166,11 @@ class _Making:
         return next(
             (each for each in replies if each.is_delivered), replies[0] if replies else self.passed.fared
         )
+
+    def _reply(self, text: str) -> str:
+        """Return what a server said without whom it named: many repeat recipients, some tell of others."""
+        named = [*self.passed.envelope.recipients, *filter(None, [self.passed.envelope.sender])]
+        return _clean(Veil(named, strict=True).text(text), _MAX_REPLY)
 
     def _sender(self, address: str) -> str:
         if self.is_ours and self.settings.are_pseudonyms:

@@ -227,8 +227,10 @@ class Examination:
 class Engine(Protocol):
     """The pure core, run where a crash costs one message one retry (adapters/workers)."""
 
-    async def examine(self, raw: bytes, *, clean: bool = False) -> Examination:
+    async def examine(self, raw: bytes, *, clean: bool = False, labelled: bool = False) -> Examination:
         """Return the full report of a message, and with ``clean`` the message made silent.
+
+        With ``labelled`` it has pictures that say what stood there in the places of safe copies.
 
         Raises what ``protect`` raises.
         """

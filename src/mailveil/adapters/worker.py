@@ -119,7 +119,7 @@ def _protect(job: Mapping[str, Any], body: bytes, settings: EngineSettings) -> t
     }
     if not job["deliver"]:
         return header, b""
-    outcome = finish(plan, copies)
+    outcome = finish(plan, copies, labelled=job["labelled"])
     header["changed"] = outcome.changed
     header["keep_original"] = outcome.keep_original
     header["unsigned"] = [signed.part.section for signed in outcome.unsigned]

@@ -76,7 +76,8 @@ class Answer:
 class Job(Generic[Tag]):
     """A message to examine; ``tag`` is the caller's own.
 
-    Without ``deliver`` only the report is wanted, without ``in_full`` only a summary of that.
+    Without ``deliver`` only the report is wanted, without ``in_full`` only a summary of that; with ``labelled`` the
+    message has pictures that say what stood there.
     """
 
     raw: bytes
@@ -87,6 +88,7 @@ class Job(Generic[Tag]):
     in_full: bool = True
     copies: Mapping[str, EmbeddedCopy] = field(default_factory=dict)
     policy: MessagePolicy | None = None
+    labelled: bool = False
 
 
 class LostError(Exception):
@@ -149,6 +151,7 @@ class WorkerProcess:
                 "envelope": None if job.envelope is None else asdict(job.envelope),
                 "deliver": job.deliver,
                 "in_full": job.in_full,
+                "labelled": job.labelled,
                 "copies": copies,
                 "policy": None if job.policy is None else job.policy.record(),
             }

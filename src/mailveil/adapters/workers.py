@@ -120,12 +120,12 @@ class WorkerPool:
             done, future = waiting.popleft()
             yield done, future.result()
 
-    async def examine(self, raw: bytes, *, clean: bool = False) -> Examination:
-        """Return the full report of a message, and with ``clean`` the message made silent.
+    async def examine(self, raw: bytes, *, clean: bool = False, labelled: bool = False) -> Examination:
+        """Return the full report of a message, and with ``clean`` the message made silent, ``labelled`` if wanted.
 
         Raises WorkerError where it cannot be examined, UnavailableError where no message could be now.
         """
-        answer = await self._answer(Job(raw, None, deliver=clean))
+        answer = await self._answer(Job(raw, None, deliver=clean, labelled=labelled))
         return Examination(answer.record, answer.raw if clean else b"", clean and answer.changed)
 
     async def protect(

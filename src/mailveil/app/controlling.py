@@ -34,7 +34,7 @@ from mailveil.ports import UnavailableError
 
 if TYPE_CHECKING:
     from mailveil.control.stores import ObservationStore
-    from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory
+    from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, OriginalReader
 
 log = logging.getLogger("mailveil.database")
 
@@ -72,6 +72,7 @@ def build_room(
     copies: CopyStore | None = None,
     memory: Memory | None = None,
     fetches: FetchRecord | None = None,
+    originals: OriginalReader | None = None,
 ) -> ControlRoom:
     """Return the control room over a database. Raises ``OriginalError`` for the key of second factors."""
     clock = clock or SystemClock()
@@ -89,6 +90,7 @@ def build_room(
         copies=copies,
         memory=memory,
         fetches=fetches,
+        originals=originals,
     )
 
 

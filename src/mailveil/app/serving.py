@@ -20,7 +20,7 @@ from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
-from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalStore
+from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalReader, OriginalStore
 from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.app.announcing import alarms, announcement, console_facts
@@ -315,7 +315,12 @@ async def _start_room(running: _Running) -> None:
     try:
         database = build_database(running.settings)
         room = build_room(
-            running.settings, database, copies=running.store, memory=running.memory, fetches=running.store
+            running.settings,
+            database,
+            copies=running.store,
+            memory=running.memory,
+            fetches=running.store,
+            originals=OriginalReader(running.originals),
         )
     except DatabaseAddressError as error:
         raise StartError(str(error)) from error

@@ -13,7 +13,7 @@ from mailveil.control.stores import (
     PolicyStore,
     RepeatStore,
 )
-from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory
+from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, OriginalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,4 @@ class ControlRoom:
     copies: CopyStore | None = None
     memory: Memory | None = None
     fetches: FetchRecord | None = None
+    originals: OriginalReader | None = None

@@ -11,6 +11,7 @@ from mailveil.core.message.types import Coding, Source
 from mailveil.core.policy import BannerSettings, CopyMode, Envelope, MessagePolicy, SignedMail
 from mailveil.core.protection.forged import removals
 from mailveil.core.protection.inspecting import inspect
+from mailveil.core.protection.labels import label_of
 from mailveil.core.protection.plan import (
     Decision,
     EngineSettings,
@@ -39,24 +40,29 @@ PLACEHOLDER_GIF = bytes.fromhex(
 )
 
 
-def finish(plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None) -> Outcome:
+def finish(
+    plan: Plan, copies: Mapping[str, EmbeddedCopy] | None = None, *, labelled: bool = False
+) -> Outcome:
     """Write a plan's decisions into the message.
 
     ``copies`` are the safe copies by token in embedded mode; a missing one is a placeholder. Where clients could
     read the message in more than one way the result is searched again, until nothing is left that anyone would
-    fetch; a part that resists becomes inert text. Total and pure.
+    fetch; a part that resists becomes inert text. With ``labelled`` pictures that say what stood there take the places
+    of copies, and of what policy leaves alone, too: for people who look at a message as it came in. Total and pure.
     """
-    if not plan.protected:
+    if not plan.protected and not labelled:
         return Outcome(plan.raw, changed=False, plan=plan)
     banner, shown = _banner(plan)
-    raw, unsigned, inert = _apply(plan, copies or {}, banner)
+    raw, unsigned, inert = _apply(plan, copies or {}, banner, labelled=labelled)
     if raw is plan.raw or not (plan.ambiguous or plan.forged or banner):
         return Outcome(raw, raw is not plan.raw, plan, unsigned, inert, banner=shown)
     for round_number in range(1, MAX_ROUNDS + 1):
         again = inspect(raw, plan.settings, policy=plan.policy)
         if not _has_work(again):
             break
-        after, more_unsigned, more_inert = _apply(again, {}, everything_inert=round_number == MAX_ROUNDS)
+        after, more_unsigned, more_inert = _apply(
+            again, {}, everything_inert=round_number == MAX_ROUNDS, labelled=labelled
+        )
         unsigned, inert = (*unsigned, *more_unsigned), (*inert, *more_inert)
         if after == raw:
             break
@@ -106,16 +112,20 @@ def _apply(
     banner: Sequence[Replacement] = (),
     *,
     everything_inert: bool = False,
+    labelled: bool = False,
 ) -> tuple[bytes, tuple[SignedPart, ...], tuple[str, ...]]:
     replacements: list[Replacement] = []
     embedded: dict[int, dict[str, EmbeddedCopy]] = {}
     broken_signatures: list[SignedPart] = []
-    decided = [decision for decision in plan.decisions if not is_left_alone(decision, plan)]
+    decided = [decision for decision in plan.decisions if labelled or not is_left_alone(decision, plan)]
     unexamined = list(plan.unexamined)
     if everything_inert:
         sections = {decision.reference.part for decision in decided}
         unexamined += [part for part in plan.message.walk() if part.section in sections and not part.children]
-    replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
+    if labelled:
+        replacements += [_labelled(decision) for decision in decided]
+    else:
+        replacements += [_replacement(decision, plan, copies, embedded) for decision in decided]
     replacements += removals(plan.forged)
     replacements += banner
     for signed in plan.signed:
@@ -160,6 +170,12 @@ def _replacement(
             embedded.setdefault(id(reference.source), {})[copy.content_id] = copy
             text = "cid:" + copy.content_id
     return Replacement(reference.source, reference.start, reference.end, text.encode(reference.encoding))
+
+
+def _labelled(decision: Decision) -> Replacement:
+    reference = decision.reference
+    text = label_of(decision).encode(reference.encoding)
+    return Replacement(reference.source, reference.start, reference.end, text)
 
 
 def _embeddable(source: Source) -> bool:

@@ -116,6 +116,6 @@ def _encoded(raw: bytes, part: Part, coding: str, newline: bytes) -> list[Edit]:
     return edits
 
 
-def to_json(record: dict[str, Any]) -> str:
+def to_json(record: dict[str, Any] | list[dict[str, Any]]) -> str:
     """Return a record as it is written into ``expected/``."""
     return json.dumps(record, indent=1, ensure_ascii=True, sort_keys=False) + "\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,16 @@ from corpus_cases import Case, cases, to_json, variant
 from mailveil.core.message.parse import parse_message
 from mailveil.core.message.transfer import decode_body, place_in_message
 from mailveil.core.message.types import Coding, Edit, Limits, Source
+from mailveil.core.observation import (
+    Fared,
+    Passed,
+    RecordSettings,
+    facts_from,
+    make_observations,
+    observation_of,
+    observed,
+    summary_of,
+)
 from mailveil.core.protection import CopyMode, Outcome, Plan, finish, inspect, protect
 from mailveil.core.references.search import SearchSettings, find_references
 from mailveil.core.rewrite import splice
@@ -41,6 +52,31 @@ def _check(case: Case, name: str, got: bytes) -> None:
     pytest.fail(f"{beside.relative_to(case.folder.parent.parent)} differs; read it, then `make bless`")
 
 
+def _observations(case: Case, plan: Plan) -> list[dict[str, Any]]:
+    """Return what is put on record of a case, as if it had been delivered at a moment that is always the same."""
+    summary = summary_of(plan)
+    found = [
+        observed(told, decision.verdict, decision.wanted.token if decision.wanted else "")
+        for told, decision in zip(summary["references"], plan.decisions, strict=True)
+    ]
+    passed = Passed(
+        1_767_225_600.0,
+        case.name,
+        case.envelope,
+        len(case.raw),
+        fared=Fared(250, "2.0.0 queued"),
+        found=tuple(found),
+        facts=facts_from(summary["facts"]),
+        message_id=summary["message_id"],
+        subject=summary["subject"],
+        defects=tuple(summary["defects"]),
+        changed=finish(plan).changed,
+    )
+    made = make_observations(passed, lambda address: "default", RecordSettings())
+    assert all(observation_of(json.loads(json.dumps(each.record()))) == each for each in made)
+    return [each.record() for each in made]
+
+
 def _leftovers(outcome: Outcome, case: Case) -> list[tuple[str, str]]:
     search = find_references(
         parse_message(outcome.raw),
@@ -60,6 +96,7 @@ def test_expected(case: Case) -> None:
     plan = inspect(case.raw, case.settings(), case.envelope)
     _check(case, "references.json", to_json(plan.record("message.eml")).encode())
     _check(case, "rewritten.eml", finish(plan).raw)
+    _check(case, "observations.json", to_json(_observations(case, plan)).encode())
     assert (case.folder / "README.md").read_text().strip(), "a case explains itself"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Condition(StrEnum):
@@ -33,7 +34,14 @@ class Measure:
     remedy: str = ""
 
 
-HealthCheck = Callable[[], Awaitable[Sequence[Measure]]]
+
+class HealthCheck(Protocol):
+    """Looks at everything. What is not asked to be new may be what was seen a minute ago, and comes at once."""
+
+    async def __call__(self, *, anew: bool = False) -> Sequence[Measure]:
+        """Return how everything is doing; with ``anew`` it is looked at now, which may take some seconds."""
+        ...
+
 
 _ORDER = (Condition.BAD, Condition.WARN, Condition.OK, Condition.OFF)
 

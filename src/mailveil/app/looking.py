@@ -1,0 +1,164 @@
+"""Looking: how everything that this process and its settings name is doing, for the console's page on health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from mailveil.adapters.liststore import ListStore, ListStoreError
+from mailveil.app.check_result import CheckResult, Outcome
+from mailveil.app.checking import check
+from mailveil.config import Settings
+from mailveil.control.health import Condition, Measure
+from mailveil.ports import CopyStore, UnavailableError
+
+DAY_S = 86_400
+FRESH_S = 60.0  # what was seen so long ago may still be told without looking again
+OLD_LIST_DAYS = 30
+SLOW_DATABASE_S = 1.0
+MANY_WAITING = 1000  # observations in the spool, or fetches to come
+#: Where the results of ``mailveil check`` stand on the page.
+AREAS = {
+    "storage": "storage",
+    "lists": "knowledge",
+    "examining": "mail",
+    "relaying": "mail",
+    "next hop": "mail",
+    "certificate": "certificates",
+    "lmtp": "mail",
+    "gateway": "mail",
+    "milter": "mail",
+    "copies": "copies",
+    "console": "copies",
+    "fetching": "fetching",
+    "exit": "fetching",
+    "authentication": "knowledge",
+    "sealing": "certificates",
+}
+CONDITIONS = {Outcome.GOOD: Condition.OK, Outcome.NOTICE: Condition.WARN, Outcome.BAD: Condition.BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be written to the database: how many bytes, and why it cannot be written now (``""``: it can)."""
+
+    waiting_bytes: int = 0
+    problem: str = ""
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class HealthWatch:
+    """Looks at everything (``control.health.HealthCheck``), by one visitor at a time.
+
+    ``ping`` asks the database something small and raises ``UnavailableError`` where it does not answer; ``backlog``
+    tells what waits for it, ``None`` where this process has no spool.
+    """
+
+    settings: Settings
+    copies: CopyStore | None = None
+    ping: Callable[[], Awaitable[None]] | None = None
+    backlog: Callable[[], Backlog] | None = None
+    now: Callable[[], float] = time.time
+    tried: Callable[[Settings], Awaitable[Sequence[CheckResult]]] = check
+    _seen: tuple[Measure, ...] = ()
+    _seen_at: float = 0.0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _under_way: asyncio.Task[Sequence[Measure]] | None = None
+
+    async def __call__(self, *, anew: bool = False) -> Sequence[Measure]:
+        """Return how everything is doing; without ``anew`` what was seen last, while somebody looks again."""
+        if anew:
+            return await self._look()
+        if self.now() - self._seen_at > FRESH_S and (self._under_way is None or self._under_way.done()):
+            self._under_way = asyncio.create_task(self._look())
+        return self._seen
+
+    async def _look(self) -> Sequence[Measure]:
+        async with self._turn:
+            results = await self.tried(self.settings)
+            self._seen = (
+                *(measure_of(each) for each in results),
+                *await self._database(),
+                *self._spool(),
+                *await self._copies(),
+                *await asyncio.to_thread(self._lists),
+            )
+            self._seen_at = self.now()
+            return self._seen
+
+    async def _database(self) -> list[Measure]:
+        if self.ping is None:
+            return []
+        started = time.monotonic()
+        try:
+            await self.ping()
+        except UnavailableError as error:
+            remedy = "Mail is not affected, and what is observed waits on the disk. See that it runs."
+            return [Measure("storage", "database", Condition.BAD, f"does not answer: {error}", remedy=remedy)]
+        seconds = time.monotonic() - started
+        if seconds > SLOW_DATABASE_S:
+            return [Measure("storage", "database", Condition.WARN, "answers slowly", f"{seconds:.1f} s")]
+        return [Measure("storage", "database", Condition.OK, "answers", f"{seconds * 1000:.0f} ms")]
+
+    def _spool(self) -> list[Measure]:
+        if self.backlog is None:
+            return []
+        found = self.backlog()
+        figure = f"{found.waiting_bytes / 1000:,.0f} kB wait"
+        name = "spool of observations"
+        if found.dropped:
+            words = f"was full: {found.dropped:,} observations are lost"
+            remedy = "Give it more room, or see that the database answers."
+            return [Measure("storage", name, Condition.BAD, words, figure, remedy)]
+        if found.problem:
+            words = f"cannot be written to the database: {found.problem}"
+            return [
+                Measure(
+                    "storage", name, Condition.WARN, words, figure, "It is written as soon as that answers."
+                )
+            ]
+        return [Measure("storage", name, Condition.OK, "is written to the database as it comes", figure)]
+
+    async def _copies(self) -> list[Measure]:
+        if self.copies is None:
+            return []
+        try:
+            counts = await self.copies.counts()
+        except UnavailableError as error:
+            remedy = "Readers see placeholders until it answers; mail flows."
+            return [
+                Measure(
+                    "copies", "store of copies", Condition.BAD, f"does not answer: {error}", remedy=remedy
+                )
+            ]
+        waiting = counts.get("released", 0) + counts.get("attempted", 0)
+        queue = Measure("fetching", "fetch queue", Condition.OK, "is worked off", f"{waiting:,} to come")
+        if waiting > MANY_WAITING:
+            remedy = "See whether the exits work, and whether fetching keeps up."
+            queue = Measure(
+                "fetching", "fetch queue", Condition.WARN, "is long", f"{waiting:,} to come", remedy
+            )
+        stored = f"{counts.get('stored', 0):,} copies, {counts.get('bytes', 0) / 1e6:,.0f} MB"
+        return [Measure("copies", "store of copies", Condition.OK, "answers", stored), queue]
+
+    def _lists(self) -> list[Measure]:
+        """Tell of imported lists that have not been renewed for long."""
+        store, found = ListStore(self.settings.lists_folder), []
+        for name in store.names():
+            try:
+                days = (self.now() - store.read(name).facts.imported_at) / DAY_S
+            except (ListStoreError, OSError):
+                continue  # told of by the check
+            if days > OLD_LIST_DAYS:
+                words, remedy = f"was imported {days:.0f} days ago", "Import it anew: mailveil lists import."
+                found.append(Measure("knowledge", f"list {name}", Condition.WARN, words, remedy=remedy))
+        return found
+
+
+def measure_of(result: CheckResult) -> Measure:
+    """Return a result of the check as the page shows it."""
+    condition = CONDITIONS[result.outcome]
+    return Measure(AREAS.get(result.name, "mail"), result.name, condition, result.text)

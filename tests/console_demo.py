@@ -6,9 +6,12 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from control_room import actor
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from control_room import ControlRoomForTests
     from mailveil.control.health import Measure
     from mailveil.core.observation import Observation, ObservedReference
     from mailveil.ports import PastFetch
@@ -259,7 +262,7 @@ def _authentication(domain: str, *, passes: bool) -> dict[str, object]:
     return Authentication(1, (domain,), dkim=(signature,)).record()
 
 
-async def demo_health() -> tuple[Measure, ...]:
+async def demo_health(*, anew: bool = False) -> tuple[Measure, ...]:
     """Return how things are doing at the company: well, but for two of them."""
     from mailveil.control.health import Condition, Measure
 
@@ -332,3 +335,125 @@ class DemoFetches:
             FetchOutcome.FETCHED, "", (first, second), body, "socks5://10.8.0.3:1080", 0.19
         )
         return [PastFetch(1_800_000_000.0 - 5400, "image", url, evidence)]
+
+
+def odd_mail(now: float) -> Iterator[Observation]:
+    """Give messages as they should not be: with what tries to be markup, turns the writing, is long, or is nothing."""
+    from mailveil.core.observation import Observation, observation_identifier
+
+    evil = "odd <script>alert(1)</script> \"'><img src=x onerror=alert(2)>"
+    long_host = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example"
+    hostile = _tracker(
+        long_host,
+        "/" + "x" * 900 + "?*",
+        "O<script>perator & Co",
+        evidence=evil,
+        reasons=(evil,) * 4,
+        rule=f"rule:{evil}",
+    )
+    subjects = (
+        evil,
+        "odd invoice\u202egpj.exe \u200b\u2066 hidden",
+        "odd " + "very long subject without an end " * 40,
+        "odd " + "W" * 400,
+        "odd שלום עולם مرحبا بالعالم 你好 👩\u200d🔬",
+        "odd",
+    )
+    for number, subject in enumerate(subjects):
+        at = now - 60 * number - 1
+        log_identifier = f"ODD{number}"
+        references = (hostile,) * (3 if number < 3 else 0)
+        yield Observation(
+            identifier=observation_identifier(at, log_identifier, "default"),
+            organisation="default",
+            at=at,
+            log_identifier=log_identifier,
+            sender="" if number % 2 else f"{'s' * 200}@sender.example",
+            author="" if number == 5 else f"{evil[:60]}@sender.example",
+            sender_domain="sender.example",
+            recipients=("anna@acme.example",) * (1 + 40 * (number == 2)),
+            subject=subject,
+            message_id=evil,
+            size_bytes=25_000_000,
+            reply_code=451 if number == 3 else 250,
+            reply=evil,
+            delivered=number != 3,
+            changed=bool(references),
+            examined=number != 4,
+            monitored=number == 1,
+            banner=number == 0,
+            risk="high" if references else "none",
+            total_references=900 if references else 0,
+            total_trackers=800 if references else 0,
+            header={"list_id": evil},
+            defects=(evil,),
+            authentication={"odd": "record"} if number == 0 else {},
+            references=references,
+        )
+
+
+async def furnish(made: ControlRoomForTests) -> None:
+    """Give the company a policy with a history, partners, and reports of its readers."""
+    from mailveil.control.allowing import allow
+    from mailveil.control.policies import change_policy
+    from mailveil.control.records import Cut, Feedback, FeedbackKind, MessageQuery
+    from mailveil.core.policy.document import parse_policy
+
+    clock, room, now = made.clock, made.room, made.clock.now()
+    who = actor("administrator", name="jana")
+    for number, text in enumerate(POLICIES):
+        clock.moment = now - (20 - 6 * number) * DAY
+        await change_policy(room, who, parse_policy(text), based_on=number, comment=COMMENTS[number])
+    clock.moment = now - 9 * DAY
+    await allow(
+        room, who, "railways.example", owner="Travel desk", reason="Tickets show live platform maps",
+        hosts=["img.railways.example"], expires_at=now + 6 * DAY,
+    )  # fmt: skip
+    await allow(room, who, ".meetnow.example", owner="IT", reason="Invitations are signed by their servers")
+    clock.moment = now
+    page = await room.observations.messages("default", MessageQuery(has_trackers=True), Cut(40))
+    told = (
+        (FeedbackKind.FALSE_ALARM, "The map of the platform is missing in my ticket.", "link"),
+        (FeedbackKind.MISSED, "They knew that I had read it.\nCan you look?", "mail"),
+    )
+    for number, (kind, text, channel) in enumerate(told):
+        line = page.items[3 + 7 * number]
+        identifier = f"{int((now - number * HOUR) * 1000):012x}{number:020x}"
+        await room.feedback.report(
+            Feedback(identifier, "default", now - (number + 1) * HOUR, kind, line.identifier, text, channel)
+        )
+
+
+COMMENTS = (
+    "trackers in the board's mail become blank",
+    "pilot for the sales team",
+    "credentials are never fetched",
+)
+_GROUPS = """level = "normal"
+
+[groups]
+board = ["anna@acme.example", "ben@acme.example"]
+sales = ["@sales.acme.example", "farah@acme.example"]
+
+[[rules]]
+id = "board"
+name = "Board: trackers become blank"
+when = { groups = ["board"], findings = ["tracker"] }
+then = { action = "blank" }
+"""
+_PILOT = """
+[[rules]]
+id = "sales-pilot"
+name = "Pilot: sales, report only"
+expires_at = 2027-02-28
+when = { groups = ["sales"] }
+then = { monitor = true }
+"""
+_CREDENTIALS = """
+[[rules]]
+id = "credentials"
+name = "Never fetch what asks for log-ins"
+when = { kinds = ["credential"] }
+then = { action = "remove" }
+"""
+POLICIES = (_GROUPS, _GROUPS + _PILOT, _GROUPS + _PILOT + _CREDENTIALS)

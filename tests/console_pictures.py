@@ -17,7 +17,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from console_demo import demo_health, month_of_mail, prepare
+from console_demo import demo_health, furnish, month_of_mail, prepare
 from console_window import Look, OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
 
@@ -51,6 +51,15 @@ def pictures(room: OpenConsole) -> Iterator[Picture]:
     yield Picture("trackers", "/trackers")
     yield Picture("operator", "/operators/Mailchimp", height=1100)
     yield Picture("operators", "/operators")
+    yield Picture("policy", "/policy", height=1150)
+    yield Picture("rule", "/policy/rules/board", height=1300)
+    yield Picture("policy-document", "/policy/document")
+    yield Picture("history", "/policy/history")
+    yield Picture("explain", f"/policy/explain?message={message}&reference=0", height=1100)
+    yield Picture("allow", "/allow")
+    yield Picture("reports", "/reports")
+    yield Picture("report", f"/reports/{report_waiting(room)}")
+    yield Picture("try", "/policy/try", height=1150)
     yield Picture("health", "/health")
     yield Picture("health-dark", "/health", scheme="dark")
 
@@ -63,6 +72,13 @@ def message_with_story(room: OpenConsole) -> str:
     return page.items[0].identifier
 
 
+def report_waiting(room: OpenConsole) -> str:
+    """Return the identifier of a report that nobody has decided about."""
+    from mailveil.control.records import Cut
+
+    return room.run(room.room.feedback.reports("default", Cut(1))).items[0].identifier
+
+
 @contextmanager
 def demo_room(count: int = 1400) -> Iterator[OpenConsole]:
     """Open a console with the demonstration's mail, people and rules."""
@@ -70,6 +86,7 @@ def demo_room(count: int = 1400) -> Iterator[OpenConsole]:
         place = sqlite_place(Path(folder))
         with open_console(place, health=demo_health, **prepare()) as room:
             room.observe(list(month_of_mail(NOW, count)))
+            room.run(furnish(room.made))
             yield room
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from mailveil.config.settings import LogFormat, LogSettings
 from mailveil.core.failure import trace_failure
-from mailveil.stages.measuring import under_way
 
 log = logging.getLogger("mailveil")
 
@@ -42,8 +41,6 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = "\n".join(trace(record))
-        if message := under_way.get():
-            event["message"] = message
         return json.dumps(event)
 
 

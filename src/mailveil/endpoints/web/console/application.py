@@ -27,6 +27,7 @@ from mailveil.control.signing_in import SigningIn
 from mailveil.control.stores import ConflictError, CursorError
 from mailveil.endpoints.web.console import (
     account,
+    allow,
     audit,
     health,
     link,
@@ -34,6 +35,8 @@ from mailveil.endpoints.web.console import (
     messages,
     organisations,
     overview,
+    policy,
+    reports,
     sign_in,
     tokens,
     trackers,
@@ -62,6 +65,9 @@ MODULES: tuple[Pages, ...] = (
     overview.pages,
     messages.pages,
     trackers.pages,
+    policy.pages,
+    allow.pages,
+    reports.pages,
     health.pages,
     account.pages,
     users.pages,

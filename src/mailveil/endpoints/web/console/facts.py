@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+
+from mailveil.core.policy.types import PolicySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,10 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFacts:
-    """What the composition root tells the console about itself. Nothing here is a secret."""
+    """What the composition root tells the console about itself. Nothing here is a secret.
+
+    ``policy_settings`` are those of the configuration file, beside every organisation's own policy.
+    """
 
     version: str
     listening: tuple[Listening, ...]
@@ -32,6 +37,7 @@ class ConsoleFacts:
     warnings: tuple[str, ...] = ()
     console_url: str = "http://localhost"
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    policy_settings: PolicySettings = field(default_factory=PolicySettings)
 
     @property
     def is_https(self) -> bool:

@@ -37,7 +37,7 @@ CONDITION_WORDS = {
 @pages.get("/health", Permission.HEALTH_READ)
 async def health(visit: Visit) -> Response:
     """Look at everything now, and show how it is doing."""
-    measures = await health_of(visit)
+    measures = await health_of(visit, anew=True)
     alarms = await alarms_of(visit)
     condition = Condition.BAD if alarms else worst(measures)
     tone, summary = SUMMARIES[condition if condition in SUMMARIES else Condition.OK]

@@ -78,12 +78,12 @@ async def overview(visit: Visit) -> Response:
     )
 
 
-async def health_of(visit: Visit) -> Sequence[Measure]:
+async def health_of(visit: Visit, *, anew: bool = False) -> Sequence[Measure]:
     """Return how things are doing, for those who may know; nothing where nobody looks."""
     health = visit.console.health
     if health is None or not visit.actor.may(Permission.HEALTH_READ):
         return ()
-    return await health()
+    return await health(anew=anew)
 
 
 async def alarms_of(visit: Visit) -> Sequence[str]:

@@ -33,6 +33,7 @@ from mailveil.ports import (
 from mailveil.stages import Embedding, Examination, Recording, Records, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.examination import told_of
+from mailveil.stages.measuring import Instruments, NoInstruments, Stage
 from mailveil.stages.observation import passed_of
 from mailveil.stages.reporting import named
 
@@ -77,6 +78,7 @@ class Gateway:
     copies: CopyMode | None = None
     report_key: bytes = field(default=b"", repr=False)
     reports: ReportIntake | None = None
+    instruments: Instruments = field(default_factory=NoInstruments)
     _examination: Examination = field(init=False, repr=False, compare=False)
     _recording: Recording = field(init=False, repr=False, compare=False)
 
@@ -91,6 +93,13 @@ class Gateway:
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
     ) -> Reply:
         """Protect a message, deliver it and return what the sender is to be told."""
+        with self.instruments.message(identifier):
+            return await self._accept(envelope, raw, transaction, identifier)
+
+    async def _accept(
+        self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
+    ) -> Reply:
+        stage = self.instruments.stage
         at = self.clock.now()
         sealing: tuple[str, ...] = ()
         requester = requester_of(envelope, identifier)
@@ -98,23 +107,29 @@ class Gateway:
         reply = UNKNOWN_FAILURE
         try:
             attempt = await self._examination.begin(raw)  # before anything looks into the message
-            envelope = await self._authenticated(attempt, envelope, raw)
+            with stage(Stage.AUTHENTICATE):
+                envelope = await self._authenticated(attempt, envelope, raw)
             policy = self._policy(envelope, at, identifier)
-            protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
+            with stage(Stage.EXAMINE):
+                protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
             if self.embedding is not None and protected.wanted and self._mode(policy) is not CopyMode.HOSTED:
-                protected = await self._embed(
-                    self.embedding, protected, raw, envelope, policy, requester=requester
-                )
+                with stage(Stage.EMBED):
+                    protected = await self._embed(
+                        self.embedding, protected, raw, envelope, policy, requester=requester
+                    )
             protected = await self._kept(protected, raw, envelope, identifier)
-            reserved = self._mode(policy) is not CopyMode.EMBEDDED and await self._reserve(
-                protected, requester
-            )
+            with stage(Stage.RESERVE):
+                reserved = self._mode(policy) is not CopyMode.EMBEDDED and await self._reserve(
+                    protected, requester
+                )
             outgoing = protected.raw
             if outgoing != raw:
-                outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
+                with stage(Stage.SEAL):
+                    outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
             passed = Passed(at, identifier, envelope, len(raw), changed=protected.raw != raw, sealing=sealing)
             self._recording.begin(passed_of(passed, protected))
-            reply = await transaction.deliver(outgoing)
+            with stage(Stage.DELIVER):
+                reply = await transaction.deliver(outgoing)
             if self.reports is not None and reply.is_positive:
                 self.reports.note(envelope, raw, identifier, policy.organisation if policy else "")
             if reserved:
@@ -216,6 +231,7 @@ class Gateway:
             ended = replace(
                 passed_of(passed, protected, reply), seconds=seconds, changed=protected.raw != raw
             )
+            self.instruments.passed(ended)
             self._recording.note(ended, protected, raw, went_on=reply.is_positive)
         except Exception as error:  # a report is never a decision
             log.error("message %s is missing on record: %s", passed.identifier, told_of(error))

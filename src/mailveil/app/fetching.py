@@ -19,6 +19,7 @@ from mailveil.core.safecopy import SafeCopy
 from mailveil.core.safecopy.freshness import shows_delivery
 from mailveil.core.verdicts.evidence import BodyFacts, FetchOutcome
 from mailveil.ports import CopyFacts, CopyStore, FetchJob, FetchQueue, Memory, Step, UnavailableError
+from mailveil.stages.measuring import Instruments, NoInstruments
 
 log = logging.getLogger("mailveil.fetcher")
 IDLE_S = 0.5
@@ -77,8 +78,11 @@ class FetchLoop:
         sandbox: Sanitises,
         max_parallel: int = 16,
         memory: Memory | None = None,
+        *,
+        instruments: Instruments | None = None,
     ) -> None:
-        """``memory`` is told what fetches showed, where the judge has one."""
+        """``memory`` is told what fetches showed, where the judge has one; ``instruments`` count them."""
+        self.instruments = instruments or NoInstruments()
         self.memory = memory
         self.store = store
         self.fetcher = fetcher
@@ -141,10 +145,12 @@ class FetchLoop:
             # The rest of a URL often tells who the reader is, and a name of the DNS may: neither stands in a log.
             log.debug("fetching a %s from %s", job.media, registrable_domain(host_of(job.url)))
             redirects = _Redirects(self.store, job)
+            started = time.monotonic()
             try:
                 fetched = await self.fetcher.fetch(job.url, job.media, redirects.may_follow)
             finally:
                 job = redirects.job  # with what has come along
+            self.instruments.fetched(str(fetched.outcome), time.monotonic() - started)
             await self._settle(job, fetched, redirects.known)
         except UnavailableError as error:
             log.warning("a copy could not be stored and stays a placeholder: %s", error)

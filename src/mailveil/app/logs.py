@@ -11,6 +11,7 @@ from typing import Any
 
 from mailveil.config.settings import LogFormat, LogSettings
 from mailveil.core.failure import trace_failure
+from mailveil.stages.measuring import under_way
 
 log = logging.getLogger("mailveil")
 
@@ -41,6 +42,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = "\n".join(trace(record))
+        if message := under_way.get():
+            event["message"] = message
         return json.dumps(event)
 
 

@@ -256,6 +256,22 @@ class RecordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Who is told figures, and where."""
+
+    listen: Endpoint | None
+    clients: tuple[IPv4Network | IPv6Network, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Where traces go."""
+
+    otlp_endpoint: str
+    service_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is logged, and how."""
 
@@ -282,6 +298,8 @@ class Settings:
     storage: StorageSettings
     database: DatabaseSettings
     records: RecordSettings
+    metrics: MetricsSettings
+    telemetry: TelemetrySettings
     log: LogSettings
     origins: Mapping[str, str]
 

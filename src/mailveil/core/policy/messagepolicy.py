@@ -143,12 +143,12 @@ class Choice(NamedTuple):
 
 
 def choose(parties: Sequence[Party], facts: ReferenceFacts, settings: PolicySettings) -> Choice:
-    """Return what is done about a reference: the strictest of what the parties' rules say.
+    """Return what is done about a reference: the strictest of what the parties' rules say, rules before levels.
 
     What has no safe copy is always taken out, whatever rules say: receipts, links that load, scripts of others.
     """
     chosen = [choose_for(party, facts, settings) for party in parties]
-    return max(chosen, key=lambda each: ACTION_STRICTNESS[each.action])
+    return max(chosen, key=lambda each: (ACTION_STRICTNESS[each.action], not each.key.startswith("level:")))
 
 
 def choose_for(party: Party, facts: ReferenceFacts, settings: PolicySettings) -> Choice:

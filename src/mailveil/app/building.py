@@ -244,7 +244,10 @@ def build_originals(settings: Settings) -> OriginalStore:
 def record_settings(settings: Settings) -> RecordSettings:
     """Return how much of people records hold. Raises ``OriginalError`` for the key of pseudonyms."""
     records = settings.records
-    key = load_key(settings.pseudonyms_key_file) if records.recipients is PeopleKept.PSEUDONYM else b""
+    path = settings.pseudonyms_key_file
+    # Also for records that were made with pseudonyms when the settings were others.
+    is_wanted = records.recipients is PeopleKept.PSEUDONYM or path.exists()
+    key = load_key(path) if is_wanted else b""
     return RecordSettings(records.recipients, records.subjects, records.urls, key)
 
 

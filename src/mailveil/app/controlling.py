@@ -26,6 +26,7 @@ from mailveil.adapters.database.repeats import SqlRepeatStore
 from mailveil.adapters.database.schema import upgrade
 from mailveil.adapters.database.secondfactors import SecondFactorSealer
 from mailveil.adapters.originals import load_key
+from mailveil.app.building import record_settings
 from mailveil.app.clock import SystemClock
 from mailveil.config import Settings
 from mailveil.control.retention import RetentionRules, expire_records
@@ -74,7 +75,7 @@ def build_room(
     fetches: FetchRecord | None = None,
     originals: OriginalReader | None = None,
 ) -> ControlRoom:
-    """Return the control room over a database. Raises ``OriginalError`` for the key of second factors."""
+    """Return the control room over a database. Raises ``OriginalError`` for a key that cannot be used."""
     clock = clock or SystemClock()
     sealer = SecondFactorSealer(load_key(settings.second_factors_key_file))
     return ControlRoom(
@@ -91,6 +92,7 @@ def build_room(
         memory=memory,
         fetches=fetches,
         originals=originals,
+        privacy=record_settings(settings),
     )
 
 

@@ -29,6 +29,8 @@ class ReferenceCopy:
 async def messages(room: ControlRoom, actor: Actor, query: MessageQuery, cut: Cut) -> Page[MessageLine]:
     """Return messages of the actor's organisation, newest first."""
     actor.require(Permission.MESSAGES_READ)
+    if query.recipient:
+        query = replace(query, recipient=room.privacy.person(query.recipient, actor.organisation))
     return await room.observations.messages(actor.organisation, query, cut)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailveil.control.stores import (
     AccountStore,
@@ -13,12 +13,16 @@ from mailveil.control.stores import (
     PolicyStore,
     RepeatStore,
 )
+from mailveil.core.observation import RecordSettings
 from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, OriginalReader
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRoom:
-    """What use cases work with; what comes after ``repeats`` is ``None`` in a process without it."""
+    """What use cases work with; what comes after ``repeats`` is ``None`` in a process without it.
+
+    ``privacy`` tells what records call people.
+    """
 
     clock: Clock
     observations: ObservationStore
@@ -33,3 +37,4 @@ class ControlRoom:
     memory: Memory | None = None
     fetches: FetchRecord | None = None
     originals: OriginalReader | None = None
+    privacy: RecordSettings = field(default_factory=RecordSettings)

@@ -65,6 +65,13 @@ class RecordSettings:
             return address
         return f"person-{self._digest('person', organisation, address)}"
 
+    def names(self, address: str, organisation: str) -> tuple[str, ...]:
+        """Return all that records may call somebody, whatever was set when they were made."""
+        address = address.strip().lower()
+        if not self.key or is_pseudonym(address):
+            return (address,)
+        return address, f"person-{self._digest('person', organisation, address)}"
+
     def message_id(self, written: str, organisation: str) -> str:
         """Return what records call a Message-ID: itself, or ``message-…`` since it may be made for one reader."""
         if not self.are_pseudonyms or not written or written.startswith("message-"):

@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import control
 import sealed
 from catalogue import known_against_regex
 from mailveil.core.copyaddress import CopyAddresses
@@ -239,6 +240,7 @@ def main() -> None:
         "Postfix with mailveil against bare Postfix": sealed.measure("postfix", quick=options.quick),
         "memory while messages pass": sealed.measure("passing", quick=options.quick),
         "copies server against nginx": sealed.measure("copies", quick=options.quick),
+        "control room, 100,000 messages against 1,000": control.measure(quick=options.quick),
         "fetching from slow origins": sealed.measure("fetching", quick=options.quick),
     }
     if options.json:

@@ -20,12 +20,13 @@ from mailveil.adapters.database.terms import RISKS, asked_words, mark, risk_numb
 from mailveil.control.records import Cut, MessageLine, MessageQuery, Page
 
 FEW = 1_000  # rows that may be gathered and put in order
-WINDOWS = (250, 1_000, 4_000)  # rows that are walked, one window after the other
+WINDOWS = (250, 2_000)  # rows that are walked, one window after the other
 MAX_SPELLINGS = 16  # words with one beginning whose messages are merged
 MAX_SPELLINGS_WALKED = 4  # while looking other filters up
 LAST_CHARACTER = "\U0010ffff"
 
 Condition = sa.ColumnElement[bool]
+Check = Callable[[sa.ColumnElement[str]], Condition]  # identifier of a message -> whether it is one
 Walk = Callable[[str, int], sa.Select[Any]]  # older than, so many -> identifiers of messages, newest first
 
 
@@ -110,7 +111,7 @@ class MessageSearch:
     def _page(self, rows: Sequence[sa.Row[Any]]) -> Page[MessageLine]:
         return page_of(rows, self._cut, _message_line, lambda row: (row.identifier,))
 
-    async def _plan(self) -> tuple[Walk, list[Condition]]:
+    async def _plan(self) -> tuple[Walk, list[Check]]:
         """Return what is walked, and what has to be looked up of each message on the way."""
         if not self._exact and not self._words:
             return self._along_time, []
@@ -120,12 +121,7 @@ class MessageSearch:
         rarest = min(sizes, key=sizes.__getitem__)
         walk = await self._walk_of(rarest, is_few=sizes[rarest] < FEW)
         others = [each for each in sizes if each != rarest or walk is None]
-        checks = [
-            self._has_term(each)
-            if each in self._exact
-            else contains(tables.messages.c.terms, f"\n{each}", is_sqlite=self._is_sqlite)
-            for each in others
-        ]
+        checks = [await self._check(each) for each in others]
         return walk or self._along_time, checks
 
     async def _walk_of(self, asked: str, *, is_few: bool) -> Walk | None:
@@ -159,12 +155,19 @@ class MessageSearch:
             columns.term < beginning + LAST_CHARACTER,
         ]
 
-    def _has_term(self, asked: str) -> Condition:
-        columns, lines = tables.message_terms.c, tables.messages.c
-        return sa.exists().where(
+    async def _check(self, asked: str) -> Check:
+        """Return how to tell whether a message has a term, or a word of this beginning."""
+        spellings = [asked]
+        if asked not in self._exact:
+            spellings = await self._spellings(asked, MAX_SPELLINGS_WALKED + 1)
+            if len(spellings) > MAX_SPELLINGS_WALKED:
+                terms, is_sqlite = tables.messages.c.terms, self._is_sqlite
+                return lambda _: contains(terms, f"\n{asked}", is_sqlite=is_sqlite)
+        columns = tables.message_terms.c
+        return lambda message: sa.exists().where(
             columns.organisation == self._organisation,
-            columns.term == asked,
-            columns.message == lines.identifier,
+            columns.term.in_(spellings),
+            columns.message == message,
         )
 
     async def _sizes(self) -> dict[str, int]:
@@ -192,7 +195,14 @@ class MessageSearch:
         ).cte("found", recursive=True)
         found = found.union_all(
             sa.select(
-                next_behind([*self._begins(beginning), columns.term > found.c.term]),
+                # No lower bound but this one: SQLite would begin at the other for every word.
+                next_behind(
+                    [
+                        columns.organisation == self._organisation,
+                        columns.term > found.c.term,
+                        columns.term < beginning + LAST_CHARACTER,
+                    ]
+                ),
                 found.c.number + 1,
             ).where(found.c.term.is_not(None), found.c.number < most)
         )
@@ -251,15 +261,16 @@ class MessageSearch:
 
         return walk
 
-    async def _rows(
-        self, window: sa.Select[Any], checks: Sequence[Condition], wanted: int
-    ) -> list[sa.Row[Any]]:
+    async def _rows(self, window: sa.Select[Any], checks: Sequence[Check], wanted: int) -> list[sa.Row[Any]]:
         """Return the lines of the messages in a window for which all checks hold."""
         walked, columns = window.subquery("walked"), tables.messages.c
         question = (
             sa.select(*_LINE)
             .select_from(walked.join(tables.messages, columns.identifier == walked.c.message))
-            .where(columns.organisation == self._organisation, *checks)
+            .where(
+                columns.organisation == self._organisation,
+                *(each(walked.c.message) for each in checks),
+            )
             .order_by(walked.c.message.desc())
             .limit(wanted)
         )

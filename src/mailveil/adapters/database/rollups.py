@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
-from mailveil.adapters.database.writing import DAY_S, HOUR_S, SPANS
+from mailveil.adapters.database.writing import DAY_S, HOUR_S, SPANS, chunks
 from mailveil.control.records import Count, Figures, FiguresAt
 
 DIMENSIONS = ("operator", "sender_domain", "kind", "host", "risk")
 MAX_STEPS = 10_000  # of one series
 MAX_TOP = 200
+LONG_DAYS, MAX_DAYS = 64, 1_900  # of one period; of longer ones the last five years
 FIRST_DEPTH, LAST_DEPTH = 40, 640  # values of each span that are looked at
 _NAMES = tuple(column.name for column in tables.figures.c if not column.primary_key)
 
@@ -78,7 +79,12 @@ async def top_of_period(
     if dimension not in DIMENSIONS:
         raise ValueError(f"there is no dimension {dimension!r:.40}; there are: {', '.join(DIMENSIONS)}")
     limit = min(max(limit, 1), MAX_TOP)
-    spans = spans_of(int(max(0.0, since) // DAY_S), math.ceil(min(max(0.0, until), 1e11) / DAY_S))
+    first, end = int(max(0.0, since) // DAY_S), math.ceil(min(max(0.0, until), 1e11) / DAY_S)
+    if end - first > LONG_DAYS:
+        first, end = await _counted_days(connection, organisation, dimension, first, end)
+    spans = spans_of(first, end)
+    if not spans:
+        return []
     depth = max(FIRST_DEPTH, 2 * limit)
     while True:
         heads, left = await _heads(connection, organisation, dimension, spans, depth)
@@ -87,6 +93,27 @@ async def top_of_period(
         if certain or depth >= LAST_DEPTH:
             return found[:limit]
         depth *= 4
+
+
+async def _counted_days(
+    connection: AsyncConnection, organisation: str, dimension: str, first: int, end: int
+) -> tuple[int, int]:
+    """Return the part of a long period of which anything was counted."""
+    columns = tables.counts.c
+    longest = (
+        columns.organisation == organisation,
+        columns.dimension == dimension,
+        columns.span == SPANS[0],
+    )
+    question = sa.select(
+        sa.select(sa.func.min(columns.day)).where(*longest).scalar_subquery(),
+        sa.select(sa.func.max(columns.day)).where(*longest).scalar_subquery(),
+    )
+    oldest, newest = (await connection.execute(question)).one()
+    if oldest is None:
+        return 0, 0
+    end = min(end, newest + SPANS[0])
+    return max(first, oldest, end - MAX_DAYS), end
 
 
 def spans_of(first: int, end: int) -> list[tuple[int, int]]:
@@ -104,25 +131,22 @@ async def _heads(
 ) -> tuple[set[str], int]:
     """Return the first values of every span, and how many messages one that is none of them can have at most."""
     columns = tables.counts.c
-    values: set[str] = set()
-    left = 0
-    for span, day in spans:
-        question = (
-            sa.select(columns.value, columns.messages)
-            .where(
-                columns.organisation == organisation,
-                columns.dimension == dimension,
-                columns.span == span,
-                columns.day == day,
-            )
-            .order_by(columns.messages.desc())
-            .limit(depth)
-        )
-        rows = list(await connection.execute(question))
-        values.update(value for value, _ in rows)
-        if len(rows) == depth:
-            left += rows[-1].messages
-    return values, left
+    of_each = [
+        sa.select(columns.day, columns.value, columns.messages)
+        .where(_of_span(organisation, dimension, span))
+        .order_by(columns.messages.desc())
+        .limit(depth)
+        .subquery()
+        for span in spans
+    ]
+    values: dict[int, set[str]] = {}
+    fewest: dict[int, int] = {}
+    question = sa.union_all(*(sa.select(each) for each in of_each))
+    for day, value, messages in await connection.execute(question):
+        values.setdefault(day, set()).add(value)
+        fewest[day] = min(messages, fewest.get(day, messages))
+    left = sum(fewest[day] for day, found in values.items() if len(found) == depth)
+    return set().union(*values.values()), left
 
 
 async def _added_up(
@@ -135,17 +159,25 @@ async def _added_up(
     """Return how often values were met in all spans together, the most frequent first."""
     columns = tables.counts.c
     sums: dict[str, tuple[int, int]] = {}
-    for span, day in spans:
-        for at in range(0, len(values), 500):
-            question = sa.select(columns.value, columns.messages, columns.references).where(
-                columns.organisation == organisation,
-                columns.dimension == dimension,
-                columns.span == span,
-                columns.day == day,
-                columns.value.in_(values[at : at + 500]),
+    for some in chunks(values):
+        of_each = (
+            sa.select(columns.value, columns.messages, columns.references).where(
+                _of_span(organisation, dimension, span), columns.value.in_(some)
             )
-            for value, messages, references in await connection.execute(question):
-                before = sums.get(value, (0, 0))
-                sums[value] = (before[0] + messages, before[1] + references)
+            for span in spans
+        )
+        for value, messages, references in await connection.execute(sa.union_all(*of_each)):
+            before = sums.get(value, (0, 0))
+            sums[value] = (before[0] + messages, before[1] + references)
     found = [Count(value, messages, references) for value, (messages, references) in sums.items()]
     return sorted(found, key=lambda each: (-each.messages, each.value))
+
+
+def _of_span(organisation: str, dimension: str, span: tuple[int, int]) -> sa.ColumnElement[bool]:
+    columns = tables.counts.c
+    return sa.and_(
+        columns.organisation == organisation,
+        columns.dimension == dimension,
+        columns.span == span[0],
+        columns.day == span[1],
+    )

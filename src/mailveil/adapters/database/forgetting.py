@@ -190,6 +190,8 @@ class Forgetting:
         """Forget a portion of what is kept of a person; return how many records, 0 once there is nothing."""
         await lock(self._connection)
         mine = person_key(person)
+        if not mine:
+            return 0
         identifiers = await self._of_person(mine, "")
         alone: list[str] = []
         for seen in await self._observations(identifiers):
@@ -336,7 +338,7 @@ class Forgetting:
 
 def without(seen: Observation, people: Sequence[str]) -> Observation:
     """Return an observation that tells nothing of some people any more."""
-    keys = {person_key(each) for each in people}
+    keys = {person_key(each) for each in people} - {""}
     if not keys:
         return seen
     record = seen.record()
@@ -355,7 +357,7 @@ def without(seen: Observation, people: Sequence[str]) -> Observation:
 def _spellings(people: Iterable[str]) -> list[str]:
     """Return how addresses stand in texts: as such, in bounce addresses, in URLs; the longest first."""
     found = set()
-    for each in people:
+    for each in map(person_key, people):
         found |= {each, each.replace("@", "="), quote(each, safe="")}
     return sorted(found - {""}, key=lambda each: (-len(each), each))
 

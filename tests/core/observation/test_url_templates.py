@@ -8,6 +8,7 @@ disguises; words, names of parameters and registrable domains stay, so that peop
 from __future__ import annotations
 
 import base64
+import re
 import string
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from corpus_cases import CORPUS, cases
 from disguises import DISGUISES
 from mailveil.core.observation import address_template, host_template, place_of_url, url_template
+from mailveil.core.observation.words import WORDS
 from mailveil.core.protection import inspect
 from mailveil.lab.honest import honest
 from mailveil.lab.trackers import trackers
@@ -47,7 +49,9 @@ TOKENS = st.one_of(
     st.binary(min_size=8, max_size=40).map(lambda raw: base64.b32encode(raw).decode().rstrip("=").lower()),
     st.integers(min_value=0, max_value=10**18).map(str),
     st.text(string.ascii_letters + string.digits, min_size=9, max_size=40),
-)
+).filter(
+    lambda token: not set(re.split("[-_]", token.lower())) & WORDS
+)  # Hypothesis reads our own source for ideas
 
 
 @given(TOKENS, TOKENS, st.sampled_from(PLACES))
@@ -58,8 +62,8 @@ def test_another_token_gives_the_same_template(one: str, other: str, place: str)
 @given(TOKENS, TOKENS)
 def test_a_token_in_the_host_name_gives_the_same_template(one: str, other: str) -> None:
     first, second = (f"{token.lower().replace('_', '-')[:60]}.o.shop.example" for token in (one, other))
-    assert host_template(first) == host_template(second) == "*.o.shop.example"
-    assert place_of_url(f"https://{first}/x") == ("*.o.shop.example", "shop.example")
+    assert host_template(first) == host_template(second) == "*.shop.example"
+    assert place_of_url(f"https://{first}/x") == ("*.shop.example", "shop.example")
 
 
 @given(PEOPLE, PEOPLE, st.sampled_from(sorted(DISGUISES)), st.sampled_from((*PLACES, *HOSTS)))
@@ -100,11 +104,11 @@ def test_the_lab_has_one_template_for_all() -> None:
         ("https://t.shop.example/open/8f3a9c.gif", "https://t.shop.example/open/*.gif"),
         (
             "https://u123.ct.sendgrid.net/wf/open?upn=u001.Zk3-x",
-            "https://*.ct.sendgrid.net/wf/open?upn=*",
+            "https://*.sendgrid.net/wf/open?upn=*",
         ),
         (
             "https://shop.us12.list-manage.com/track/open.php?u=8f3a9c07d5&id=12ab&e=77",
-            "https://shop.*.list-manage.com/track/open.php?u=*&id=*&e=*",
+            "https://*.list-manage.com/track/open.php?u=*&id=*&e=*",
         ),
         (
             "https://x.example/track/click?action=open&name=anna",

@@ -29,6 +29,7 @@ _SHORT: Final = re.compile(r"[A-Za-z]{1,2}")
 _BETWEEN: Final = re.compile(r"[-_.~]")
 _HUMP: Final = re.compile(r"[A-Z]?[a-z]++|[A-Z]++(?![a-z])")
 _LETTERS: Final = re.compile(r"[A-Za-z]{3,40}+")
+_DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9_\-]++\.)++[A-Za-z]{2,24}+")
 _PORT: Final = re.compile(r":\d*+\Z")
 
 
@@ -55,7 +56,7 @@ def host_template(host: str) -> str:
     """Return a host name with ``*`` for labels that may have been made for one recipient; an IP address as it is."""
     if is_ip_address(host):
         return host
-    host = host.lower().rstrip(".")
+    host = host.lower().strip(".")
     domain = registrable_domain(host)
     if len(domain) > _MAX_HOST or not domain.isprintable() or _NO_NAME.search(domain):
         return ANY
@@ -63,8 +64,12 @@ def host_template(host: str) -> str:
     if not below:
         return host
     labels = below.split(".")
-    kept = [_label(each) for each in labels] if len(labels) <= _MAX_LABELS else [ANY]
-    return ".".join((*_collapsed(kept), *((domain,) if domain else ())))
+    # One that is made for somebody may be made of several, such as a mailbox and its domain.
+    is_kept = len(labels) <= _MAX_LABELS and all(
+        _SHORT.fullmatch(each) or _are_words(each) for each in labels
+    )
+    kept = below if is_kept else ANY
+    return f"{kept}.{domain}" if domain else kept
 
 
 def address_template(address: str) -> str:
@@ -134,12 +139,10 @@ def _parameter(part: str) -> str:
     if not equals or not value.strip("="):
         # A bare value, perhaps with the filling of base64.
         return part if _is_word(name) else ANY
-    known = _SHORT.fullmatch(name) is not None or _are_words(name.strip("_"))
+    # "info=example.org" is how mailboxes are written where an "@" cannot stand.
+    may_be_mailbox = _DOMAIN.fullmatch(value) is not None
+    known = not may_be_mailbox and (_SHORT.fullmatch(name) is not None or _are_words(name.strip("_")))
     return f"{name if known else ANY}={value if _is_word(value) else ANY}"
-
-
-def _label(label: str) -> str:
-    return label if _SHORT.fullmatch(label) or _are_words(label) else ANY
 
 
 def _are_words(text: str) -> bool:

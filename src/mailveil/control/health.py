@@ -34,7 +34,6 @@ class Measure:
     remedy: str = ""
 
 
-
 class HealthCheck(Protocol):
     """Looks at everything. What is not asked to be new may be what was seen a minute ago, and comes at once."""
 

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from mailveil import __version__
 from mailveil.adapters.addresses import source_addresses
 from mailveil.adapters.attempts import AttemptFiles
 from mailveil.adapters.authenticator import MessageAuthenticator
@@ -32,6 +33,7 @@ from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings
 from mailveil.config.load import why_no_origin
 from mailveil.control.feedback import Reporting, ReportLimits
+from mailveil.control.health import HealthCheck
 from mailveil.control.room import ControlRoom
 from mailveil.core.authentication import SealingKey
 from mailveil.core.copyaddress import CopyAddresses
@@ -42,6 +44,7 @@ from mailveil.core.safecopy import CopyLimits
 from mailveil.endpoints.milter import MilterSettings
 from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.endpoints.smtp_certificate import Certificate
+from mailveil.endpoints.web.api import ApiSettings
 from mailveil.ports import NextHop
 from mailveil.stages import Embedding
 
@@ -185,6 +188,33 @@ def build_engine(settings: Settings) -> WorkerPool:
         processes=settings.processes,
         max_bytes=settings.workers.max_bytes,
         timeout_s=settings.workers.timeout_s,
+    )
+
+
+def build_examiner(settings: Settings) -> WorkerPool:
+    """Return the workers that examine what programs bring (``control.inspecting``). Raises ``OriginalError``.
+
+    They are not those of mail, which never waits for a program, and make no addresses of copies: nothing is fetched.
+    """
+    lists, _ = read_lists(settings.lists_folder)
+    key = load_key(settings.copies_key_file)
+    return WorkerPool(
+        engine_settings(settings, key, mode=CopyMode.NONE, lists=lists),
+        processes=settings.api.processes,
+        max_bytes=settings.workers.max_bytes,
+        timeout_s=settings.workers.timeout_s,
+    )
+
+
+def api_settings(settings: Settings, health: HealthCheck | None = None) -> ApiSettings:
+    """Return what the API needs of the settings; ``health`` tells how everything is doing."""
+    return ApiSettings(
+        version=__version__,
+        requests_per_minute=settings.api.requests_per_minute,
+        inspect_per_minute=settings.api.inspect_per_minute,
+        max_message_bytes=settings.gateway.max_message_bytes,
+        inspections=settings.api.inspections,
+        health=health,
     )
 
 

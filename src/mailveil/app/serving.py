@@ -25,12 +25,14 @@ from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.app.announcing import alarms, announcement, console_facts
 from mailveil.app.building import (
+    api_settings,
     build_addresses,
     build_attempts,
     build_authenticator,
     build_certificate,
     build_embedding,
     build_engine,
+    build_examiner,
     build_exit_server,
     build_fetcher,
     build_guard,
@@ -66,6 +68,7 @@ from mailveil.endpoints.milter import MilterDoor, StrangersError
 from mailveil.endpoints.smtp import OpenRelayError, SmtpDoor
 from mailveil.endpoints.smtp_certificate import CertificateError
 from mailveil.endpoints.smtp_intake import Intake
+from mailveil.endpoints.web.api import API_PATH, api
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.reports import ReportPage
@@ -368,8 +371,17 @@ async def _start_console(running: _Running) -> None:
         alarms=lambda: alarms(settings, time.time()),
         memory=running.memory,
     )
-    site = build_site(facts.host_names, page.application(), parts=_report_page(running))
+    site = build_site(facts.host_names, page.application(), parts={**_api(running), **_report_page(running)})
     await _start_http(running, Role.CONSOLE, HttpListener(site))
+
+
+def _api(running: _Running) -> dict[str, ASGIApp]:
+    """Return the API by its path, with workers of its own: mail never waits for what a program asks."""
+    if running.room is None:
+        return {}
+    examiner = build_examiner(running.settings)
+    running.endings.append(lambda: asyncio.to_thread(examiner.close))
+    return {API_PATH: api(replace(running.room, engine=examiner), api_settings(running.settings))}
 
 
 def _report_page(running: _Running) -> dict[str, ASGIApp]:

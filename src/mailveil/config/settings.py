@@ -126,6 +126,16 @@ class FeedbackSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiChoices:
+    """How much programs may ask of the API."""
+
+    requests_per_minute: int = whole(1, 1_000_000)
+    inspect_per_minute: int = whole(1, 1_000_000)
+    inspections: int = whole(1, 1000)
+    processes: int = whole(1, 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchSettings:
     """How origins are contacted, if at all."""
 
@@ -288,6 +298,7 @@ class Settings:
     copies: CopiesSettings
     console: ConsoleSettings
     feedback: FeedbackSettings
+    api: ApiChoices
     fetch: FetchSettings
     judge: JudgeSettings
     egress: EgressSettings

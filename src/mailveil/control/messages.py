@@ -21,9 +21,14 @@ MAX_COPIES = 200  # of a message that are told one by one
 class ReferenceCopy:
     """The copy that a reference of a message points to, and what is known of it."""
 
-    token: str
+    position: int
     reference: ObservedReference
     state: CopyState
+
+    @property
+    def token(self) -> str:
+        """Under which it is served."""
+        return self.reference.token
 
 
 async def messages(room: ControlRoom, actor: Actor, query: MessageQuery, cut: Cut) -> Page[MessageLine]:
@@ -101,13 +106,15 @@ async def copies_of(room: ControlRoom, actor: Actor, identifier: str) -> Sequenc
     found = await _find(room, actor, identifier)
     if room.copies is None:
         raise UnavailableError("this process has no store of copies")
-    by_token = {each.token: each for each in reversed(found.references) if each.token}
-    tokens = list(reversed(by_token))[:MAX_COPIES]
-    states = await room.copies.describe(tokens)
+    first: dict[str, int] = {}
+    for position, each in enumerate(found.references):
+        if each.token and len(first) < MAX_COPIES:
+            first.setdefault(each.token, position)
+    states = await room.copies.describe(list(first))
     return [
-        ReferenceCopy(token, by_token[token], state)
-        for token, state in zip(tokens, states, strict=True)
-    ]  # fmt: skip
+        ReferenceCopy(position, found.references[position], state)
+        for position, state in zip(first.values(), states, strict=True)
+    ]
 
 
 async def purge_copies_of(room: ControlRoom, actor: Actor, identifier: str) -> int:

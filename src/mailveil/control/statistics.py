@@ -14,6 +14,7 @@ HOUR_S = 3600
 DAY_S = 86_400
 MAX_STEPS = 1000
 MAX_TOP = 100
+MAX_DAYS = 3660
 
 
 class Dimension(StrEnum):
@@ -29,7 +30,7 @@ class Dimension(StrEnum):
 async def figures(room: ControlRoom, actor: Actor, since: float, until: float) -> Figures:
     """Return the counts of a period, which is widened to whole hours. Raises ``InvalidError``."""
     actor.require(Permission.STATISTICS_READ)
-    _check(since, until)
+    until = _end(room, since, until)
     return await room.observations.figures(actor.organisation, since, until)
 
 
@@ -38,7 +39,7 @@ async def series(
 ) -> Sequence[FiguresAt]:
     """Return the counts of each step of a period, at most ``MAX_STEPS``. Raises ``InvalidError``."""
     actor.require(Permission.STATISTICS_READ)
-    _check(since, until)
+    until = _end(room, since, until)
     if step_s < HOUR_S or step_s % HOUR_S:
         raise InvalidError("a step is one hour or several whole ones", "step")
     if (until - since) / step_s > MAX_STEPS:
@@ -53,12 +54,17 @@ async def top(
 ) -> Sequence[Count]:
     """Return what was met most in a period, which is widened to whole days. Raises ``InvalidError``."""
     actor.require(Permission.STATISTICS_READ)
-    _check(since, until)
+    until = _end(room, since, until)
     return await room.observations.top(
         actor.organisation, str(dimension), since, until, max(1, min(limit, MAX_TOP))
     )
 
 
-def _check(since: float, until: float) -> None:
+def _end(room: ControlRoom, since: float, until: float) -> float:
+    """Return where a period ends at the latest: what is to come has no figures. Raises ``InvalidError``."""
+    until = min(until, room.clock.now() + HOUR_S)
     if since >= until:
-        raise InvalidError("the period ends before it begins", "until")
+        raise InvalidError("the period ends before it begins, or has not begun", "until")
+    if until - since > MAX_DAYS * DAY_S:
+        raise InvalidError(f"a period has at most {MAX_DAYS:,} days", "since")
+    return until

@@ -15,7 +15,7 @@ from control_room import NOW, SetClock
 from mailveil.adapters.database import schema
 from mailveil.adapters.database.engine import Database, DatabaseAddressError
 from mailveil.adapters.database.organisations import SqlOrganisationStore
-from mailveil.app import controlling
+from mailveil.app import Outcome, checking, controlling
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, opened_room, retention_rules
 from mailveil.config import Settings, SettingsError, describe, load
 from mailveil.control.records import Organisation
@@ -96,6 +96,27 @@ def test_the_address_may_stand_in_a_file(tmp_path: Path) -> None:
         assert "pa55word" not in str(caught.value)
     with pytest.raises(DatabaseAddressError, match="No such file"):
         build_database(settings(tmp_path, DATABASE__URL_FILE=str(tmp_path / "none")))
+
+
+def test_check_tells_how_the_database_is_doing(tmp_path: Path, bare_database: DatabasePlace) -> None:
+    async def told(address: str) -> tuple[Outcome, str]:
+        result = await checking._database(settings(tmp_path, DATABASE__URL=address))
+        return result.outcome, result.text
+
+    async def steps() -> None:
+        outcome, text = await told(bare_database.address)
+        assert outcome is not Outcome.BAD
+        assert "is made when mailveil starts" in text or "no tables yet" in text
+        async with opened_room(settings(tmp_path, DATABASE__URL=bare_database.address)):
+            pass
+        outcome, text = await told(bare_database.address)
+        assert (outcome, text.endswith(f"answers, revision {schema.head_revision()}")) == (Outcome.GOOD, True)
+        outcome, text = await told(f"postgresql://mailveil:pa55word@127.0.0.1:{free_port()}/x")
+        assert outcome is Outcome.BAD
+        assert "does not answer" in text
+        assert "pa55word" not in text
+
+    asyncio.run(steps())
 
 
 # --- opening -----------------------------------------------------------------------------------------------

@@ -8,7 +8,10 @@ import os
 import socket
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 
+from mailveil.adapters.database.engine import DatabaseAddressError
+from mailveil.adapters.database.schema import check_revision, head_revision, read_revision
 from mailveil.adapters.exits import Exit, resolver_place
 from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.originals import OriginalError, load_key
@@ -18,6 +21,7 @@ from mailveil.app.announcing import alarms
 from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.checking_doors import check_certificate, check_lmtp, check_next_hop
+from mailveil.app.controlling import build_database
 from mailveil.app.recipes import is_visible_to_readers
 from mailveil.config import Settings
 from mailveil.config.values import Endpoint
@@ -39,6 +43,7 @@ async def check(settings: Settings, lookup: TxtLookup | None = None) -> list[Che
     """Try out what the settings say; sends no message and contacts no origin."""
     return [
         _storage(settings),
+        await _database(settings),
         _lists(settings),
         *_keys(settings),
         *_examining(settings),
@@ -69,6 +74,33 @@ def _storage(settings: Settings) -> CheckResult:
     gigabytes = free.f_bavail * free.f_frsize / 1e9
     outcome = Outcome.GOOD if gigabytes >= 1 else Outcome.NOTICE
     return CheckResult("storage", outcome, f"{directory} is writable, {gigabytes:.1f} GB free")
+
+
+async def _database(settings: Settings) -> CheckResult:
+    try:
+        database = build_database(settings)
+    except DatabaseAddressError as error:
+        return CheckResult("database", Outcome.BAD, str(error))
+    place = database.url.render_as_string(hide_password=True)
+    if database.is_sqlite and not Path(database.url.database or "").exists():
+        return CheckResult("database", Outcome.GOOD, f"{place} is made when mailveil starts")
+    try:
+        revision = await read_revision(database)
+        check_revision(revision)
+    except UnavailableError as error:
+        return CheckResult(
+            "database",
+            Outcome.BAD,
+            f"{place}: {error} ([database] url); mail flows on without, its records wait",
+        )
+    finally:
+        await database.close()
+    if revision == head_revision():
+        return CheckResult("database", Outcome.GOOD, f"{place} answers, revision {revision}")
+    known = f"revision {revision}" if revision else "no tables yet"
+    return CheckResult(
+        "database", Outcome.NOTICE, f"{place} answers, {known}: brought up to date at the next start"
+    )
 
 
 def _lists(settings: Settings) -> CheckResult:

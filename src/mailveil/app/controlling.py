@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mailveil.adapters.database.accounts import SqlAccountStore
 from mailveil.adapters.database.audit import SqlAuditLog
@@ -34,7 +34,6 @@ from mailveil.control.room import ControlRoom
 from mailveil.ports import UnavailableError
 
 if TYPE_CHECKING:
-    from mailveil.control.stores import ObservationStore
     from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, OriginalReader
 
 log = logging.getLogger("mailveil.database")
@@ -80,7 +79,7 @@ def build_room(
     sealer = SecondFactorSealer(load_key(settings.second_factors_key_file))
     return ControlRoom(
         clock=clock,
-        observations=cast("ObservationStore", SqlObservationStore(database)),
+        observations=SqlObservationStore(database),
         organisations=SqlOrganisationStore(database),
         policies=SqlPolicyStore(database, clock),
         accounts=SqlAccountStore(database, sealer),
@@ -137,6 +136,13 @@ def retention_rules(settings: Settings) -> RetentionRules:
     """Return how long records are kept."""
     records = settings.records
     return RetentionRules(
+        observed={
+            "subjects": records.subjects_days,
+            "recipients": records.recipients_days,
+            "messages": records.messages_days,
+            "trackers": records.trackers_days,
+            "figures": records.figures_days,
+        },
         audit_days=records.audit_days,
         feedback_days=records.feedback_days,
     )
@@ -182,6 +188,8 @@ class DatabaseKeeper:
                     log.info("records past their days were deleted: %s", words)
             except UnavailableError as error:
                 log.warning("could not delete records past their days: %s", error)
+            except Exception:  # the next hour may know better, and nothing else hangs on it
+                log.exception("could not delete records past their days")
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _open(self) -> None:

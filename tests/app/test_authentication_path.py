@@ -1,9 +1,9 @@
-"""The whole path of a signed message: through doors, engine and seal to the mailbox, and into the journal.
+"""The whole path of a signed message: through doors, engine and seal to the mailbox, and onto the record.
 
 Setup: `mailveil serve` in this process, with a stub of the DNS; messages signed by dkimpy with a tracker in
 them, forged fields, broken chains, and a sealer that fails.
 Test: what arrives is silent, sealed so that dkimpy accepts it, free of what claims to be ours; unchanged mail
-is byte-identical; the journal says who proved what; `check` says what an administrator has to publish.
+is byte-identical; the record says who proved what; `check` says what an administrator has to publish.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from test_serving import environment
 
 from mailveil.adapters.maildir import Maildir
 from mailveil.app import Outcome, Role, StartError, check, serve
+from mailveil.app.controlling import opened_room
 from mailveil.config import Settings, SettingsError, load
+from mailveil.control.records import Cut, MessageQuery
+from mailveil.core.authentication import authentication_of
 from signing_room import MESSAGE, StubDns, arc_signed, authenticated, dkimpy_arc, pem, record, rsa_key, signed
 from smtp_room import Client, without_trace
 
@@ -48,17 +51,13 @@ class Product:
         return without_trace(path.read_bytes()).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
     async def said_of_the_latest(self) -> tuple[str, ...]:
-        from mailveil.adapters.deliveries import SqliteJournal
-
-        journal = SqliteJournal(self.settings.directory / "journal.sqlite3")
-        try:
-            for _ in range(600):
-                if found := await journal.latest(1):
-                    return found[0].authentication
-                await asyncio.sleep(0.1)
-            raise AssertionError("nothing in the journal")
-        finally:
-            journal.close()
+        async with opened_room(self.settings) as room:
+            while not (page := await room.observations.messages("default", MessageQuery(), Cut(1))).items:
+                await asyncio.sleep(0.1)  # the whole test has an end
+            found = await room.observations.message("default", page.items[0].identifier)
+        assert found is not None
+        sealing = tuple(found.authentication.get("sealing", ()))
+        return (*authentication_of(found.authentication).summary(), *sealing)
 
 
 @contextlib.asynccontextmanager
@@ -221,6 +220,8 @@ def test_the_engine_is_told_who_sent_the_message(tmp_path: Path, dns: StubDns) -
         "copies": [],
         "deliver": True,
         "in_full": True,
+        "labelled": False,
+        "policy": None,
         "envelope": json.loads(json.dumps(asdict(job.envelope))),
     }
     result, _ = answer(header, job.raw, EngineSettings())

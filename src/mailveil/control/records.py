@@ -239,7 +239,8 @@ class RepeatedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """Which messages are wanted; what is empty holds for all. ``text`` is sought in subject, author and sender.
+    """Which messages are wanted; what is empty holds for all. ``text`` is sought in subject, author and sender, by
+    the beginnings of words, and as a whole log identifier.
 
     ``recipient`` is a whole address, ``sender`` an address or domain, ``host`` a reference's host or
     registrable domain.

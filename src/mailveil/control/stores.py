@@ -62,7 +62,11 @@ class ObservationStore(Protocol):
         ...
 
     async def messages(self, organisation: str, query: MessageQuery, cut: Cut) -> Page[MessageLine]:
-        """Return messages, newest first."""
+        """Return messages, newest first.
+
+        A part may be shorter than asked for, even empty, and still have a ``next``: what several filters hardly hold
+        for is looked for a bounded while. The same goes for trackers.
+        """
         ...
 
     async def message(self, organisation: str, identifier: str) -> Observation | None:
@@ -104,7 +108,10 @@ class ObservationStore(Protocol):
         ...
 
     async def expire(self, organisation: str, kind: str, before: float) -> int:
-        """Delete records of a kind (``messages``, ``subjects``, ``recipients``, ``figures`` …) older than that."""
+        """Forget a portion of what is older than that; return how many records, 0 once there are none.
+
+        Kinds are ``messages``, ``subjects``, ``recipients``, ``figures`` and ``trackers``.
+        """
         ...
 
     async def person(self, organisation: str, recipient: str) -> PersonExport:

@@ -46,6 +46,12 @@ def test_a_document_that_shows_nothing_has_no_place(html: str) -> None:
     assert find_beginning(html) is None
 
 
+@pytest.mark.parametrize("subtype", ["report", "digest", "x-unknown"])
+def test_a_label_that_is_a_disguise_keeps_no_banner_away(subtype: str) -> None:
+    """Spam comes as a digest or report whose only part is a page."""
+    assert protected(several(subtype, HTML)).banner
+
+
 def test_each_alternative_that_readers_choose_from_has_one() -> None:
     outcome = protected(several("alternative", PLAIN, HTML))
     assert outcome.banner

@@ -25,7 +25,6 @@ from mailveil.adapters.database.terms import (
     KEEPS_RECIPIENTS,
     KEEPS_SUBJECT,
     apart,
-    joined,
     message_terms,
     term,
     tracker_host,
@@ -274,7 +273,7 @@ class Forgetting:
                     for each in more
                 ],
             )
-        line = line_of(new) | {"terms": joined(terms)}
+        line = line_of(new, terms)
         del line["recipients"]
         await self._connection.execute(sa.update(tables.messages).where(this).values(line))
         records = tables.message_records.c

@@ -7,6 +7,7 @@ is old and of what is kept of a person.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from mailveil.adapters.database.finding import MessageSearch, from_then, until_t
 from mailveil.adapters.database.forgetting import Forgetting
 from mailveil.adapters.database.ranking import operator_of, operators_page, tracker_of, trackers_page
 from mailveil.adapters.database.rollups import figures_of_period, series_of_period, top_of_period
-from mailveil.adapters.database.writing import Writing, unpacked
+from mailveil.adapters.database.writing import Writing, prepared, unpacked
 from mailveil.control.records import (
     Count,
     Cut,
@@ -49,8 +50,9 @@ class SqlObservationStore:
         """
         if not observations:
             return 0
+        batch = await asyncio.to_thread(lambda: [prepared(each) for each in observations])
         async with self._database.write() as connection:
-            return await Writing(connection).write(observations)
+            return await Writing(connection).write(batch)
 
     async def messages(self, organisation: str, query: MessageQuery, cut: Cut) -> Page[MessageLine]:
         """Return messages, newest first.

@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.terms import (
-    MAX_TEXT,
     joined,
     message_terms,
     risk_number,
@@ -46,26 +45,45 @@ LOCK = 0x6D76_6F62  # of PostgreSQL, for whoever writes observations: one after 
 CHUNK = 500  # values of one question
 
 
+Subject = tuple[str, str]  # organisation, and identifier or name
+
+
 # --- within bounds -----------------------------------------------------------------------------------------
 
 
-def bounded(observation: Observation) -> Observation:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """An observation that can be written: within bounds, with its record and what it is found by."""
+
+    seen: Observation
+    record: bytes
+    terms: tuple[str, ...]
+
+    @property
+    def key(self) -> Subject:
+        """What it is told from others by."""
+        return self.seen.organisation, self.seen.identifier
+
+
+def prepared(observation: Observation) -> Prepared:
     """Return an observation of which every value can be stored: text that is text, numbers that are numbers.
 
-    NUL and lone surrogates, which PostgreSQL refuses, become U+FFFD; what is too long or too many is cut.
+    NUL and lone surrogates, which PostgreSQL refuses, are replaced; what is too long or too many is cut. Most of what
+    writing costs is here, where no database waits for it.
     """
-    seen = observation_of(_bounded(observation.record(), MAX_DEPTH))
-    references = tuple(dataclasses.replace(each, url=each.url[:MAX_TEXT]) for each in seen.references)
-    return dataclasses.replace(
-        seen,
-        identifier=seen.identifier[:64],
-        at=min(max(seen.at, 0.0), LAST_TIME),
-        recipients=tuple(dict.fromkeys(each[:320] for each in seen.recipients)),
-        references=references[:MAX_REFERENCES],
-        total_references=_count(max(seen.total_references, len(references))),
-        total_trackers=_count(seen.total_trackers),
-        size_bytes=min(max(seen.size_bytes, 0), MAX_BIG),
-    )
+    record = _bounded(observation.record(), MAX_DEPTH)
+    references = record["references"][:MAX_REFERENCES]
+    record |= {
+        "identifier": record["identifier"][:64],
+        "at": min(max(record["at"], 0.0), LAST_TIME),
+        "recipients": list(dict.fromkeys(each[:320] for each in record["recipients"])),
+        "references": references,
+        "total_references": _count(max(record["total_references"], len(references))),
+        "total_trackers": _count(record["total_trackers"]),
+        "size_bytes": max(record["size_bytes"], 0),
+    }
+    seen = observation_of(record)
+    return Prepared(seen, _packed(record), message_terms(seen))
 
 
 def _bounded(value: Any, depth: int) -> Any:
@@ -92,7 +110,11 @@ def _count(number: int) -> int:
 
 def packed(observation: Observation) -> bytes:
     """Return an observation as it is stored."""
-    return zlib.compress(json.dumps(observation.record(), separators=(",", ":")).encode("ascii"))
+    return _packed(observation.record())
+
+
+def _packed(record: Mapping[str, Any]) -> bytes:
+    return zlib.compress(json.dumps(record, separators=(",", ":")).encode("ascii"))
 
 
 def unpacked(record: bytes) -> Observation:
@@ -126,9 +148,6 @@ class _Sum:
         for each in references:
             if each.operator:
                 self.operator, self.evidence = each.operator[:200], each.evidence
-
-
-Subject = tuple[str, str]  # organisation, and identifier or name
 
 
 def _by_tracker(seen: Observation) -> dict[str, list[ObservedReference]]:
@@ -245,13 +264,14 @@ class Writing:
         self._connection = connection
         self._is_sqlite = connection.dialect.name == "sqlite"
 
-    async def write(self, observations: Sequence[Observation]) -> int:
+    async def write(self, given: Sequence[Prepared]) -> int:
         """Write what is not there yet; return how many those are."""
         await lock(self._connection)
-        batch = await self._new(observations)
-        if not batch:
+        new = await self._new(given)
+        if not new:
             return 0
-        await self._lay_down(batch)
+        await self._lay_down(new)
+        batch = [each.seen for each in new]
         trackers, operators = _sums(batch, _by_tracker), _sums(batch, _by_operator)
         await self._meet(batch, trackers, operators)
         fresh = await self._trackers(trackers)
@@ -260,17 +280,20 @@ class Writing:
         await self._counts(batch)
         return len(batch)
 
-    async def _new(self, observations: Sequence[Observation]) -> list[Observation]:
+    async def _new(self, given: Sequence[Prepared]) -> list[Prepared]:
         """Write the lines of messages, and return those that were not there, of organisations that are."""
-        given: dict[Subject, Observation] = {}
-        for each in observations:
-            seen = bounded(each)
-            given.setdefault((seen.organisation, seen.identifier), seen)
+        each_once: dict[Subject, Prepared] = {}
+        for each in given:
+            each_once.setdefault(each.key, each)
         known: set[str] = set()
-        for some in chunks(sorted({organisation for organisation, _ in given})):
+        for some in chunks(sorted({organisation for organisation, _ in each_once})):
             names = tables.organisations.c.identifier
             known |= set(await self._connection.scalars(sa.select(names).where(names.in_(some))))
-        rows = [line_of(seen) for (organisation, _), seen in sorted(given.items()) if organisation in known]
+        rows = [
+            line_of(each.seen, each.terms)
+            for (organisation, _), each in sorted(each_once.items(), key=lambda item: item[0])
+            if organisation in known
+        ]
         if not rows:
             return []
         columns = tables.messages.c
@@ -280,26 +303,19 @@ class Writing:
             .returning(columns.organisation, columns.identifier)
         )
         written = {tuple(row) for row in await self._connection.execute(statement, rows)}
-        return [seen for key, seen in given.items() if key in written]
+        return [each for key, each in each_once.items() if key in written]
 
-    async def _lay_down(self, batch: Sequence[Observation]) -> None:
+    async def _lay_down(self, new: Sequence[Prepared]) -> None:
         """Write the records, and the terms that they are found by."""
+        records, terms = [], []
+        for each in new:
+            organisation, message = each.key
+            records.append({"organisation": organisation, "message": message, "record": each.record})
+            terms += [{"organisation": organisation, "term": term, "message": message} for term in each.terms]
+        await self._connection.execute(sa.insert(tables.message_records), records)
         await self._connection.execute(
-            sa.insert(tables.message_records),
-            [
-                {"organisation": seen.organisation, "message": seen.identifier, "record": packed(seen)}
-                for seen in batch
-            ],
+            sa.insert(tables.message_terms), _in_order(tables.message_terms, terms)
         )
-        terms = _in_order(
-            tables.message_terms,
-            (
-                {"organisation": seen.organisation, "term": each, "message": seen.identifier}
-                for seen in batch
-                for each in message_terms(seen)
-            ),
-        )
-        await self._connection.execute(sa.insert(tables.message_terms), terms)
 
     async def _meet(
         self, batch: Sequence[Observation], trackers: dict[Subject, _Sum], operators: dict[Subject, _Sum]
@@ -535,7 +551,7 @@ def operators_of(seen: Observation) -> list[str]:
     return list(dict.fromkeys(each.operator[:200] for each in ordered if each.operator))[:MAX_OPERATORS]
 
 
-def line_of(seen: Observation) -> dict[str, Any]:
+def line_of(seen: Observation, terms: Iterable[str]) -> dict[str, Any]:
     """Return what lists show of a message, as a row."""
     return {
         "organisation": seen.organisation,
@@ -556,5 +572,5 @@ def line_of(seen: Observation) -> dict[str, Any]:
         "examined": seen.examined,
         "monitored": seen.monitored,
         "operators": operators_of(seen),
-        "terms": joined(message_terms(seen)),
+        "terms": joined(terms),
     }

@@ -16,9 +16,12 @@ from mailveil.core.message.types import Limits, Message, Part
 from mailveil.core.references.html_tokens import CLEAN_TAG, element_name, read_tag
 
 # Under these, nothing is text that somebody wrote for the reader, or none of it may change.
-_CLOSED: Final = frozenset(
-    {"multipart/signed", "multipart/encrypted", "multipart/report", "multipart/digest"}
-)
+_CLOSED: Final = frozenset({"multipart/signed", "multipart/encrypted"})
+# What a report has for programs (RFC 6522 section 3): without any, the label is a disguise that spam is seen in.
+_TOLD_TO_PROGRAMS: Final = frozenset({
+    "message/delivery-status", "message/disposition-notification", "message/feedback-report",
+    "message/tracking-status", "message/global-delivery-status", "message/global-disposition-notification",
+})  # fmt: skip
 _ARMOUR: Final = ("-----BEGIN PGP", "-----BEGIN PKCS7", "-----BEGIN CMS")
 _BYTE_ORDER_MARKS: Final = ("\ufeff", "\xef\xbb\xbf")
 # Elements of the head; what stands in the raw ones is no markup.
@@ -78,6 +81,8 @@ def _displayed(root: Part) -> list[Part]:
         types = {part.media_type, *part.declared_types}
         if not _CLOSED.isdisjoint(types) or not all(each.startswith("multipart/") for each in types):
             return []  # what comes behind is not what is shown first
+        if part.media_type == "multipart/report" and _is_report(part):
+            return []
         if part.media_type == "multipart/alternative":
             leaves = [leaf for child in part.children for leaf in _leaves_of(child)]
             if any("calendar" in leaf.media_type for leaf in _first_leaves(part)):
@@ -89,6 +94,10 @@ def _displayed(root: Part) -> list[Part]:
         else:
             stack.extend(reversed(part.children))
     return []
+
+
+def _is_report(part: Part) -> bool:
+    return any(child.media_type in _TOLD_TO_PROGRAMS for child in part.children)
 
 
 def _leaves_of(alternative: Part) -> list[Part]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 MAX_REFERENCES = 200  # of a message that are kept one by one; the rest is counted
@@ -96,7 +96,15 @@ class Observation:
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``observation_of`` makes it again."""
-        return asdict(self)
+        record = {name: getattr(self, name) for name in _OF_OBSERVATION}
+        record["references"] = [
+            {name: getattr(each, name) for name in _OF_REFERENCE} for each in self.references
+        ]
+        return record
+
+
+_OF_OBSERVATION = tuple(each.name for each in fields(Observation))
+_OF_REFERENCE = tuple(each.name for each in fields(ObservedReference))
 
 
 def observation_of(record: Mapping[str, Any]) -> Observation:

@@ -109,7 +109,7 @@ class ConsoleRoom:
 
 @asynccontextmanager
 async def console_room(
-    control: ControlRoomForTests, *, modules: Sequence[Any] | None = None, **facts: Any
+    control: ControlRoomForTests, *, modules: Sequence[Any] | None = None, openid: Any = None, **facts: Any
 ) -> AsyncIterator[ConsoleRoom]:
     """Open the console of a control room, behind the guard that it has in earnest."""
     from mailveil.control.passwords import Passwords
@@ -119,7 +119,9 @@ async def console_room(
 
     known = console_facts(**facts)
     signing_in = SigningIn(control.room, Passwords(**COST))
-    console = Console(control.room, known, signing_in, modules=MODULES if modules is None else modules)
+    console = Console(
+        control.room, known, signing_in, modules=MODULES if modules is None else modules, openid=openid
+    )
     made = ConsoleRoom(control, console, build_site(known.host_names, console.application()))
     try:
         yield made

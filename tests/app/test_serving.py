@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from console_door import administrator
 from http_room import ask
 from mailveil.adapters.copystore import SqliteCopyStore, StoreSettings
 from mailveil.adapters.maildir import Maildir
@@ -123,15 +124,19 @@ def test_a_tracked_message_becomes_silent_and_is_shown(tmp_path: Path) -> None:
             for address in addresses:
                 answer = await ask(settings.copies.listen.port, address.decode())
                 assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
-            console = settings.console.listen.port
-            page = (await ask(console, "/")).body.decode()
-            assert "Your August picks are here" in page
-            assert "tracker" in page
             name = running.maildir.newest(1)[0].name
-            body = await ask(console, f"/message/{name}/body")
-            assert b"Your August picks" in body.body
-            assert f"http://{settings.copies.listen}" in body.headers["content-security-policy"]
-            for route in ("/", "/healthz", "/status.css", f"/message/{name}", f"/message/{name}/body"):
+            shown = ("/mailbox", f"/mailbox/{name}", f"/mailbox/{name}/body", f"/mailbox/{name}/source")
+            console = settings.console.listen.port
+            for route in ("/", "/messages", *shown):
+                answer = await ask(console, route)
+                assert (answer.status, answer.body) == (303, b""), "nobody sees anything before signing in"
+            async with administrator(settings) as browser:
+                page = (await browser.get("/mailbox")).text
+                assert "Your August picks are here" in page
+                body = await browser.get(f"/mailbox/{name}/body")
+                assert b"Your August picks" in body.content
+                assert f"http://{settings.copies.listen}" in body.headers["content-security-policy"]
+            for route in ("/", "/healthz", "/sign-in", "/assets/console.css", "/api/v1/messages", *shown):
                 assert (await ask(settings.copies.listen.port, route)).status == 404, (
                     "two listeners, two worlds"
                 )
@@ -218,8 +223,7 @@ def test_a_dead_copy_store_delays_no_mail(tmp_path: Path) -> None:
             address = re.search(rb"(/c/[\w-]+)", quopri.decodestring(raw))
             answer = await ask(running.settings.copies.listen.port, address[1].decode())
             assert answer.status == 200, "a placeholder, not an error"
-            page = await ask(running.settings.console.listen.port, "/")
-            assert b"mail flows" in page.body
+            assert (await ask(running.settings.console.listen.port, "/sign-in")).status == 200
 
     run(work())
 

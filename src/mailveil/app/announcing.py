@@ -20,7 +20,7 @@ from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
 PURPOSES = {
     Role.GATEWAY: "takes mail by SMTP and makes it silent",
     Role.COPIES: "serves safe copies to readers' mail clients",
-    Role.CONSOLE: "this machine's administrators look here",
+    Role.CONSOLE: "where people look and decide, and programs ask",
     Role.EGRESS: "lets the fetchers of other machines out",
 }
 MILTER_PURPOSE = "has mail servers' mail made silent while they receive it"
@@ -59,6 +59,8 @@ def console_facts(
         directory=str(settings.directory),
         host_names=_host_names(settings),
         warnings=tuple(_warnings(settings, roles)),
+        console_url=settings.console_url,
+        trusted_proxies=settings.console.trusted_proxies,
     )
 
 
@@ -95,6 +97,11 @@ def program() -> str:
     return str(called)
 
 
+def is_in_clear(settings: Settings) -> bool:
+    """Tell whether the console is reached from elsewhere without encryption."""
+    return not settings.console.listen.is_loopback and not settings.console_url.startswith("https://")
+
+
 def _warnings(settings: Settings, roles: Collection[Role]) -> list[str]:
     found = []
     if (
@@ -114,9 +121,10 @@ def _warnings(settings: Settings, roles: Collection[Role]) -> list[str]:
         found.append(
             "The exit's password comes in clear text; set [egress] certificate_file, or put a tunnel around it."
         )
-    if Role.CONSOLE in roles and not settings.console.listen.is_loopback:
+    if Role.CONSOLE in roles and is_in_clear(settings):
         found.append(
-            f"The console on {settings.console.listen} asks for no password; keep strangers away from it."
+            f"Passwords cross the network in clear text on the way to {settings.console_url}; put TLS in front of it "
+            'and set [console] public_url = "https://…" (docs/console.md).'
         )
     return found
 

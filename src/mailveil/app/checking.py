@@ -17,7 +17,7 @@ from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.txtlookup import DnsTxtLookup
-from mailveil.app.announcing import alarms
+from mailveil.app.announcing import alarms, is_in_clear
 from mailveil.app.building import build_exits, build_sealing_key, smtp_settings
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.checking_doors import check_certificate, check_lmtp, check_next_hop
@@ -261,10 +261,15 @@ def _copies(settings: Settings) -> CheckResult:
 
 
 def _console(settings: Settings) -> CheckResult:
-    if settings.console.listen.is_loopback:
-        return CheckResult("console", Outcome.GOOD, f"only this machine reaches {settings.console_url}")
-    text = f"{settings.console.listen} asks for no password; keep strangers away from it"
-    return CheckResult("console", Outcome.NOTICE, text)
+    if settings.console_url.startswith("https://"):
+        return CheckResult("console", Outcome.GOOD, f"people sign in at {settings.console_url}")
+    if is_in_clear(settings):
+        text = (
+            f"passwords cross the network in clear text on the way to {settings.console_url}; put TLS in front of "
+            'it and set [console] public_url = "https://…"'
+        )
+        return CheckResult("console", Outcome.NOTICE, text)
+    return CheckResult("console", Outcome.GOOD, f"only this machine reaches {settings.console_url}")
 
 
 def _fetching(settings: Settings) -> CheckResult:

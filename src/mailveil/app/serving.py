@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalReader, OriginalStore
 from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
-from mailveil.app.announcing import alarms, announcement, console_facts
+from mailveil.app.announcing import announcement, console_facts, program
 from mailveil.app.building import (
     api_settings,
     build_addresses,
@@ -52,6 +53,7 @@ from mailveil.app.building import (
     smtp_settings,
 )
 from mailveil.app.clock import SystemClock
+from mailveil.app.consoling import build_console_site, first_steps
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
@@ -72,8 +74,6 @@ from mailveil.endpoints.web.api import API_PATH, api
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.reports import ReportPage
-from mailveil.endpoints.web.site import build_site
-from mailveil.endpoints.web.status import StatusPage
 from mailveil.gateway import Gateway
 from mailveil.ports import UnavailableError
 from mailveil.stages import Records
@@ -127,6 +127,10 @@ async def serve(
         await _start(running)
         for line in announcement(settings, roles, running.ports, lmtp=running.lmtp, milters=running.milters):
             say(line)
+        if Role.CONSOLE in roles and running.room is not None:
+            is_terminal = say is print and sys.stdout.isatty()
+            for line in await first_steps(settings, running.room, program(), is_terminal=is_terminal):
+                say(line)
         if started is not None:
             started(dict(running.ports))
         with _signals(stop, running.reloads):
@@ -363,15 +367,9 @@ async def _start_console(running: _Running) -> None:
     next_hop = build_next_hop(settings)
     mailbox = next_hop.maildir if isinstance(next_hop, MaildirNextHop) else None
     facts = console_facts(settings, running.roles, running.ports, next_hop.name)
-    page = StatusPage(
-        facts,
-        running.journal,
-        running.store,
-        mailbox,
-        alarms=lambda: alarms(settings, time.time()),
-        memory=running.memory,
-    )
-    site = build_site(facts.host_names, page.application(), parts={**_api(running), **_report_page(running)})
+    assert running.room is not None  # whoever has this role has opened it
+    parts = {**_api(running), **_report_page(running)}
+    site = build_console_site(settings, running.room, facts, mailbox=mailbox, parts=parts)
     await _start_http(running, Role.CONSOLE, HttpListener(site))
 
 

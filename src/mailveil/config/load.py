@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mailveil.adapters.authorities import read_authorities
 from mailveil.config.settings import AREAS, TYPES, Settings
@@ -87,6 +88,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     _check_doors(settings)
     _check_authentication(settings)
     _check_database(settings)
+    _check_oidc(settings)
     return settings
 
 
@@ -364,6 +366,28 @@ def _check_egress(settings: Settings) -> None:
         _refuse(settings, "egress", "password_file", "password is set as well; only one of them can be meant")
     if bool(egress.user) != bool(egress.password or egress.password_file):
         _refuse(settings, "egress", "user", "user and password (or password_file) belong together")
+
+
+def _check_oidc(settings: Settings) -> None:
+    oidc = settings.oidc
+    if oidc.client_secret and oidc.client_secret_file:
+        reason = "client_secret is set as well; only one of them can be meant"
+        _refuse(settings, "oidc", "client_secret_file", reason)
+    if not oidc.issuer:
+        return
+    parts = urlsplit(oidc.issuer)
+    is_loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if (
+        not parts.netloc
+        or parts.query
+        or parts.fragment
+        or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback))
+    ):
+        _refuse(settings, "oidc", "issuer", 'must be as "https://login.example.org", by https')
+    if not oidc.client_id:
+        _refuse(settings, "oidc", "client_id", "must be set, since issuer is")
+    if "openid" not in oidc.scopes.split():
+        _refuse(settings, "oidc", "scopes", 'must have "openid" among them')
 
 
 def _check_authentication(settings: Settings) -> None:

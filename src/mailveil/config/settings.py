@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mailveil.adapters.exits import Exit
-from mailveil.config.values import Endpoint, Listen, NextHop, ResolverAddress, Secret, origin_of
+from mailveil.config.values import ClaimValue, Endpoint, Listen, NextHop, ResolverAddress, Secret, origin_of
 from mailveil.core.authentication import TrustedServers
 from mailveil.core.observation import PeopleKept, UrlsKept
 from mailveil.core.policy import SignedMail
@@ -110,10 +110,33 @@ class CopiesSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSettings:
-    """The console."""
+    """The console and the API beside it."""
 
     listen: Endpoint
     public_url: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    session_idle_minutes: int = whole(1, 10_080)
+    session_hours: int = whole(1, 720)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """Signing in to the console with an OpenID Connect provider."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+    client_secret_file: str
+    title: str
+    scopes: str
+    make_users: bool
+    name_claim: str
+    role_claim: str
+    administrators: tuple[ClaimValue, ...]
+    analysts: tuple[ClaimValue, ...]
+    viewers: tuple[ClaimValue, ...]
+    organisation_claim: str
+    organisation: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +320,7 @@ class Settings:
     milter: MilterChoices
     copies: CopiesSettings
     console: ConsoleSettings
+    oidc: OidcSettings
     feedback: FeedbackSettings
     api: ApiChoices
     fetch: FetchSettings

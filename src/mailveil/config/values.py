@@ -93,6 +93,19 @@ class ResolverAddress(str):
     __slots__ = ()
 
 
+class ClaimValue(str):
+    """One value of a claim of OpenID Connect, such as the name of a group."""
+
+    __slots__ = ()
+
+
+def read_claim_value(text: str) -> ClaimValue:
+    """Read a value of a claim; ValueError for what no provider tells."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must not be empty or have control characters")
+    return ClaimValue(text)
+
+
 def read_value(value: object, kind: Any, bounds: Mapping[str, Any]) -> Any:
     """Turn a TOML value into what a setting of type ``kind`` holds; ValueError says what was meant."""
     if kind is bool:
@@ -297,12 +310,14 @@ ITEMS: Mapping[Any, Callable[[str], Any]] = {
     str: read_domain,
     Exit: read_exit,
     ResolverAddress: read_resolver,
+    ClaimValue: read_claim_value,
 }
 EXAMPLES: Mapping[Any, str] = {
     read_domain: '["example.org"]',
     read_network: '["127.0.0.1", "10.0.0.0/8"]',
     read_exit: '["socks5://host:port"]',
     read_resolver: '["192.0.2.53"]',
+    read_claim_value: '["mailveil-admins"]',
 }
 READERS: Mapping[Any, Callable[[str], Any]] = {
     Secret: Secret,

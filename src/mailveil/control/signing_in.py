@@ -113,9 +113,13 @@ class SigningIn:
             hashed = await self.passwords.hash(password)
             user = replace(await self._still(user), password_hash=hashed)
             await accounts.put_user(user)
+        return await self.admit(user, address, "password")
+
+    async def admit(self, user: User, address: str, how: str) -> SignedIn:
+        """Begin a session for a user whom something vouches for, half a one where a second factor is set up."""
         if user.totp_secret:
             return await self._begin(user, is_complete=False)
-        return await self.welcome(user, address, "password")
+        return await self.welcome(user, address, how)
 
     async def complete(self, visitor: Visitor, code: str, address: str) -> SignedIn:
         """Show the second factor: the half session ends and a whole one begins, under another secret.

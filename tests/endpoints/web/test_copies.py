@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import re
 import wave
 
 import pytest
@@ -16,10 +17,9 @@ from http_room import ask, http_room
 from mailveil.core.references.types import Media
 from mailveil.core.safecopy import SafeCopy, sanitise
 from mailveil.endpoints.web import copies, listener
-from mailveil.endpoints.web.console.facts import ConsoleFacts
+from mailveil.endpoints.web.console.application import MODULES
 from mailveil.endpoints.web.copies import CopiesServer, _Recent, parse_range
 from mailveil.endpoints.web.placeholders import placeholder
-from mailveil.endpoints.web.status import StatusPage
 from mailveil.ports import StoredCopy, UnavailableError
 
 BODY = bytes(range(256)) * 4
@@ -47,18 +47,6 @@ class Store:
         return None if slots else STORED.get(token)
 
 
-CONSOLE_FACTS = ConsoleFacts(
-    version="9.9",
-    listening=(),
-    next_hop="maildir:/x",
-    copies_url="http://copies.example",
-    copies_mode="hosted",
-    fetching=True,
-    try_command="",
-    postfix_recipe="",
-    directory="/state",
-    host_names=frozenset({"localhost"}),
-)
 SERVER = CopiesServer(Store(), lambda token: token.isalpha())
 
 
@@ -210,15 +198,18 @@ def test_slots_lead_from_a_sheet_to_what_it_refers_to() -> None:
     run(check)
 
 
-def test_every_route_of_the_status_page_is_404_here() -> None:
-    """Whatever the administrators' page answers, readers' clients find nothing of it."""
-    application = StatusPage(CONSOLE_FACTS, None, None, None).application()
-    routes = [route.path for route in application.app.routes]
-    assert len(routes) >= 6
-    targets = {route.replace("{name}", name) for route in routes for name in ("x", "stored", "..", "%2e%2e")}
+def test_every_page_of_the_console_is_404_here() -> None:
+    """Whatever the console answers, readers' clients find nothing of it."""
+    routes = sorted(
+        {page.path for module in MODULES for page in module.all} | {"/healthz", "/api/v1/messages"}
+    )
+    assert len(routes) >= 20
+    targets = {
+        re.sub(r"\{[^}]*\}", name, route) for route in routes for name in ("x", "stored", "..", "%2e%2e")
+    }
     targets |= {target + ending for target in targets for ending in ("/", "?x", "//", ";x")}
-    targets |= {"/c/.." + target for target in targets} | {"/c/stored/.." + target for target in targets}
-    targets |= {f"http://status.example{route}" for route in routes}
+    targets |= {"/c/.." + target for target in routes} | {"/c/stored/.." + target for target in routes}
+    targets |= {f"http://console.example{route}" for route in routes}
 
     async def check(port: int) -> None:
         for target in sorted(targets):
@@ -227,7 +218,7 @@ def test_every_route_of_the_status_page_is_404_here() -> None:
                 assert (answer.status, answer.body) == (404, b""), (method, target)
         for route in routes:
             for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "CONNECT", "X"):
-                answer = await ask(port, route.replace("{name}", "x"), method, Host="localhost")
+                answer = await ask(port, re.sub(r"\{[^}]*\}", "x", route), method, Host="localhost")
                 assert answer.status in (400, 404), (method, route)
                 assert answer.status == 404 or method == "CONNECT"
 

@@ -33,6 +33,7 @@ from mailveil.endpoints.web.console import (
     link,
     mailbox,
     messages,
+    openid,
     organisations,
     overview,
     policy,
@@ -51,6 +52,7 @@ from mailveil.endpoints.web.console.browsers import (
     local_path,
 )
 from mailveil.endpoints.web.console.facts import ConsoleFacts
+from mailveil.endpoints.web.console.openid import OpenId
 from mailveil.endpoints.web.console.pages import Entry, Page, Pages
 from mailveil.endpoints.web.console.rendering import Rendering, here
 from mailveil.endpoints.web.console.visit import Visit
@@ -61,6 +63,7 @@ MAX_FORM_BYTES = 1_048_576
 MAX_FIELDS = 1000
 MODULES: tuple[Pages, ...] = (
     sign_in.pages,
+    openid.pages,
     link.pages,
     overview.pages,
     messages.pages,
@@ -91,6 +94,7 @@ class Console:
         mailbox: Mailbox | None = None,
         health: HealthCheck | None = None,
         alarms: Callable[[], Sequence[str]] = tuple,
+        openid: OpenId | None = None,
         modules: Sequence[Pages] = MODULES,
     ) -> None:
         self.room = room
@@ -99,6 +103,7 @@ class Console:
         self.mailbox = mailbox
         self.health = health
         self.alarms = alarms
+        self.openid = openid
         self.pages: tuple[Page, ...] = tuple(page for module in modules for page in module.all)
         self.rendering = Rendering(facts, [page.path for page in self.pages], room.clock.now)
 

@@ -98,7 +98,7 @@ class Rendering:
             "visit": visit,
             "actor": visit.actor,
             "signed_in": visit.visitor is not None and visit.visitor.session.is_complete,
-            "csrf": visit.visitor.session.csrf if visit.visitor else "",
+            "form_token": visit.visitor.session.csrf if visit.visitor else "",
             "navigation": navigation_of(visit.actor, self._paths),
             "current": current_of(request.url.path),
             "here": here(request),

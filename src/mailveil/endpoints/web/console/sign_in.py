@@ -53,9 +53,7 @@ async def sign_in(visit: Visit) -> Response:
         await visit.room.accounts.end_session(visit.visitor.session.digest)
     if begun.session.is_complete:
         return enter(visit, begun, back)
-    response = RedirectResponse(f"/sign-in/code?{urlencode({'next': back})}", 303)
-    leave_cookie(response, SESSION, begun.secret, visit.facts, seconds=int(HALFWAY_S))
-    return response
+    return halfway(visit, begun, back)
 
 
 @pages.get("/sign-in/code", Entry.HALFWAY)
@@ -112,6 +110,13 @@ def enter(visit: Visit, begun: SignedIn, path: str, note: str = "") -> Response:
     leave_cookie(response, SESSION, begun.secret, visit.facts)
     if begun.known:
         leave_cookie(response, KNOWN, begun.known, visit.facts, seconds=YEAR_S)
+    return response
+
+
+def halfway(visit: Visit, begun: SignedIn, path: str) -> Response:
+    """Give the browser half a session, and ask for the second factor."""
+    response = RedirectResponse(f"/sign-in/code?{urlencode({'next': path})}", 303)
+    leave_cookie(response, SESSION, begun.secret, visit.facts, seconds=int(HALFWAY_S))
     return response
 
 

@@ -1,0 +1,64 @@
+"""The console's listener: answers under no foreign name, and tells whoever watches processes that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from http_room import Answer, ask, http_room
+from mailveil.endpoints.web.guard import host_name
+from mailveil.endpoints.web.site import alive, build_site
+
+NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def saying(word: str) -> ASGIApp:
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse(f"{word} {request.url.path}")
+
+    return Starlette(routes=[Route("/{rest:path}", answer)])
+
+
+def get(*targets: str, **fields: str) -> list[Answer]:
+    site = build_site(
+        NAMES, saying("console"), answers={"/healthz": alive("9.9")}, parts={"/api/v1": saying("api")}
+    )
+
+    async def inside() -> list[Answer]:
+        async with http_room(site) as port:
+            return [await ask(port, target, **fields) for target in targets]
+
+    return asyncio.run(asyncio.wait_for(inside(), 60))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[", "127.0.0.2"]
+)
+def test_no_foreign_name_is_answered(host: str) -> None:
+    for answer in get("/", "/api/v1/messages", "/healthz", Host=host):
+        assert answer.status in (400, 421), host
+        assert not answer.body.startswith((b"console", b"api", b"{"))
+
+
+def test_our_own_names_are_answered_with_any_port() -> None:
+    for host in ("localhost:8080", "LOCALHOST", "127.0.0.1:9", "[::1]:8080", "localhost."):
+        (answer,) = get("/healthz", Host=host)
+        assert answer.status == 200, host
+        assert answer.body == b'{"status":"ok","version":"9.9"}'
+
+
+def test_each_path_leads_to_its_part() -> None:
+    found = [answer.body.decode() for answer in get("/", "/reports", "/api/v1/x", "/api/v1", "/api")]
+    assert found == ["console /", "console /reports", "api /api/v1/x", "console /api/v1", "console /api"]
+
+
+def test_names_in_host_fields() -> None:
+    assert host_name("[::1]:80") == "::1"
+    assert host_name("Localhost.") == "localhost"
+    assert not host_name("[")

@@ -72,6 +72,8 @@ def test_no_template_holds_a_recipient(one: str, other: str, disguise: str, plac
     template = url_template(place.replace("{}", disguised))
     for each in DISGUISES.values():
         assert each(one).lower() not in template.lower()
+    if "@" in disguised and place.startswith("https://{}"):
+        return  # then it is a user's name, and what stands behind it is no part of an address
     assert template == url_template(place.replace("{}", DISGUISES[disguise](other)))
 
 

@@ -108,6 +108,26 @@ def test_old_recipients_are_taken_out_and_their_number_stays(database: DatabaseP
     with_store(database, steps)
 
 
+def test_many_recipients_are_taken_out_of_texts_by_their_domain(database: DatabasePlace) -> None:
+    async def steps(store: SqlObservationStore) -> None:
+        crowd = tuple(f"p{number}@here.example" for number in range(1_500))
+        seen = message(
+            1,
+            recipients=crowd,
+            subject="p7@here.example, p8%40here.example and ann@there.example",
+            sender="b+p9=here.example@shop.example",
+            references=tuple(pixel(url="https://a.example/" + "x" * 8_000) for _ in range(200)),
+        )
+        await store.add([seen])
+        assert await expire(store, "recipients") > 0
+        back = await store.message("default", seen.identifier)
+        assert back is not None
+        assert back.subject == "*, * and ann@there.example"
+        assert back.sender == "*@shop.example"
+
+    with_store(database, steps)
+
+
 def test_old_figures_and_old_trackers_go(database: DatabasePlace) -> None:
     async def steps(store: SqlObservationStore) -> None:
         gone = message(9, references=(pixel("old.example", operator="Bygone"),))

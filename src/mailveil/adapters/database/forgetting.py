@@ -8,6 +8,7 @@ template stays; what leads to its copy and its verdict goes with it.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from collections import Counter
@@ -25,6 +26,7 @@ from mailveil.adapters.database.terms import (
     KEEPS_RECIPIENTS,
     KEEPS_SUBJECT,
     apart,
+    domain_of,
     message_terms,
     term,
     tracker_host,
@@ -46,6 +48,7 @@ from mailveil.core.observation import Observation, ObservedReference, observatio
 PORTION = 200  # messages or trackers of one transaction
 ROWS = 2_000  # of smaller things
 KINDS = ("messages", "subjects", "recipients", "figures", "trackers")
+MAX_NAMED = 20  # people, or domains, that one pattern names
 SOMEBODY = "*"  # in place of an address
 
 
@@ -91,7 +94,7 @@ class Forgetting:
     async def _expire_recipients(self, before: float) -> int:
         identifiers = await self._with_term(KEEPS_RECIPIENTS, from_then(before))
         for seen in await self._observations(identifiers):
-            await self._rewrite(seen, without(seen, seen.recipients))
+            await self._rewrite(seen, await asyncio.to_thread(without, seen, seen.recipients))
         met = tables.met.c
         mine = (met.organisation == self._organisation) & (met.last_day < int(before // DAY_S))
         return len(identifiers) + await delete_in_portions(self._connection, tables.met, mine, ROWS)
@@ -199,7 +202,7 @@ class Forgetting:
                 alone.append(seen.identifier)
             else:
                 wrote = mine in (person_key(seen.author), person_key(seen.sender))
-                left = without(seen, [person])
+                left = await asyncio.to_thread(without, seen, [person])
                 await self._rewrite(seen, dataclasses.replace(left, subject="") if wrote else left)
         await self._delete(alone)
         for table in (tables.feedback, tables.grants):
@@ -342,7 +345,7 @@ def without(seen: Observation, people: Sequence[str]) -> Observation:
         return seen
     record = seen.record()
     kept = {name: record.pop(name) for name in ("identifier", "organisation", "references")}
-    pattern = re.compile("|".join(map(re.escape, _spellings(people))), re.IGNORECASE)
+    pattern = _names(keys)
     left = observation_of(_replaced(record, pattern) | kept)
     return dataclasses.replace(
         left,
@@ -353,12 +356,21 @@ def without(seen: Observation, people: Sequence[str]) -> Observation:
     )
 
 
-def _spellings(people: Iterable[str]) -> list[str]:
-    """Return how addresses stand in texts: as such, in bounce addresses, in URLs; the longest first."""
-    found = set()
-    for each in map(person_key, people):
-        found |= {each, each.replace("@", "="), quote(each, safe="")}
-    return sorted(found - {""}, key=lambda each: (-len(each), each))
+def _names(people: set[str]) -> re.Pattern[str]:
+    """Return a pattern of how people stand in texts: by address, also in bounce addresses and URLs, or by pseudonym.
+
+    Of more than ``MAX_NAMED`` people it is every address at their domains, so that its cost stays in bounds.
+    """
+    if len(people) <= MAX_NAMED:
+        found = set()
+        for each in people:
+            found |= {each, each.replace("@", "="), quote(each, safe="")}
+        names = [re.escape(each) for each in sorted(found, key=lambda each: (-len(each), each))]
+    else:
+        domains = sorted({domain_of(each) for each in people} - {""})[:MAX_NAMED]
+        names = [rf"[^\s@=<>,;:/?&]{{1,64}}(?:@|=|%40){re.escape(each)}" for each in domains]
+        names.append("person-[0-9a-f]{20}")
+    return re.compile("|".join(names), re.IGNORECASE)
 
 
 def _replaced(value: Any, pattern: re.Pattern[str]) -> Any:

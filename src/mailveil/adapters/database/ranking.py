@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.cursors import beyond, decode_cursor, encode_cursor, limit_of, page_of
-from mailveil.adapters.database.finding import FEW, LAST_CHARACTER, WINDOWS, Condition, contains
+from mailveil.adapters.database.finding import FEW, LAST_CHARACTER, Condition, contains
 from mailveil.adapters.database.terms import RISKS, asked_words
 from mailveil.control.records import Cut, OperatorLine, Page, Tracker, TrackerQuery
 from mailveil.control.stores import CursorError
 from mailveil.core.verdicts.operators import catalogue
 
 Item = TypeVar("Item")
+WINDOWS = (250, 1_000)  # rows that are walked, wider ones than those of messages
 ORDERS: dict[str, tuple[str, type]] = {
     "last": ("last_at", float), "first": ("first_at", float), "messages": ("messages", int), "people": ("people", int),
 }  # fmt: skip

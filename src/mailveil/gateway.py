@@ -17,7 +17,6 @@ from mailveil.ports import (
     CopyStore,
     Engine,
     FetchQueue,
-    Journal,
     Memory,
     NextHop,
     OriginalStore,
@@ -61,7 +60,6 @@ class Gateway:
     clock: Clock
     store: CopyStore | None = None
     queue: FetchQueue | None = None
-    journal: Journal | None = None
     records: Records | None = None
     keeps_changed: bool = False
     attempts: AttemptRecord | None = None
@@ -87,7 +85,7 @@ class Gateway:
             self.engine, self.originals, self.attempts, self.max_attempts, self.max_inert, self.policy
         )
         object.__setattr__(self, "_examination", examination)
-        object.__setattr__(self, "_recording", Recording(self.records, self.memory, self.journal))
+        object.__setattr__(self, "_recording", Recording(self.records, self.memory))
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str

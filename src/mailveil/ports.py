@@ -638,27 +638,6 @@ class Memory(Protocol):
 # --- records ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """One message that passed, for the console. No recipient, no subject, nothing of the body.
-
-    ``authentication`` says in a few lines who the sender proved to be, and whether the message was sealed.
-    """
-
-    at: float
-    identifier: str
-    sender_domain: str
-    size_bytes: int
-    direction: str
-    reply: str
-    found: tuple[ObservedReference, ...] = ()
-    defects: tuple[str, ...] = ()
-    changed: bool = False
-    seconds: float = 0.0
-    authentication: tuple[str, ...] = ()
-    examined: bool = True
-
-
 class ObservationLog(Protocol):
     """Takes what was seen of messages, for the database to have it in a while."""
 
@@ -676,22 +655,6 @@ class Organisations(Protocol):
 
     def of(self, address: str) -> str:
         """Return the identifier of an address's organisation, ``default`` where it belongs to none."""
-        ...
-
-
-class Journal(Protocol):
-    """A bounded record of what passed. A report, never a decision: writing it must not delay mail."""
-
-    def note(self, passage: Passage) -> None:
-        """Take note of a message, later and at leisure; drops it rather than wait."""
-        ...
-
-    async def latest(self, limit: int = 50) -> Sequence[Passage]:
-        """Return the latest messages, newest first."""
-        ...
-
-    async def totals(self) -> dict[str, int]:
-        """Return counters since the beginning: messages, changed, references, trackers."""
         ...
 
 

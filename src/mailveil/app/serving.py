@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.database.engine import DatabaseAddressError
-from mailveil.adapters.deliveries import SqliteJournal
 from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
@@ -75,7 +74,7 @@ from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.reports import ReportPage
 from mailveil.gateway import Gateway
-from mailveil.ports import UnavailableError
+from mailveil.ports import Organisations, UnavailableError
 from mailveil.stages import Records
 
 log = logging.getLogger("mailveil.app")
@@ -94,7 +93,6 @@ class _Running:
     settings: Settings
     roles: Collection[Role]
     store: SqliteCopyStore
-    journal: SqliteJournal
     originals: OriginalStore
     memory: SqliteMemory | None = None
     room: ControlRoom | None = None  # of roles that keep or show records
@@ -143,7 +141,6 @@ async def serve(
             except Exception:
                 log.exception("could not be ended in order")
         running.store.close()
-        running.journal.close()
         if running.memory is not None:
             running.memory.close()
 
@@ -162,12 +159,13 @@ def _prepare(settings: Settings, roles: Collection[Role]) -> _Running:
     try:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         originals = build_originals(settings)
+        for left in settings.directory.glob("journal.sqlite3*"):
+            left.unlink(missing_ok=True)  # what earlier releases wrote, which nobody reads any more
     except OSError as error:
         raise StartError(f"[storage] directory = {settings.directory}: {error.strerror}") from error
     except OriginalError as error:
         raise StartError(str(error)) from error
-    journal = SqliteJournal(settings.directory / "journal.sqlite3")
-    return _Running(settings, roles, build_store(settings), journal, originals, build_memory(settings))
+    return _Running(settings, roles, build_store(settings), originals, build_memory(settings))
 
 
 async def _start(running: _Running) -> None:
@@ -212,8 +210,7 @@ async def _start_gateway(running: _Running) -> None:
         # between the two for each message, as far as there are both.
         store=running.store if hosted else None,
         queue=running.store if hosted and settings.fetch.enabled else None,
-        journal=running.journal,
-        records=await _start_records(running),
+        records=await _start_records(running, policies),
         keeps_changed=settings.records.keep_originals is OriginalsKept.ALL,
         memory=running.memory,
         attempts=attempts,
@@ -337,14 +334,11 @@ async def _start_room(running: _Running) -> None:
     await running.keeper.start()
 
 
-async def _start_records(running: _Running) -> Records:
+async def _start_records(running: _Running, organisations: Organisations | None) -> Records:
     """Have what was seen of mail written down, whether or not there is a database to do so in."""
     settings, room = running.settings, running.room
     assert room is not None
     privacy = record_settings(settings)
-    rules = PolicySource(room.organisations, room.policies, settings.directory / "policies.json")
-    running.endings.append(rules.stop)
-    await rules.start()
     spool = build_spool(settings)
     loop = RecordLoop(spool, room.observations)
     loop.start()
@@ -354,7 +348,7 @@ async def _start_records(running: _Running) -> Records:
         await loop.finish()
 
     running.endings.append(end)
-    return Records(spool, rules, privacy)
+    return Records(spool, organisations, privacy)
 
 
 async def _start_copies(running: _Running) -> None:

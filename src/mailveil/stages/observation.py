@@ -23,7 +23,6 @@ from mailveil.core.policy import Envelope
 from mailveil.core.policy.organisations import DEFAULT_ORGANISATION
 from mailveil.core.verdicts.types import Verdict
 from mailveil.ports import (
-    Journal,
     Memory,
     ObservationLog,
     Organisations,
@@ -32,7 +31,6 @@ from mailveil.ports import (
     SeenMessage,
     UnavailableError,
 )
-from mailveil.stages.passage import passage_of
 
 log = logging.getLogger("mailveil.gateway")
 MAX_UNDER_WAY = 500
@@ -75,7 +73,6 @@ class Recording:
 
     records: Records | None = None
     memory: Memory | None = None
-    journal: Journal | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _is_finishing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -140,8 +137,6 @@ class Recording:
 
     def _write(self, passed: Passed) -> None:
         try:
-            if self.journal is not None:
-                self.journal.note(passage_of(passed))
             if self.records is not None:
                 self.records.note(passed)
         except Exception as error:  # a report is never a decision

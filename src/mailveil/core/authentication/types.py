@@ -31,7 +31,7 @@ class DkimResult:
     added to the body. ``testing``: its domain says that failures mean nothing. ``aligned``: its domain has
     the registrable domain of the one From address (RFC 7489 section 3.1.1, relaxed).
 
-    A selector may have been made for one recipient alone: it stands in no log and no journal.
+    A selector may have been made for one recipient alone: it stands in no log and no record.
     """
 
     domain: str

@@ -74,10 +74,11 @@ async def change(visit: Visit) -> Response:
 @pages.post("/organisations/{identifier}/remove", Permission.ORGANISATIONS_WRITE)
 async def remove(visit: Visit) -> Response:
     """Remove an organisation with everything that is kept of it."""
+    identifier = visit.path("identifier")
+    if visit.actor.organisation == identifier == visit.text("typed"):  # sessions that look at it end with it
+        await visit.console.signing_in.look_at(visit.signed_in, DEFAULT_ORGANISATION)
     try:
-        removed = await remove_organisation(
-            visit.room, visit.actor, visit.path("identifier"), visit.text("typed")
-        )
+        removed = await remove_organisation(visit.room, visit.actor, identifier, visit.text("typed"))
     except InvalidError as error:
         return visit.wrong("organisation.html", error, **await _organisation(visit))
     return visit.go("/organisations", f"{removed.name} is removed, with everything that was kept of it.")

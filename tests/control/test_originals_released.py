@@ -74,7 +74,7 @@ def test_reading_takes_a_right_and_leave(room: ControlRoom, control_room: Contro
     with pytest.raises(ForbiddenError, match="expired"):
         run(read_original(room, ANALYST, MESSAGE))
     trail = [(each.action, each.actor, each.subject) for each in asyncio.run(control_room.audit_trail())]
-    assert trail == [("original.read", "bea", MESSAGE), ("original.grant", "anna", MESSAGE)]
+    assert sorted(trail) == [("original.grant", "anna", MESSAGE), ("original.read", "bea", MESSAGE)]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,8 @@ def test_before_and_after_ask_nobody(room: ControlRoom, control_room: ControlRoo
     assert first.reasons
     for label in re.findall(rb"base64,([A-Za-z0-9+/=]+)", view.before):
         assert b"<b>" not in _decoded(label)
-    assert asyncio.run(control_room.audit_trail())[0].action == "original.view"
+    trail = asyncio.run(control_room.audit_trail())
+    assert sorted(each.action for each in trail) == ["original.grant", "original.view"]
 
 
 def test_what_policy_lets_through_asks_nobody_either(room: ControlRoom) -> None:

@@ -362,18 +362,13 @@ async def _start_console(running: _Running) -> None:
     mailbox = next_hop.maildir if isinstance(next_hop, MaildirNextHop) else None
     facts = console_facts(settings, running.roles, running.ports, next_hop.name)
     assert running.room is not None  # whoever has this role has opened it
-    parts = {**_api(running), **_report_page(running)}
-    site = build_console_site(settings, running.room, facts, mailbox=mailbox, parts=parts)
-    await _start_http(running, Role.CONSOLE, HttpListener(site))
-
-
-def _api(running: _Running) -> dict[str, ASGIApp]:
-    """Return the API by its path, with workers of its own: mail never waits for what a program asks."""
-    if running.room is None:
-        return {}
-    examiner = build_examiner(running.settings)
+    # Workers of its own: mail never waits for what somebody asks here.
+    examiner = build_examiner(settings)
     running.endings.append(lambda: asyncio.to_thread(examiner.close))
-    return {API_PATH: api(replace(running.room, engine=examiner), api_settings(running.settings))}
+    room = replace(running.room, engine=examiner)
+    parts = {API_PATH: api(room, api_settings(settings)), **_report_page(running)}
+    site = build_console_site(settings, room, facts, mailbox=mailbox, parts=parts)
+    await _start_http(running, Role.CONSOLE, HttpListener(site))
 
 
 def _report_page(running: _Running) -> dict[str, ASGIApp]:

@@ -85,7 +85,7 @@ def test_new_rules_hold_without_a_restart_and_are_read_only_when_they_change(
         rules = source(control_room, store, tmp_path)
         await rules.start()
         try:
-            assert level(rules) is Level.GENTLE
+            assert level(rules) is Level.NORMAL
             await change_policy(room, actor(), STRICT, based_on=0)
             await until(lambda: level(rules) is Level.STRICT)
             made = await allow(room, actor(), "partner.example", owner="bea", reason="reports")
@@ -142,7 +142,7 @@ def test_without_anything_to_go_by_everything_is_protected(
         rules = source(control_room, store, tmp_path)
         await rules.start()
         await rules.stop()
-        assert level(rules) is Level.GENTLE
+        assert level(rules) is Level.NORMAL
         assert "cannot be used" in caplog.text
 
     asyncio.run(inside())
@@ -172,7 +172,7 @@ def test_each_organisation_goes_by_its_own_rules(control_room: ControlRoomForTes
         rules = source(control_room, Mortal(room.policies), tmp_path)
         await rules.refresh()
         assert policy(rules, "a@acme.example").parties[0].level is Level.STRICT
-        assert level(rules) is Level.GENTLE
+        assert level(rules) is Level.NORMAL
         assert (
             rules.profile("a@acme.example")
             == rules.profile("b@acme.example")

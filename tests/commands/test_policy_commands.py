@@ -108,16 +108,16 @@ def seen(number: int, organisation: str = "default") -> Observation:
 def test_before_anything_was_written_it_says_what_holds(shell: Shell) -> None:
     said = shell.says("policy", "show")
     assert said.startswith(
-        "Nobody has written a policy yet.\nLevel gentle: Every remote reference becomes a safe copy"
+        "Nobody has written a policy yet.\nLevel normal: Every remote reference becomes a safe copy"
     )
-    assert json.loads(shell.says("policy", "show", "--json"))["document"] == {"format": 1, "level": "gentle"}
+    assert json.loads(shell.says("policy", "show", "--json"))["document"] == {"format": 1, "level": "normal"}
 
 
 def test_a_level_is_chosen_in_one_word_and_stands_in_the_history(shell: Shell) -> None:
     said = shell.says("policy", "set-level", "strict", "--comment", "agreed in May")
     assert said.startswith("Version 1 is in force. Level strict: Trackers become blank")
     history = shell.says("policy", "history")
-    assert "agreed in May\n    level: gentle becomes strict" in history
+    assert "agreed in May\n    level: normal becomes strict" in history
     assert shell.types("policy", "set-level", "harsh").exception is not None
 
 

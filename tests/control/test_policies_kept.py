@@ -252,7 +252,7 @@ def test_a_policy_alone_leaves_the_allow_list_alone(control_room: ControlRoomFor
         room = control_room.room
         await allow(room, actor(), "partner.example", owner="bea", reason="reports")
         plan = await plan_import(room, actor(), read_policy_file('level = "strict"'))
-        assert plan.changes == ("policy: level: gentle becomes strict",)
+        assert plan.changes == ("policy: level: normal becomes strict",)
 
     asyncio.run(inside())
 

@@ -29,6 +29,7 @@ from mailveil.core.policy.rules import (
     in_order,
 )
 from mailveil.core.policy.types import Direction, PolicySettings
+from mailveil.core.references.types import Media
 from mailveil.core.verdicts.types import Finding, Kind, Risk
 
 MAX_COMMENT = 500
@@ -38,7 +39,7 @@ UNWRITTEN = PolicyDocument()
 
 @dataclass(frozen=True, slots=True)
 class PolicyInForce:
-    """An organisation's policy. ``version`` 0: nobody has written one, and everything is replaced (``gentle``)."""
+    """An organisation's policy. ``version`` 0: nobody has written one, and everything is replaced (``normal``)."""
 
     version: int
     document: PolicyDocument
@@ -261,6 +262,7 @@ def facts_of_observed(reference: ObservedReference) -> ReferenceFacts:
         is_script=reference.vector in {"script-inline", "event-handler"},
         # On record a part that was made for one recipient is a star.
         is_plain=is_plain_url(reference.url.replace("*", "x")),
+        leads_on=reference.media == Media.STYLESHEET,
     )
 
 

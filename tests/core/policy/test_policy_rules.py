@@ -95,10 +95,11 @@ def test_what_each_level_does(level: str, pixel: str, logo: str, banner: str | N
     assert (told.least_risk if told else None) == banner
 
 
-def test_without_a_document_everything_is_replaced_and_nothing_added() -> None:
+def test_without_a_document_everything_is_replaced_and_readers_of_risky_mail_are_told() -> None:
     found = message_policy(PolicySnapshot(), to("ann@example.org"), NOW)
-    assert choose(found.parties, PIXEL, FILE) == (Action.COPY, "level:gentle")
-    assert found.banner is None
+    assert choose(found.parties, PIXEL, FILE) == (Action.COPY, "level:normal")
+    assert found.banner is not None
+    assert found.banner.least_risk == "high"
 
 
 def test_no_level_is_less_strict_than_the_configuration_file() -> None:
@@ -395,3 +396,35 @@ def test_why_was_this_kept_is_answered_with_all_rules_that_were_met() -> None:
     assert told is not None
     assert told.key == "rule:mailer"
     assert "nobody proved it" in told.considered[0].words
+
+
+# --- other spellings of a recipient -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "ann@example.org", "ANN@Example.ORG", "ann@example.org.", '"ann"@example.org', r'"\a\nn"@example.org',
+        "ann+lists@example.org", '"ann+lists"@example.org', "@relay.example,@b.example:ann@example.org",
+    ],
+)  # fmt: skip
+def test_a_sender_does_not_get_round_a_rule_by_another_spelling_of_its_recipient(spelling: str) -> None:
+    text = rules("own: when = { recipients = ['ann@example.org'] }\nthen = { action = 'blank' }")
+    assert action(text, to(spelling)) == ("blank", "rule:own")
+    everybody = rules("all: when = { groups = ['board'] }\nthen = { action = 'blank' }")
+    assert action(everybody, to(spelling)) == ("blank", "rule:all")
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["+ann@example.org", "ann.b@example.org", "ann+x@example.net", "bann@example.org", '"ann@example.org'],
+)
+def test_other_mailboxes_are_none_of_it(other: str) -> None:
+    text = rules("own: when = { recipients = ['ann@example.org'] }\nthen = { action = 'keep' }")
+    assert action(text, to(other)) == ("copy", "level:normal")
+
+
+def test_a_rule_about_one_detail_is_about_that_alone() -> None:
+    text = rules("own: when = { recipients = ['ann+shop@example.org'] }\nthen = { action = 'keep' }")
+    assert action(text, to("ann+shop@example.org")) == ("keep", "rule:own")
+    assert action(text, to("ann@example.org")) == ("copy", "level:normal")

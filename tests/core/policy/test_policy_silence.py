@@ -119,3 +119,30 @@ def test_a_rule_chooses_how_copies_reach_the_reader() -> None:
     assert b'src="cid:' in protect(MESSAGE, HOSTED, envelope, rules).raw
     elsewhere = message_policy(PolicySnapshot((own,)), envelope, 0.0, modes=frozenset({CopyMode.HOSTED}))
     assert b'src="https://copies.test/' in protect(MESSAGE, HOSTED, envelope, elsewhere).raw
+
+
+def test_hosts_that_are_kept_lead_to_no_others() -> None:
+    """A style sheet of a named host could name any other, and a list may be divided at any of its commas."""
+    body = MESSAGE.replace(
+        b"<p>",
+        b'<link rel="stylesheet" href="https://cdn.example.com/all.css">'
+        b'<img srcset="https://cdn.example.com/a.png,https://spy.example/b.png 2x, https://spy.example/c.png 3x">'
+        b'<base href="https://spy.example/"><img src="//cdn.example.com/d.png"><img src="https://cdn.example.com/e.png">'
+        b"<p>",
+    )
+    raw = signed(body)
+    envelope = of_partner(raw)
+    narrowed = AllowEntry("p1", ".example.org", (".example.com",))
+    outcome = protect(raw, HOSTED, envelope, policy("", envelope, narrowed))
+    kept = [each.reference.url for each in outcome.plan.decisions if each.action is Action.KEEP]
+    assert sorted(kept) == ["https://cdn.example.com/e.png", "https://tracker.example.com/p.gif"]
+    assert b"spy.example" not in outcome.raw
+    assert b"all.css" not in outcome.raw
+
+
+def test_a_partner_who_is_trusted_as_a_whole_keeps_his_style_sheet() -> None:
+    raw = signed(
+        MESSAGE.replace(b"<p>", b'<link rel="stylesheet" href="https://cdn.example.com/all.css"><p>')
+    )
+    envelope = of_partner(raw)
+    assert protect(raw, HOSTED, envelope, policy("", envelope, AllowEntry("p1", ".example.org"))).raw is raw

@@ -9,10 +9,12 @@ from mailveil.core.policy.messagepolicy import Choice, MessagePolicy, choose
 from mailveil.core.policy.patterns import host_of
 from mailveil.core.policy.rules import ReferenceFacts
 from mailveil.core.policy.types import PolicySettings, decide
-from mailveil.core.references.types import Reference, Vector
+from mailveil.core.references.types import Media, Reference, Vector
 from mailveil.core.verdicts.types import Verdict
 
 SCRIPTS: Final = frozenset({Vector.SCRIPT_INLINE, Vector.EVENT_HANDLER})
+# Lists of addresses, which older clients divide at every comma.
+LISTS: Final = frozenset({Vector.IMG_SRCSET, Vector.SOURCE_SRCSET})
 _PLAIN: Final = re.compile(
     r"(https?://[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+(?::[0-9]{1,5})?)(?:[/?#][\x21-\x7e]*+)?"
 )
@@ -38,6 +40,7 @@ def reference_facts(reference: Reference, verdict: Verdict) -> ReferenceFacts:
         has_copy=reference.media is not None,
         is_script=reference.vector in SCRIPTS,
         is_plain=_is_plain(reference),
+        leads_on=reference.media is Media.STYLESHEET,
     )
 
 
@@ -49,7 +52,7 @@ def is_plain_url(url: str) -> bool:
 def _is_plain(reference: Reference) -> bool:
     """Tell whether a reference is written in the message as what it means, so that no client reads another host."""
     plain = _PLAIN.fullmatch(reference.url)
-    if plain is None:
+    if plain is None or (reference.vector in LISTS and "," in reference.url):
         return False
     written = reference.source.data[
         reference.start : min(reference.end, reference.start + len(plain[1]) + 65)

@@ -65,10 +65,10 @@ class PolicyDocumentError(ValueError):
 class PolicyDocument:
     """An organisation's policy. ``groups`` are named lists of recipient patterns, ``rules`` stand as they were written.
 
-    Without any document the level is ``gentle``: everything is replaced and nothing is added.
+    Without any document the level is ``normal``: everything is replaced, and readers of risky mail are told.
     """
 
-    level: Level = Level.GENTLE
+    level: Level = Level.NORMAL
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     rules: tuple[Rule, ...] = ()
     comment: str = ""

@@ -51,7 +51,7 @@ class ReferenceRule(NamedTuple):
 class Party:
     """Recipients for whom the same rules hold. ``rules`` are in order: the first that fits wins."""
 
-    level: Level = Level.GENTLE
+    level: Level = Level.NORMAL
     rules: tuple[ReferenceRule, ...] = ()
 
 

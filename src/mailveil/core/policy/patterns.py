@@ -12,6 +12,7 @@ from mailveil.core.authentication.trust import ascii_domain
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*+)\.)*+[a-z0-9_][a-z0-9_-]*+")
 _LOCAL_PART: Final = re.compile(r"[^\s@\"<>(),:;\[\]\\*]{1,64}+")
 _MAX_DOMAIN: Final = 253
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 class PatternError(ValueError):
@@ -19,8 +20,16 @@ class PatternError(ValueError):
 
 
 def normal_address(address: str) -> str:
-    """Return an address as patterns compare it: lower-case, its domain in A-labels."""
+    """Return an address as patterns compare it: lower-case, its domain in A-labels, its mailbox without quoting.
+
+    ``"ann"@example.org`` and ``@relay.example:ann@example.org`` name the mailbox of ``ann@example.org`` (RFC 5321
+    sections 4.1.2 and 4.1.1.3): a sender must not get round a rule by another spelling.
+    """
     local_part, at, domain = address.strip().rpartition("@")
+    if local_part.startswith("@") and ":" in local_part:
+        local_part = local_part.partition(":")[2]
+    if len(local_part) > 1 and local_part[0] == '"' == local_part[-1]:
+        local_part = _ESCAPED.sub(r"\1", local_part[1:-1])
     return f"{local_part.lower()}{at}{ascii_domain(domain)}"
 
 
@@ -107,10 +116,17 @@ def covers_domain(pattern: str, domain: str) -> bool:
 
 
 def covers_recipient(pattern: str, address: str) -> bool:
-    """Tell whether a pattern for recipients covers an address, as ``normal_address`` gives it."""
+    """Tell whether a pattern for recipients covers an address, as ``normal_address`` gives it.
+
+    Who is named is meant with every detail as well: ``ann@example.org`` covers ``ann+lists@example.org``.
+    """
     if pattern.startswith("@"):
         return covers_domain(pattern[1:], address.rpartition("@")[2])
-    return pattern == address
+    if pattern == address:
+        return True
+    mailbox, plus, rest = address.partition("+")
+    # A detail names the same mailbox (RFC 5233), and is the sender's to choose.
+    return bool(plus and mailbox) and pattern == f"{mailbox}@{rest.rpartition('@')[2]}"
 
 
 def _domain(text: str, what: str) -> str:

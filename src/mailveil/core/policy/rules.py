@@ -276,7 +276,8 @@ class MessageFacts:
 class ReferenceFacts(NamedTuple):
     """What rules may know of a reference. ``has_copy``: a safe copy can take its place; ``is_script``: it is one.
 
-    ``is_plain``: it is an http or https address that every client reads alike; no other may ever be kept.
+    ``is_plain``: it is an http or https address that every client reads alike; no other may ever be kept. ``leads_on``:
+    what is there may name other hosts, and the reader's client would ask those as well.
     """
 
     host: str = ""
@@ -287,6 +288,7 @@ class ReferenceFacts(NamedTuple):
     has_copy: bool = True
     is_script: bool = False
     is_plain: bool = True
+    leads_on: bool = False
 
 
 def fits_recipient(when: Conditions, groups: Mapping[str, Sequence[str]], recipient: str) -> bool:
@@ -318,8 +320,11 @@ def _is_from(when: Conditions, addresses: tuple[str, ...], domains: tuple[str, .
 
 
 def fits_reference(when: Conditions, action: Action, facts: ReferenceFacts) -> bool:
-    """Tell whether a reference is what a rule is about; to keep one is about plain addresses alone."""
-    if action is Action.KEEP and not facts.is_plain:
+    """Tell whether a reference is what a rule is about; to keep one is about plain addresses alone.
+
+    A rule that keeps what is on certain hosts keeps nothing that leads on to others.
+    """
+    if action is Action.KEEP and (not facts.is_plain or (facts.leads_on and when.names_references)):
         return False
     if when.hosts and not any(covers_domain(each, facts.host) for each in when.hosts):
         return False

@@ -240,6 +240,7 @@ def facts_of_observation(observation: Observation, recipient: str, at: float) ->
     directions = [each for each in Direction if each == observation.direction]
     return MessageFacts(
         recipient=normal_address(recipient),
+        concerned=normal_address(recipient),
         direction=directions[0] if directions else Direction.INBOUND,
         author_domain=proven,
         author_address=author if proven and domain_of(author) == proven else "",

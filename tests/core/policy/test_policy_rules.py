@@ -369,6 +369,25 @@ def test_readers_of_one_organisation_are_not_told_of_another() -> None:
     assert both.banner.organisation == ""
 
 
+def test_what_somebody_submits_goes_by_the_rules_of_his_own_organisation() -> None:
+    blank = "[[rules]]\nid = 'out'\nwhen = { recipients = ['x@two.example'] }\nthen = { action = 'blank' }"
+    snapshot = PolicySnapshot(
+        (
+            OrganisationPolicy("one", "One", "en", ("one.example",), parse_policy(blank)),
+            OrganisationPolicy("two", "Two", "en", ("two.example",)),
+        )
+    )
+    out = Envelope("ann@one.example", ("y@two.example", "x@two.example"), authenticated=True)
+    found = message_policy(snapshot, out, NOW)
+    assert found.organisation == "one"
+    assert choose(found.parties, PIXEL, FILE) == (Action.BLANK, "rule:out")
+    coming_in = Envelope("ann@one.example", ("x@two.example",))
+    assert choose(message_policy(snapshot, coming_in, NOW).parties, PIXEL, FILE) == (
+        Action.COPY,
+        "level:gentle",
+    )
+
+
 # --- why ----------------------------------------------------------------------------------------------------
 
 

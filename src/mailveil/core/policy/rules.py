@@ -261,10 +261,12 @@ class MessageFacts:
     """What rules may know of a message. All names are lower-case, domains in A-labels.
 
     ``author_domain`` and ``author_address`` are proven (``Authentication``), ``claimed`` are all addresses that it
-    names as its sender, ``claimed_domains`` their domains. ``at`` are seconds since the epoch.
+    names as its sender, ``claimed_domains`` their domains. ``at`` are seconds since the epoch. ``concerned`` is the
+    address whose organisation's rules hold: the recipient's, or of submitted mail the sender's.
     """
 
     recipient: str = ""
+    concerned: str = ""
     direction: Direction = Direction.INBOUND
     author_domain: str = ""
     author_address: str = ""

@@ -22,7 +22,7 @@ from mailveil.core.policy.rules import (
     in_order,
 )
 from mailveil.core.policy.settling import reference_rules, settle
-from mailveil.core.policy.types import CopyMode, Envelope, direction_of
+from mailveil.core.policy.types import CopyMode, Direction, Envelope, direction_of
 
 FORMAT = 1
 
@@ -152,9 +152,12 @@ def message_facts(envelope: Envelope, recipient: str, now: float) -> MessageFact
         claimed += map(normal_address, proof.from_addresses)
         domains += proof.from_domains
     domains += map(domain_of, claimed)
+    direction = direction_of(envelope)
+    submitted = direction is Direction.SUBMITTED
     return MessageFacts(
         recipient=normal_address(recipient),
-        direction=direction_of(envelope),
+        concerned=normal_address((envelope.sender or envelope.login) if submitted else recipient),
+        direction=direction,
         author_domain="" if proof is None else proof.author_domain,
         author_address="" if proof is None else normal_address(proof.author_address),
         claimed=tuple(dict.fromkeys(claimed)),
@@ -192,8 +195,10 @@ def message_policy(
     strictest holds for all of them: it is monitored only if it is for each, and readers get the banner if one would.
     """
     profiles: dict[str, str] = {}
+    submitted = direction_of(envelope) is Direction.SUBMITTED
     for recipient in envelope.recipients or ("",):
-        profiles.setdefault(recipient_profile(snapshot, recipient), recipient)
+        # The rules about mail that is submitted are the sender's, and may be about any recipient.
+        profiles.setdefault(recipient if submitted else recipient_profile(snapshot, recipient), recipient)
     facts = [message_facts(envelope, recipient, now) for recipient in profiles.values()]
     return policy_of_facts(snapshot, facts, banner, modes)
 
@@ -241,7 +246,7 @@ class _Settled:
 
 
 def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[CopyMode]) -> _Settled:
-    prepared = snapshot.prepared(organisation_of_address(facts.recipient, snapshot.domains))
+    prepared = snapshot.prepared(organisation_of_address(facts.concerned, snapshot.domains))
     level, groups = prepared.document.level, prepared.document.groups
     possible = [rule for rule in prepared.copies if rule.then.copies in modes]
     banner = settle(prepared.banners, groups, facts, level, Effect.BANNER)

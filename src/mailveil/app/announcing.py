@@ -143,6 +143,7 @@ def announcement(
     *,
     lmtp: Listen | None,
     milters: Sequence[str],
+    metrics: Endpoint | None = None,
 ) -> list[str]:
     """Return the lines that start-up prints: what listens where, and what to paste."""
     lines = [f"mailveil {__version__}"]
@@ -152,6 +153,8 @@ def announcement(
             lines.append(f"  {role:8} {scheme}://{endpoint}  {PURPOSES[role]}")
     if lmtp is not None:
         lines.append(f"  gateway  lmtp {lmtp}  takes mail by LMTP, with a reply for each recipient")
+    if metrics is not None:
+        lines.append(f"  metrics  http://{metrics}/metrics  figures for Prometheus, and whether all is well")
     lines += [f"  milter   {where}  {MILTER_PURPOSE}" for where in milters]
     if Role.GATEWAY in roles:
         lines.append(f"  next hop {build_next_hop(settings).name}")

@@ -23,7 +23,8 @@ from mailveil.control.users import LINK_S, first_administrator_link
 from mailveil.endpoints.web.console.application import Console
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.console.openid import OpenId
-from mailveil.endpoints.web.site import alive, build_site
+from mailveil.endpoints.web.monitoring import Monitoring
+from mailveil.endpoints.web.site import build_site
 from mailveil.ports import Mailbox, UnavailableError
 
 
@@ -31,6 +32,7 @@ def build_console_site(
     settings: Settings,
     room: ControlRoom,
     facts: ConsoleFacts,
+    monitoring: Monitoring,
     *,
     mailbox: Mailbox | None = None,
     health: HealthCheck | None = None,
@@ -55,7 +57,11 @@ def build_console_site(
     return build_site(
         facts.host_names,
         console.application(),
-        answers={"/healthz": alive(facts.version)},
+        answers={
+            "/healthz": monitoring.alive,
+            "/readyz": monitoring.ready,
+            "/metrics": monitoring.figures,
+        },
         parts=parts,
     )
 

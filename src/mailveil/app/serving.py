@@ -23,6 +23,7 @@ from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
 from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalReader, OriginalStore
 from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
+from mailveil.adapters.tracing import TracingError
 from mailveil.app.announcing import announcement, console_facts, program
 from mailveil.app.building import (
     api_settings,
@@ -56,6 +57,7 @@ from mailveil.app.consoling import build_console_site, first_steps
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
+from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
@@ -94,11 +96,13 @@ class _Running:
     roles: Collection[Role]
     store: SqliteCopyStore
     originals: OriginalStore
+    monitor: Monitor
     memory: SqliteMemory | None = None
     room: ControlRoom | None = None  # of roles that keep or show records
     keeper: DatabaseKeeper | None = None
     ports: dict[Role, Endpoint] = field(default_factory=dict)
     lmtp: Listen | None = None
+    metrics: Endpoint | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
     milters: list[str] = field(default_factory=list)  # where the milter listens
     endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -123,7 +127,14 @@ async def serve(
     running = _prepare(settings, roles)
     try:
         await _start(running)
-        for line in announcement(settings, roles, running.ports, lmtp=running.lmtp, milters=running.milters):
+        for line in announcement(
+            settings,
+            roles,
+            running.ports,
+            lmtp=running.lmtp,
+            milters=running.milters,
+            metrics=running.metrics,
+        ):
             say(line)
         if Role.CONSOLE in roles and running.room is not None:
             is_terminal = say is print and sys.stdout.isatty()
@@ -165,7 +176,16 @@ def _prepare(settings: Settings, roles: Collection[Role]) -> _Running:
         raise StartError(f"[storage] directory = {settings.directory}: {error.strerror}") from error
     except OriginalError as error:
         raise StartError(str(error)) from error
-    return _Running(settings, roles, build_store(settings), originals, build_memory(settings))
+    store = build_store(settings)
+    try:
+        instruments, spans = build_instruments(settings)
+    except TracingError as error:
+        raise StartError(f"[telemetry] otlp_endpoint: {error}") from error
+    monitor = Monitor(settings, instruments, store if Role.FETCHER in roles or Role.COPIES in roles else None)
+    running = _Running(settings, roles, store, originals, monitor, build_memory(settings))
+    if spans is not None:
+        running.endings.append(lambda: asyncio.to_thread(spans.close))
+    return running
 
 
 async def _start(running: _Running) -> None:
@@ -180,6 +200,7 @@ async def _start(running: _Running) -> None:
             await _start_fetcher(running)
         if Role.EGRESS in running.roles:
             await _start_egress(running)
+        await _start_monitoring(running)
         if Role.GATEWAY in running.roles:  # last: mail only comes in once everything else is there
             await _start_gateway(running)
     except (CertificateError, NextHopError) as error:
@@ -192,6 +213,7 @@ async def _start(running: _Running) -> None:
 async def _start_gateway(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
+    running.monitor.next_hop = next_hop
     try:
         sealer = build_sealer(settings)
     except SealingKeyError as error:
@@ -225,6 +247,7 @@ async def _start_gateway(running: _Running) -> None:
         copies=settings.copies.mode,
         report_key=report_key(settings),
         reports=_start_reports(running),
+        instruments=running.monitor.instruments,
     )
     if isinstance(next_hop, SmtpNextHop):
         next_hop.prepare()
@@ -329,7 +352,10 @@ async def _start_room(running: _Running) -> None:
     except DatabaseAddressError as error:
         raise StartError(str(error)) from error
     running.room = room
-    running.keeper = DatabaseKeeper(database, room, retention_rules(running.settings))
+    keeper = running.keeper = DatabaseKeeper(database, room, retention_rules(running.settings))
+    running.monitor.room = room
+    running.monitor.problem = lambda: keeper.problem
+    running.monitor.needs_database = Role.GATEWAY not in running.roles
     running.endings.append(running.keeper.stop)
     await running.keeper.start()
 
@@ -340,6 +366,7 @@ async def _start_records(running: _Running, organisations: Organisations | None)
     assert room is not None
     privacy = record_settings(settings)
     spool = build_spool(settings)
+    running.monitor.spool = spool
     loop = RecordLoop(spool, room.observations)
     loop.start()
 
@@ -367,7 +394,9 @@ async def _start_console(running: _Running) -> None:
     running.endings.append(lambda: asyncio.to_thread(examiner.close))
     room = replace(running.room, engine=examiner)
     parts = {API_PATH: api(room, api_settings(settings)), **_report_page(running)}
-    site = build_console_site(settings, room, facts, mailbox=mailbox, parts=parts)
+    site = build_console_site(
+        settings, room, facts, build_monitoring(running.monitor), mailbox=mailbox, parts=parts
+    )
     await _start_http(running, Role.CONSOLE, HttpListener(site))
 
 
@@ -389,8 +418,26 @@ async def _start_fetcher(running: _Running) -> None:
     sandbox = build_sandbox(running.settings)
     stack.push_async_callback(sandbox.close)
     fetcher = build_fetcher(running.settings, guard)
-    loop = FetchLoop(running.store, fetcher, sandbox, running.settings.fetch.max_parallel, running.memory)
+    loop = FetchLoop(
+        running.store,
+        fetcher,
+        sandbox,
+        running.settings.fetch.max_parallel,
+        running.memory,
+        instruments=running.monitor.instruments,
+    )
     stack.push_async_callback(_end_fetching, loop, asyncio.create_task(loop.run()))
+
+
+async def _start_monitoring(running: _Running) -> None:
+    """Answer those who watch this process on a listener of their own, where there is one."""
+    listen = running.settings.metrics.listen
+    if listen is None:
+        return
+    listener = HttpListener(build_monitoring(running.monitor).application())
+    await _listen(running.settings, "metrics", listener.start(listen.host, listen.port))
+    running.endings.append(listener.stop)
+    running.metrics = Endpoint(listen.host, listener.port)
 
 
 async def _start_egress(running: _Running) -> None:

@@ -6,23 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from mailveil.endpoints.web.guard import PAGE_HEADERS, HostGuard
+from mailveil.endpoints.web.guard import HostGuard
 
 Answer = Callable[[Request], Awaitable[Response]]
-
-
-def alive(version: str) -> Answer:
-    """Return what tells whoever watches processes that this one answers (``/healthz``)."""
-
-    async def answer(request: Request) -> Response:
-        del request
-        return JSONResponse({"status": "ok", "version": version}, headers=PAGE_HEADERS)
-
-    return answer
 
 
 def build_site(

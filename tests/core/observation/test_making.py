@@ -196,6 +196,43 @@ def test_with_pseudonyms_no_field_holds_an_address(address: str, disguise: str) 
     assert text in json.dumps(clear.record()), "the plant is there where nothing is hidden"
 
 
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"sender": "bounce-anna-kettler-example-org@shop.example"}, ("sender", "*@shop.example")),
+        ({"sender": "b-gro.elpmaxe-relttek-anna@shop.example"}, ("sender", "*@shop.example")),
+        ({"subject": "Anna, your order"}, ("subject", "* your order")),
+        ({"subject": "For naan.xrggyre now"}, ("subject", "For * now")),
+        ({"subject": "For =61=6E=6E=61 now"}, ("subject", "For * now")),
+        ({"fared": Fared(250, "ok &#97;&#110;&#110;&#97;")}, ("reply", "ok *")),
+        ({"fared": Fared(250, "ok anna_kettler-at-example.org")}, ("reply", "ok *")),
+        (
+            {"facts": MessageFacts(header={"list_id": "anna-kettler.example-org.list.shop.example"})},
+            ("header", {"list_id": "*.shop.example"}),
+        ),
+        ({"subject": "Saving 20% =D today"}, ("subject", "Saving 20% =D today")),
+        ({"sender": "annual-report@shop.example"}, ("sender", "annual-report@shop.example")),
+    ],
+)
+def test_with_pseudonyms_names_go_however_they_are_parted(
+    fields: dict[str, object], left: tuple[str, object]
+) -> None:
+    (record,) = made(passed("anna.kettler@example.org", **fields), PSEUDONYMS).values()
+    assert getattr(record, left[0]) == left[1]
+
+
+def test_with_pseudonyms_a_domain_that_was_registered_for_somebody_is_not_told() -> None:
+    url = "https://t.anna-kettler.example/open/1.gif"
+    what = passed(
+        "anna.kettler@example.org", sender="news@anna.kettler-mail.example", found=(reference(url),)
+    )
+    (record,) = made(what, PSEUDONYMS).values()
+    assert "kettler" not in str(record.references[0])
+    assert record.references[0].domain == "*.example"
+    (other,) = made(passed("bert@example.org", found=(reference(url),)), PSEUDONYMS).values()
+    assert other.references[0].domain == "anna-kettler.example", "what is nobody's name stays"
+
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 PEOPLE = st.builds(
     lambda name, domain: f"{name}@{domain}.example.org",

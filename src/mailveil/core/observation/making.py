@@ -19,6 +19,7 @@ _MAX_MESSAGE_ID: Final = 1_000  # nearly what a line may have (RFC 5322 section 
 _MAX_REPLY: Final = 300
 _MAX_URL: Final = 2_000
 _MAX_DEFECTS: Final = 30
+_NAMED_BY_HOST: Final = frozenset({"list_id", "list_unsubscribe"})
 _MAX_PROVEN: Final = 10  # signatures, domains
 
 
@@ -152,7 +153,10 @@ class _Making:
             original=passed.original,
             authentication=self._authentication(),
             header={
-                name: _clean(veil.domain(value) if "domain" in name else veil.text(value), MAX_FIELD)
+                name: _clean(
+                    veil.text(veil.domain(value) if "domain" in name or name in _NAMED_BY_HOST else value),
+                    MAX_FIELD,
+                )
                 for name, value in facts.header.items()
             },
             defects=tuple(_clean(each, MAX_FIELD) for each in passed.defects[:_MAX_DEFECTS]),
@@ -184,6 +188,14 @@ class _Making:
         return self.settings.message_id(written, self.organisation)
 
     def _reference(self, found: ObservedReference) -> ObservedReference:
+        domain = self.veil.registrable(found.domain) if found.domain else ""
+        if domain != found.domain:
+            told = ("url", "template", "host", "domain", "operator", "evidence")
+            found = replace(
+                found,
+                reasons=tuple(each.replace(found.domain, domain) for each in found.reasons),
+                **{name: getattr(found, name).replace(found.domain, domain) for name in told},
+            )
         in_full = self.settings.urls is UrlsKept.FULL and not self.settings.are_pseudonyms
         url = found.url if in_full and not self.veil.holds_somebody(found.url) else found.template
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hmac
 import re
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from mailveil.core.observation.templates import address_template, host_template
+from mailveil.core.observation.words import WORDS
+from mailveil.core.verdicts.addresses import registrable_domain
 from mailveil.core.verdicts.recipients import AddressForms
 
 HIDDEN: Final = "*"
@@ -17,10 +20,13 @@ _TOGETHER: Final = 10  # recipients that AddressForms looks for in every form
 _MAX_HIDDEN: Final = 100  # beyond these a text is left out: hardly anybody writes to so many at once by name
 _PERSON_CHARACTERS: Final = 20
 _LEAST_NAME: Final = 3
+_LEAST_PART: Final = 4  # of a mailbox, such as a first name
+_LEAST_SQUEEZED: Final = 6
 _BETWEEN: Final = re.compile(r"[-_.+=]")
 _RUN: Final = re.compile(r"[A-Za-z0-9+/_\-=%]{12,}+")
 _MIXED: Final = re.compile(r"[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z]")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._\-]{1,40}+")
+_WRITTEN_BYTES: Final = re.compile(r"(?:(?:[%=][0-9A-Fa-f]{2}|&#[xX]?[0-9A-Fa-f]{1,6};).{0,8}?){3}")
 _MANY_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*+){6}")
 
 
@@ -94,7 +100,7 @@ class Veil:
     ``strict`` also takes out what may be an address in a form that nobody thought of: whatever looks like a token.
     """
 
-    __slots__ = ("_forms", "_names", "_strict", "_too_many")
+    __slots__ = ("_forms", "_made_of_several", "_names", "_parts", "_squeezed", "_strict", "_too_many")
 
     def __init__(self, hidden: Sequence[str], *, strict: bool = False) -> None:
         self._strict = strict
@@ -103,7 +109,13 @@ class Veil:
         self._forms = [
             AddressForms(some[start : start + _TOGETHER], ()) for start in range(0, len(some), _TOGETHER)
         ]
-        self._names = frozenset(_names_of(some))
+        names = list(dict.fromkeys(_names_of(some)))
+        self._names = frozenset(names)
+        self._parts = frozenset(part for name in names for part in _parts_of(name))
+        self._squeezed = frozenset(each for name in names for each in _squeezed_forms(name))
+        self._made_of_several = frozenset(
+            each for name in names if len(_BETWEEN.split(name)) > 1 for each in _squeezed_forms(name)
+        )
 
     @property
     def hides(self) -> bool:
@@ -141,16 +153,31 @@ class Veil:
 
     def domain(self, domain: str) -> str:
         """Return a domain, or its template where people are to be hidden."""
-        return host_template(domain) if self._strict and self.hides and domain else domain
+        if not (self._strict and self.hides and domain):
+            return domain
+        template = host_template(domain)
+        registered = registrable_domain(template.removeprefix("*."))
+        return template.replace(registered, self.registrable(registered)) if registered else template
+
+    def registrable(self, domain: str) -> str:
+        """Return a registrable domain, without its own label where that is somebody's name: some have one for each."""
+        if self._strict and self.hides:
+            squeezed = _squeeze(domain.lower())
+            if any(each in squeezed for each in self._made_of_several) or self.holds_somebody(domain):
+                return f"{HIDDEN}.{domain.partition('.')[2]}"
+        return domain
 
     def _names_somebody(self, word: str) -> bool:
         lowered = word.lower()
         if self._names.intersection(re.split(r"[^\w.+=\-]+", lowered.strip(".,;:"))):
             return True
         if self._strict:
-            if "@" in word or any(
-                self._names.intersection(part.split(".")) for part in re.split(r"[^\w.]+", lowered)
-            ):
+            if "@" in word or _WRITTEN_BYTES.search(word):
+                return True
+            if self._parts.intersection(re.split(r"[\W_]+", lowered)):
+                return True
+            squeezed = _squeeze(lowered)
+            if any(each in squeezed for each in self._squeezed):
                 return True
             if any(_MIXED.search(run[0]) for run in _RUN.finditer(word)):
                 return True
@@ -164,6 +191,24 @@ def _names_of(addresses: Iterable[str]) -> Iterable[str]:
         for each in (name, re.split(r"[+=]", name, maxsplit=1)[0]):
             if len(each) >= _LEAST_NAME:
                 yield each
+
+
+def _parts_of(name: str) -> Iterable[str]:
+    """Yield what a mailbox is made of, such as somebody's first and last name."""
+    for each in (name, *_BETWEEN.split(name)):
+        if len(each) >= (_LEAST_NAME if each == name else _LEAST_PART) and each not in WORDS:
+            yield each
+
+
+def _squeezed_forms(name: str) -> Iterable[str]:
+    """Yield a name as it stands between other letters: without what parts it, also backwards and rotated."""
+    squeezed = _squeeze(name)
+    if len(squeezed) >= _LEAST_SQUEEZED and squeezed not in WORDS:
+        yield from (squeezed, squeezed[::-1], codecs.encode(squeezed, "rot13"))
+
+
+def _squeeze(text: str) -> str:
+    return "".join(each for each in text if each.isalnum())
 
 
 def _is_made(name: str) -> bool:

@@ -384,7 +384,7 @@ def test_what_somebody_submits_goes_by_the_rules_of_his_own_organisation() -> No
     coming_in = Envelope("ann@one.example", ("x@two.example",))
     assert choose(message_policy(snapshot, coming_in, NOW).parties, PIXEL, FILE) == (
         Action.COPY,
-        "level:gentle",
+        "level:normal",
     )
 
 

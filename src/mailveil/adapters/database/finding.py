@@ -19,8 +19,8 @@ from mailveil.adapters.database.cursors import decode_cursor, encode_cursor, lim
 from mailveil.adapters.database.terms import RISKS, asked_words, mark, risk_number, term
 from mailveil.control.records import Cut, MessageLine, MessageQuery, Page
 
-FEW = 1_000  # rows that may be gathered and put in order
-WINDOWS = (250, 500, 1_500)  # rows that are walked, one window after the other
+FEW = 500  # rows that may be gathered and put in order
+WINDOWS = (250, 750, 1_250)  # rows that are walked, one window after the other
 MAX_SPELLINGS = 16  # words with one beginning whose messages are merged
 MAX_SPELLINGS_WALKED = 4  # while looking other filters up
 LAST_CHARACTER = "\U0010ffff"

@@ -23,7 +23,7 @@ from mailveil.control.stores import CursorError
 from mailveil.core.verdicts.operators import catalogue
 
 Item = TypeVar("Item")
-WINDOWS = (250, 1_000)  # rows that are walked, wider ones than those of messages
+WINDOWS = (250, 500)  # rows that are walked, wider ones than those of messages
 ORDERS: dict[str, tuple[str, type]] = {
     "last": ("last_at", float), "first": ("first_at", float), "messages": ("messages", int), "people": ("people", int),
 }  # fmt: skip

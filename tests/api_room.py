@@ -53,6 +53,13 @@ class FakeCopies:
         return len(digests)
 
 
+class FakeOriginals:
+    """Originals that are there, whatever their names."""
+
+    async def read(self, name: str) -> bytes | None:
+        return f"Subject: original {name}\r\n\r\nAs it came in.\r\n".encode()
+
+
 class FakeEngine:
     """Workers that answer at once; ``hold`` keeps them from it."""
 
@@ -150,6 +157,7 @@ class ApiRoom:
     copies: FakeCopies
     tokens: dict[str, str] = field(default_factory=dict)
     messages: dict[str, list[str]] = field(default_factory=dict)
+    others: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def ask(
         self, method: str, path: str, *, token: str | None = None, organisation: str = "acme", **more: Any
@@ -202,7 +210,7 @@ def made_room(control_room: ControlRoomForTests, messages: int = 3, **settings: 
     from mailveil.endpoints.web.api import ApiSettings, api
 
     engine, copies = FakeEngine(), FakeCopies()
-    control = replace_room(control_room, engine=engine, copies=copies)
+    control = replace_room(control_room, engine=engine, copies=copies, originals=FakeOriginals())
     chosen = {"version": "1.2.3", "requests_per_minute": 100_000, "inspect_per_minute": 100_000, **settings}
     app = mounted(api(control.room, ApiSettings(**chosen)))
     made = ApiRoom(control, app, engine, copies)
@@ -223,8 +231,28 @@ async def _seed(made: ApiRoom, messages: int) -> None:
         await control.room.observations.add(seen)
         made.messages[organisation] = [each.identifier for each in seen]
         await control.user(f"user-of-{organisation}", "analyst", organisation)
+        made.others[organisation] = await _seed_others(made, organisation)
         made.tokens[organisation] = await made.token(organisation, name=f"token of {organisation}")
     made.tokens["*"] = await made.token("default", everywhere=True, name="token of all")
+
+
+async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
+    from mailveil.control.allowing import allow
+    from mailveil.control.policies import change_policy, policy_of_record
+    from mailveil.control.records import Feedback, FeedbackKind
+
+    room, who = made.control.room, actor(organisation=organisation)
+    entry = await allow(
+        room, who, f"{organisation}-partner.example", owner="Ann", reason=f"comment of {organisation}"
+    )
+    await change_policy(
+        room, who, policy_of_record({"level": "strict"}), based_on=0, comment=f"comment of {organisation}"
+    )
+    report = Feedback(
+        f"report-of-{organisation}", organisation, NOW, FeedbackKind.MISSED, text=f"comment of {organisation}"
+    )
+    await room.feedback.report(report)
+    return {"entry": entry.identifier, "report": report.identifier}
 
 
 @pytest.fixture

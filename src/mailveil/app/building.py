@@ -30,7 +30,7 @@ from mailveil.adapters.sealer import ArcSealer, read_key_file
 from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.txtlookup import DnsTxtLookup
 from mailveil.adapters.workers import WorkerPool
-from mailveil.config import Settings, engine_settings
+from mailveil.config import Settings, engine_settings, policy_settings
 from mailveil.config.load import why_no_origin
 from mailveil.control.feedback import Reporting, ReportLimits
 from mailveil.control.health import HealthCheck
@@ -214,6 +214,7 @@ def api_settings(settings: Settings, health: HealthCheck | None = None) -> ApiSe
         inspect_per_minute=settings.api.inspect_per_minute,
         max_message_bytes=settings.gateway.max_message_bytes,
         inspections=settings.api.inspections,
+        policy=policy_settings(settings),
         health=health,
     )
 

@@ -92,8 +92,10 @@ async def grant_release(
 
 
 async def leave_to_read(room: ControlRoom, actor: Actor, message: str) -> Sequence[ReleaseGrant]:
-    """Return the leave that holds for a message now, the latest first."""
+    """Return the leave that holds for a message now, the latest first. Raises ``MissingError``."""
     actor.require(Permission.ORIGINALS_READ)
+    if await room.observations.message(actor.organisation, message) is None:
+        raise MissingError(message)
     return await room.feedback.grants(actor.organisation, message, room.clock.now())
 
 

@@ -13,12 +13,13 @@ from schemathesis.checks import CHECKS, load_all_checks
 from api_room import PREFIX, ApiRoom, made_room
 from control_room import ControlRoomForTests
 
-EXAMPLES = 12
+EXAMPLES = 10
 # What a schema cannot say: that a cursor was given out, a period ends after it begins, a name can be read.
 OF_MEANING = frozenset(
     {
         "", "cursor", "until", "step", "name", "display_name", "domains", "language", "id", "home", "address",
-        "identifier", "author", "hosts", "owner", "reason", "expires_at", "document", "comment", "since",
+        "identifier", "author", "hosts", "owner", "reason", "expires_at", "document", "comment", "since", "file",
+        "hours",
     }
 )  # fmt: skip
 

@@ -46,6 +46,7 @@ def identifiers(room: ApiRoom, organisation: str) -> dict[str, str]:
         trackers = await stores.observations.trackers(organisation, _query(), Cut())
         users = await stores.accounts.users(organisation, Cut())
         tokens = await stores.accounts.tokens(organisation, Cut())
+        api_identifiers = room.others[organisation]
         return {
             "message": room.messages[organisation][0],
             "tracker_id": trackers.items[0].identifier,
@@ -54,6 +55,9 @@ def identifiers(room: ApiRoom, organisation: str) -> dict[str, str]:
             "user_id": users.items[0].identifier,
             "token_id": tokens.items[0].identifier,
             "organisation_id": organisation,
+            "entry_id": api_identifiers["entry"],
+            "report_id": api_identifiers["report"],
+            "version": "0",
         }
 
     return asyncio.run(found())
@@ -116,6 +120,8 @@ def test_a_token_does_what_its_scope_says_and_nothing_else(api_room: ApiRoom) ->
                     assert "scope" not in answer.json(), what
                 else:
                     assert answer.status_code != 401, what
+                    if described.get("x-needs-leave"):
+                        continue
                     assert answer.status_code != 403, (what, answer.text)
 
     listed = [each for each in operations(api_room) if each[0] == "GET" or not _ends_it(each)]
@@ -146,7 +152,7 @@ def test_a_token_never_does_more_than_the_role_of_who_made_it(api_room: ApiRoom,
             answer = await api_room.asking(method, filled(path, known), token=secret, **request_of(described))
             if not may or described.get("x-all-organisations"):
                 assert answer.status_code == 403, f"{method} {path}"
-            else:
+            elif not described.get("x-needs-leave"):
                 assert answer.status_code not in (401, 403), f"{method} {path}: {answer.text}"
             if role is Role.VIEWER:
                 assert SECRETS_OF["acme"] not in answer.text, f"{method} {path}: viewers see no subjects"
@@ -162,7 +168,7 @@ def test_nothing_of_another_organisation_is_told_or_changed_by_its_identifier(ap
     async def inside() -> None:
         nonlocal tried
         for method, path, described in listed:
-            names = set(re.findall(r"\{(\w+)\}", path)) - {"dimension"}
+            names = set(re.findall(r"\{(\w+)\}", path)) - {"dimension", "version"}
             for name in names:
                 crossed = filled(path, {**ours, name: theirs[name]})
                 answer = await api_room.asking(method, crossed, **request_of(described))

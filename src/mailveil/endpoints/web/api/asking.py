@@ -21,7 +21,10 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, its body read: who asks whom. ``headers`` go with its answer; ``secret`` is the token's."""
+    """One request, its body read: who asks whom. ``headers`` go with its answer; ``secret`` is the token's.
+
+    ``present`` is the representation that ``If-Match`` was compared with.
+    """
 
     room: ControlRoom
     settings: ApiSettings
@@ -30,6 +33,7 @@ class Asked:
     request: Request
     secret: str = field(repr=False)
     headers: dict[str, str] = field(default_factory=dict)
+    present: bytes = field(default=b"", repr=False)
 
     async def body(self) -> bytes:
         """Return the body, which has been read."""

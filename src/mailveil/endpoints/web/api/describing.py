@@ -234,6 +234,9 @@ def document(app: FastAPI, resources: Sequence[Resource], settings: ApiSettings)
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for name, schema in schemas.items():
+        if name.startswith("Part_"):
+            schema["description"] = "Part of a list."
     schemas["Problem"] = problems.SCHEMA
     schemas["Inspection"] = SCAN_RECORD
     components["headers"] = HEADERS
@@ -264,6 +267,8 @@ def _complete(described: dict[str, Any], operation: Operation, schemas: Mapping[
     described["security"] = [{"token": [str(each) for each in operation.scopes]}]
     if operation.everywhere:
         described["x-all-organisations"] = True
+    if operation.leave:
+        described["x-needs-leave"] = True
     described.setdefault("parameters", []).extend(_parameters(operation))
     if operation.body is Body.MESSAGE:
         described["requestBody"] = {

@@ -245,6 +245,7 @@ class Door:
                 present = await reader(Request({**request.scope, "method": "GET"}, request.receive))
                 if tags.is_match(request, tags.tag_of(bytes(present.body))) is False:
                     raise ProblemError(CHANGED)
+                request.state.asked = replace(asked, present=bytes(present.body))
             try:
                 yield
             except ConflictError as error:

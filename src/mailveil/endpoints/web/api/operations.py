@@ -36,7 +36,8 @@ class Operation:
 
     ``permission`` is the scope that it needs, ``also`` are more of them; ``everywhere``: only tokens of all
     organisations may. ``answer`` is the model of its JSON, ``media_type`` that of an answer which is none.
-    ``has_location`` tells that it makes something and names it.
+    ``has_location`` tells that it makes something and names it, ``inspects`` that it examines a message, ``tries`` that
+    it changes nothing whatever its method, ``leave`` that it takes more than a scope.
     """
 
     method: str
@@ -53,6 +54,8 @@ class Operation:
     has_location: bool = False
     everywhere: bool = False
     inspects: bool = False
+    tries: bool = False
+    leave: bool = False
     also: tuple[Permission, ...] = ()
     problems: Sequence[ProblemType] = ()
     example: Any = None
@@ -65,7 +68,7 @@ class Operation:
     @property
     def is_write(self) -> bool:
         """Whether it changes something."""
-        return self.method != "GET" and not self.inspects
+        return self.method != "GET" and not self.inspects and not self.tries
 
 
 @dataclass(frozen=True, slots=True)

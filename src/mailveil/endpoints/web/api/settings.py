@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailveil.control.health import HealthCheck
+from mailveil.core.policy import PolicySettings
 
 API_PATH = "/api/v1"
 
@@ -15,7 +16,8 @@ class ApiSettings:
 
     ``requests_per_minute`` are those of one token, or of one client address without a valid one;
     ``inspect_per_minute`` messages to examine, of one token. ``max_message_bytes`` is the largest message that is
-    examined, ``inspections`` how many at once. ``health`` tells how everything is doing.
+    examined, ``inspections`` how many at once. ``health`` tells how everything is doing,
+    ``policy`` is what the configuration file says of the rules.
     """
 
     version: str = ""
@@ -24,3 +26,4 @@ class ApiSettings:
     max_message_bytes: int = 52_428_800
     inspections: int = 4
     health: HealthCheck | None = None
+    policy: PolicySettings | None = None

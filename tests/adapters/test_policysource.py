@@ -183,3 +183,63 @@ def test_each_organisation_goes_by_its_own_rules(control_room: ControlRoomForTes
         assert (banner.language, banner.organisation) == ("de", "Acme")
 
     asyncio.run(inside())
+
+
+class Garbled(Mortal):
+    """A policy store in which something stands that nobody can read."""
+
+    is_garbled = False
+    whose = "default"
+
+    async def stamp(self) -> str:
+        if self.is_garbled and not self.whose:
+            raise ValueError("no JSON")
+        return f"{await super().stamp()} {self.is_garbled}"
+
+    async def current(self, organisation: str) -> PolicyVersion | None:
+        if self.is_garbled and organisation == self.whose:
+            raise ValueError("no JSON")
+        return await super().current(organisation)
+
+
+def test_what_nobody_can_read_of_one_organisation_keeps_no_other_from_its_rules(
+    control_room: ControlRoomForTests, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def inside() -> None:
+        room = control_room.room
+        await control_room.organisation("acme", ("acme.example",), "de")
+        await change_policy(room, actor(), STRICT, based_on=0)
+        store = Garbled(room.policies)
+        rules = source(control_room, store, tmp_path)
+        await rules.refresh()
+        store.is_garbled = True
+        await change_policy(room, replace(actor(), organisation="acme", home="acme"), STRICT, based_on=0)
+        await rules.refresh()
+        assert level(rules) is Level.STRICT, "the rules that were read last go on"
+        assert policy(rules, "a@acme.example").parties[0].level is Level.STRICT
+        assert "the policy of default cannot be read" in caplog.text
+
+    asyncio.run(inside())
+
+
+@pytest.mark.parametrize("whose", ["default", ""])
+def test_a_gateway_starts_whatever_stands_in_the_database_and_in_the_file(
+    control_room: ControlRoomForTests, tmp_path: Path, caplog: pytest.LogCaptureFixture, whose: str
+) -> None:
+    async def inside() -> None:
+        store = Garbled(control_room.room.policies)
+        store.is_garbled, store.whose = True, whose
+        (tmp_path / "policy.json").write_text("[" * 100_000)
+        rules = source(control_room, store, tmp_path)
+        await rules.start()
+        assert level(rules) is Level.NORMAL
+        store.is_garbled = False
+        await change_policy(control_room.room, actor(), STRICT, based_on=0)
+        await until(lambda: level(rules) is Level.STRICT)
+        await rules.stop()
+        said = "cannot be read"
+        assert 1 <= sum(said in record.getMessage() for record in caplog.records) <= 3, (
+            "once, not at every look"
+        )
+
+    asyncio.run(inside())

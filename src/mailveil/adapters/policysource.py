@@ -89,7 +89,7 @@ class PolicySource:
         await asyncio.to_thread(self._recall)
         try:
             async with asyncio.timeout(patience_s):
-                await self.refresh()
+                await self._refresh_anyhow()
         except TimeoutError:
             self._note_away("it did not answer in time")
         self._task = asyncio.create_task(self._look())
@@ -123,10 +123,13 @@ class PolicySource:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._look_every_s)
-            try:
-                await self.refresh()
-            except Exception as error:  # whatever it is, mail goes on by the rules that are there
-                log.error("rules could not be read: %s", describe_failure(error))
+            await self._refresh_anyhow()
+
+    async def _refresh_anyhow(self) -> None:
+        try:
+            await self.refresh()
+        except Exception as error:  # whatever it is, mail goes on by the rules that are there
+            self._note_away(describe_failure(error))
 
     def _note_away(self, reason: str) -> None:
         if not self._is_away:
@@ -141,8 +144,16 @@ class PolicySource:
         own = OrganisationPolicy(
             organisation.identifier, organisation.name, organisation.language, organisation.domains
         )
-        version = await self._policies.current(organisation.identifier)
-        allowed = await read_entries(self._policies, organisation.identifier)
+        known = {each.identifier: each for each in self._snapshot.organisations}
+        before = known.get(organisation.identifier, own)
+        try:
+            version = await self._policies.current(organisation.identifier)
+            allowed = await read_entries(self._policies, organisation.identifier)
+        except UnavailableError:
+            raise
+        except Exception as error:  # what one organisation has there keeps no other from its own rules
+            log.error("the policy of %s cannot be read: %s", organisation.identifier, describe_failure(error))
+            return replace(own, document=before.document, allowed=before.allowed)
         if version is None:
             return replace(own, allowed=allowed)
         try:
@@ -155,15 +166,14 @@ class PolicySource:
                 organisation.identifier,
                 error.problems[0],
             )
-            before = {each.identifier: each.document for each in self._snapshot.organisations}
-            return replace(own, document=before.get(organisation.identifier), allowed=allowed)
+            return replace(own, document=before.document, allowed=allowed)
 
     def _recall(self) -> None:
         try:
             self._snapshot = snapshot_of(json.loads(self._path.read_text("utf-8")))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever stands there, mail is not kept up by it
             log.warning("the rules kept in %s cannot be used: %s", self._path, describe_failure(error))
 
     def _keep(self, snapshot: PolicySnapshot) -> None:

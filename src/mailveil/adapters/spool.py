@@ -271,6 +271,8 @@ class ObservationSpool:
         segment.seal()
 
     def _drop(self, count: int, reason: str) -> None:
+        if not count:
+            return  # what was merely begun is told of at its end
         self._dropped += count
         now = time.monotonic()
         if now - self._warned_at > _WARN_EVERY_S:

@@ -37,7 +37,8 @@ PLACES = (
     "mailto:receipt+{}@shop.example",
 )
 HOSTS = ("https://{}.t.shop.example/px.gif", "mailto:receipt@{}.shop.example")
-NAMES = st.text(string.ascii_lowercase + string.digits + "._-", min_size=1, max_size=20)
+ATOMS = st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=10)
+NAMES = st.lists(ATOMS, min_size=1, max_size=3).map(".".join)  # RFC 5322 section 3.2.3: no dot at either end
 DOMAINS = st.lists(
     st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=12), min_size=1, max_size=3
 )

@@ -763,6 +763,34 @@ def revoke_token(invocation: Invocation, *, identifier: str, organisation: str) 
 
 
 @program.group()
+def person() -> None:
+    """What is kept of one recipient, for whom it is about. What they opened is not known."""
+
+
+@person.command(name="export")
+@click.argument("address")
+@organisation_option
+@click.pass_obj
+def export_person(invocation: Invocation, *, address: str, organisation: str) -> int:
+    """Print everything that is kept of ADDRESS (or a pseudonym) as JSON, one object a line."""
+    from mailveil.commands.people import export_of_person
+
+    return export_of_person(invocation.settings(), address, organisation=organisation)
+
+
+@person.command(name="erase")
+@click.argument("address")
+@organisation_option
+@yes_option
+@click.pass_obj
+def erase_person(invocation: Invocation, *, address: str, organisation: str, assume_yes: bool) -> int:
+    """Delete everything that is kept of ADDRESS (or a pseudonym), for good. Figures stay: they name nobody."""
+    from mailveil.commands.people import erase_of_person
+
+    return erase_of_person(invocation.settings(), address, organisation=organisation, assume_yes=assume_yes)
+
+
+@program.group()
 def organisation() -> None:
     """Organisations: people with domains of their own, kept apart from all others."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -706,6 +706,13 @@ class OriginalReader(Protocol):
         """Return an original as it came in, ``None`` where there is none of this name any more.
 
         Raises ``UnavailableError`` where it cannot be read.
+        """
+        ...
+
+    async def forget(self, name: str, are_all: Callable[[Sequence[str]], bool]) -> bool:
+        """Delete an original if ``are_all`` holds for its recipients; tell whether there is none of it any more.
+
+        Where not all recipients are known it stays. Raises ``UnavailableError`` where it cannot be deleted.
         """
         ...
 

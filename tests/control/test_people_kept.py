@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from control_room import NOW, ControlRoomForTests, actor
+from mailveil.adapters.originals import OriginalFacts, OriginalReader, OriginalStore
 from mailveil.control.access import ForbiddenError, Role
 from mailveil.control.failures import InvalidError
 from mailveil.control.messages import messages
 from mailveil.control.people import erase_person, export_person
-from mailveil.control.records import Cut, MessageQuery
+from mailveil.control.records import Cut, Feedback, FeedbackKind, MessageQuery, ReleaseGrant
 from mailveil.control.room import ControlRoom
 from mailveil.core.observation import Observation, PeopleKept, RecordSettings, observation_identifier
 
@@ -69,7 +71,7 @@ def test_a_person_is_found_by_address_and_erased_under_every_name(
         assert "'2'" in told
         assert "'3'" not in told
         assert "'4'" not in told
-        assert await erase_person(room, actor(), ANNA) > 0
+        assert (await erase_person(room, actor(), ANNA)).records > 0
         assert await found(room, ANNA) == []
         assert await found(replace(room, privacy=CLEAR), ANNA) == []
         assert await found(room, BERT) == ["3"]
@@ -88,3 +90,81 @@ def test_who_may_not_may_not(room: ControlRoom) -> None:
         for nobody in ("", "an na@example.org", "a" * 400):
             with pytest.raises(InvalidError):
                 asyncio.run(use_case(room, actor(), nobody))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", [CLEAR, PSEUDONYMS], ids=["clear", "pseudonyms"])
+def test_originals_of_a_person_alone_go_with_them_and_those_of_others_stay(
+    control_room: ControlRoomForTests, tmp_path: Path, settings: RecordSettings
+) -> None:
+    async def test() -> None:
+        await control_room.organisation("acme")
+        store = OriginalStore(tmp_path / "originals", b"o" * 32)
+        kept = {
+            name: store.keep(name.encode(), OriginalFacts(recipients=recipients))
+            for name, recipients in {
+                "own": ("Anna@Example.org",),
+                "shared": (ANNA, BERT),
+                "crowd": (ANNA,) * 100,  # there may have been more
+                "elsewhere": (ANNA,),
+                "bert": (BERT,),
+            }.items()
+        }
+        records = [
+            replace(record(number, address, settings, organisation), original=kept[name])
+            for number, (name, address, organisation) in enumerate(
+                [
+                    ("own", ANNA, "default"),
+                    ("shared", ANNA, "default"),
+                    ("crowd", ANNA, "default"),
+                    ("elsewhere", ANNA, "acme"),
+                    ("bert", BERT, "default"),
+                ]
+            )
+        ]
+        await control_room.room.observations.add(records)
+        room = replace(control_room.room, privacy=settings, originals=OriginalReader(store))
+        erased = await erase_person(room, actor(), ANNA)
+        assert (erased.originals, erased.originals_left) == (1, 2)
+        left = {each.identifier for each in store.list()}
+        assert left == set(kept.values()) - {kept["own"]}
+        assert not (await export_person(room, actor(), ANNA)).records["messages"]
+
+    asyncio.run(test())
+
+
+def test_what_readers_and_analysts_wrote_of_a_person_is_exported_and_erased(
+    room: ControlRoom, control_room: ControlRoomForTests
+) -> None:
+    async def test() -> None:
+        def report(name: str, message: str, text: str, organisation: str = "default") -> Feedback:
+            return Feedback(name, organisation, NOW, FeedbackKind.OTHER, message, text, "mail")
+
+        own, shared = record(1, ANNA, CLEAR), "0" * 32
+        for each in (
+            report("r1", own.identifier, "who is this"),
+            report("r2", shared, "I am ANNA@example.org. Spied on, via anna%40example.org"),
+            report("r3", shared, "I am bert@example.org%, or annaXexample.org"),
+            report("r4", shared, "anna@example.org", "acme"),
+        ):
+            await room.feedback.report(each)
+        await room.feedback.grant(
+            ReleaseGrant("g1", "default", shared, "x", "anna@example.org asked for it", "boss", NOW, NOW + 9)
+        )
+        export = (await export_person(room, actor(), ANNA)).records
+        assert {each["identifier"] for each in export["reports"]} >= {"r1", "r2"}
+        assert "r4" not in str(export)
+        assert [each["identifier"] for each in export["leave"]] == ["g1"]
+        await erase_person(room, actor(), ANNA)
+        left = (await room.feedback.reports("default", Cut())).items
+        assert {each.identifier: each.text for each in left} == {
+            "r2": "I am *. Spied on, via *",
+            "r3": "I am bert@example.org%, or annaXexample.org",
+        }
+        (grant,) = await room.feedback.grants("default", shared, NOW)
+        assert grant.reason == "* asked for it"
+        (other,) = (await room.feedback.reports("acme", Cut())).items
+        assert other.text == "anna@example.org"
+        again = (await export_person(room, actor(), ANNA)).records
+        assert not any(again.values())
+
+    asyncio.run(test())

@@ -13,7 +13,7 @@ from control_room import ControlRoomForTests, fill, opened_room
 from mailveil.adapters.database import tables
 from mailveil.app.controlling import retention_rules
 from mailveil.config import load
-from mailveil.control.records import Cut, MessageQuery
+from mailveil.control.records import AuditEntry, Cut, MessageQuery
 from mailveil.control.retention import DAY_S, RetentionRules, expire_records
 from mailveil.core.observation import observation_identifier
 from postgres_room import DatabasePlace
@@ -114,5 +114,23 @@ def test_what_is_younger_stays_while_the_older_goes(database: DatabasePlace) -> 
             assert [each.identifier for each in reports.items] == ["young"]
             shown = (await room.room.observations.messages("acme", MessageQuery(), Cut())).items
             assert [(each.identifier, each.subject) for each in shown] == [(identifier, first.subject)]
+
+    asyncio.run(steps())
+
+
+def test_the_audit_trail_of_an_organisation_that_is_no_more_goes_in_its_time(database: DatabasePlace) -> None:
+    async def steps() -> None:
+        async with opened_room(database) as room:
+            await room.organisation("gone")
+            await room.room.audit.write(
+                AuditEntry("a1", room.clock.now(), "gone", "user", "anna", "policy.change")
+            )
+            await room.room.organisations.remove("gone")
+            assert await room.room.audit.organisations() == ["gone"]
+            room.clock.advance(DEFAULTS.audit_days * DAY_S - 1)
+            assert "audit" not in await expire_records(room.room, DEFAULTS)
+            room.clock.advance(2)
+            assert (await expire_records(room.room, DEFAULTS))["audit"] == 1
+            assert await room.room.audit.organisations() == []
 
     asyncio.run(steps())

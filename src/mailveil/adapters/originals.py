@@ -12,7 +12,7 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ _NAME: Final = re.compile(r"(\d{10})-([0-9a-f]{24})")
 _SUFFIX: Final = ".original"
 _PARTIAL: Final = ".partial"
 _MAX_FACT_CHARACTERS: Final = 1_000
+_MAX_FACT_RECIPIENTS: Final = 100
 _COUNT_EVERY_S: Final = 60.0  # counting many files takes a while
 
 
@@ -247,6 +248,27 @@ class OriginalStore:
         start = len(_MAGIC) + _LENGTH.size + _LENGTH.unpack_from(sealed, len(_MAGIC))[0]
         return self._decrypt(identifier, b"message", sealed[start:])
 
+    def forget(self, identifier: str, are_all: Callable[[Sequence[str]], bool]) -> bool:
+        """Delete a kept message if ``are_all`` holds for its recipients; tell whether it is gone.
+
+        One of which not all recipients are known stays until it expires, and so does one that cannot be opened.
+        """
+        if _NAME.fullmatch(identifier) is None:
+            return True
+        path = self._path(identifier)
+        try:
+            with path.open("rb") as file:
+                recipients = self._open_facts(identifier, file.read(_MAX_FACTS_BYTES)).recipients
+            if len(recipients) >= _MAX_FACT_RECIPIENTS or not are_all(recipients):
+                return False
+            path.unlink(missing_ok=True)
+            _sync_directory(self._directory)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise OriginalError(f"Cannot delete {path}: {error.strerror}.") from error
+        return True
+
     def expire(self, now: float | None = None) -> int:
         """Delete what is older than the days given, and what a crash left behind; return how many went."""
         moment = time.time() if now is None else now
@@ -296,7 +318,9 @@ class OriginalStore:
         record = {
             "message_id": facts.message_id[:_MAX_FACT_CHARACTERS],
             "sender": facts.sender[:_MAX_FACT_CHARACTERS],
-            "recipients": [recipient[:_MAX_FACT_CHARACTERS] for recipient in facts.recipients[:100]],
+            "recipients": [
+                recipient[:_MAX_FACT_CHARACTERS] for recipient in facts.recipients[:_MAX_FACT_RECIPIENTS]
+            ],
             "subject": facts.subject[:_MAX_FACT_CHARACTERS],
             "reason": facts.reason[:_MAX_FACT_CHARACTERS],
         }
@@ -361,6 +385,10 @@ class OriginalReader:
             return await asyncio.to_thread(self._store.release, name)
         except OriginalGoneError:
             return None
+
+    async def forget(self, name: str, are_all: Callable[[Sequence[str]], bool]) -> bool:
+        """Delete an original if ``are_all`` holds for its recipients; tell whether it is gone."""
+        return await asyncio.to_thread(self._store.forget, name, are_all)
 
 
 def facts_of(raw: bytes, envelope: Envelope, reason: str = "") -> OriginalFacts:

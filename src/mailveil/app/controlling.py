@@ -25,8 +25,9 @@ from mailveil.adapters.database.policies import SqlPolicyStore
 from mailveil.adapters.database.repeats import SqlRepeatStore
 from mailveil.adapters.database.schema import upgrade
 from mailveil.adapters.database.secondfactors import SecondFactorSealer
+from mailveil.adapters.originals import OriginalReader as StoredOriginals
 from mailveil.adapters.originals import load_key
-from mailveil.app.building import record_settings
+from mailveil.app.building import build_originals, record_settings
 from mailveil.app.clock import SystemClock
 from mailveil.config import Settings
 from mailveil.control.retention import RetentionRules, expire_records
@@ -103,11 +104,18 @@ async def opened_room(settings: Settings) -> AsyncIterator[ControlRoom]:
     """
     database = build_database(settings)
     try:
-        room = build_room(settings, database)
+        room = build_room(settings, database, originals=_kept_originals(settings))
         await prepare(database, room.clock)
         yield room
     finally:
         await database.close()
+
+
+def _kept_originals(settings: Settings) -> OriginalReader | None:
+    """Return what gives originals back, ``None`` where none were ever kept. Raises ``OriginalError``."""
+    if not (settings.directory / "originals").is_dir():
+        return None
+    return StoredOriginals(build_originals(settings))
 
 
 async def prepare(database: Database, clock: Clock) -> None:

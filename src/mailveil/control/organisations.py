@@ -12,6 +12,9 @@ from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import DEFAULT_ORGANISATION, Cut, Organisation
 from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError
+from mailveil.core.policy import Direction
+from mailveil.core.policy.organisations import organisation_of_address, organisation_table
+from mailveil.ports import OriginalReader
 
 IDENTIFIER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
@@ -19,6 +22,7 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}\Z")  # BCP 47, a
 MAX_NAME = 100
 MAX_DOMAINS = 1000
 MAX_DOMAIN = 253
+END_OF_TIME = 253_402_300_799.0  # the year 9999
 
 
 async def list_organisations(room: ControlRoom, actor: Actor) -> Sequence[Organisation]:
@@ -98,7 +102,7 @@ async def change_organisation(
 
 
 async def remove_organisation(room: ControlRoom, actor: Actor, identifier: str, typed: str) -> Organisation:
-    """Delete an organisation with everything that is kept of it, its people included.
+    """Delete an organisation with everything that is kept of it, its people and their originals included.
 
     ``typed`` has to be its identifier, so that nobody does it by mistake. Raises ``MissingError`` or ``InvalidError``.
     """
@@ -108,10 +112,35 @@ async def remove_organisation(room: ControlRoom, actor: Actor, identifier: str, 
         raise InvalidError("This organisation stays: it has what belongs to no other.")
     if typed.strip() != identifier:
         raise InvalidError(f"Type {identifier} to remove it with everything that is kept of it.", "typed")
+    await _forget_originals(room, found)
     await room.organisations.remove(identifier)
     elsewhere = replace(actor, organisation=DEFAULT_ORGANISATION)
     await audit(room, elsewhere, "organisation.remove", identifier, name=found.name)
     return found
+
+
+async def _forget_originals(room: ControlRoom, organisation: Organisation) -> None:
+    """Delete the originals of an organisation's mail; what others got, too, stays until its days end."""
+    store: OriginalReader | None = room.originals
+    if store is None:
+        return
+    known = await room.organisations.organisations()
+    table = organisation_table((each.identifier, each.domains) for each in known)
+
+    def are_all(recipients: Sequence[str]) -> bool:
+        return all(organisation_of_address(each, table) == organisation.identifier for each in recipients)
+
+    async for seen in room.observations.replayable(organisation.identifier, 0.0, END_OF_TIME):
+        if seen.original:
+            is_own = (
+                seen.direction == Direction.SUBMITTED
+            )  # it belongs to the organisation of its sender alone
+            await store.forget(seen.original, _anybody if is_own else are_all)
+
+
+def _anybody(recipients: Sequence[str]) -> bool:
+    del recipients
+    return True
 
 
 def parse_domains(text: str) -> tuple[str, ...]:

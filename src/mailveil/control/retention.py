@@ -40,12 +40,20 @@ async def expire_records(room: ControlRoom, rules: RetentionRules) -> Mapping[st
             (kind, days, partial(room.observations.expire, name, kind))
             for kind, days in rules.observed.items()
         ]
-        portions.append(("audit", rules.audit_days, partial(room.audit.expire, name)))
         portions.append(("feedback", rules.feedback_days, partial(room.feedback.expire, name)))
         for kind, days, portion in portions:
-            while days and (count := await portion(now - days * DAY_S)):
-                gone[kind] += count
-                await asyncio.sleep(0)
+            gone[kind] += await _expire(portion, days, now)
+    for name in await room.audit.organisations():  # also of organisations that are no more
+        gone["audit"] += await _expire(partial(room.audit.expire, name), rules.audit_days, now)
     gone["sessions"] += await room.accounts.expire(now)
     gone["repeats"] += await room.repeats.expire(now - REPEATS_KEPT_S)
     return {kind: count for kind, count in gone.items() if count}
+
+
+async def _expire(portion: Portion, days: int, now: float) -> int:
+    """Delete, a portion at a time, what is older than so many days; return how many records."""
+    total = 0
+    while days and (count := await portion(now - days * DAY_S)):
+        total += count
+        await asyncio.sleep(0)
+    return total

@@ -292,6 +292,10 @@ class AuditLog(Protocol):
         """Return entries, newest first."""
         ...
 
+    async def organisations(self) -> Sequence[str]:
+        """Return whose entries there are, organisations that were removed included."""
+        ...
+
     async def expire(self, organisation: str, before: float) -> int:
         """Delete a portion of the entries older than that; return how many, 0 once there are none."""
         ...

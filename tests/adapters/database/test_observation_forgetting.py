@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -242,6 +243,33 @@ def test_nothing_of_an_erased_person_stands_anywhere(
             assert await store.figures("default", *EVER) == figures
             assert not any((await store.person("default", ANN)).records.values())
             assert await store.erase("default", ANN) == 0
+
+    asyncio.run(run())
+
+
+def test_what_is_erased_is_overwritten_in_the_file_and_gone_from_its_log(
+    sqlite_database: DatabasePlace,
+) -> None:
+    async def run() -> None:
+        async with opened(sqlite_database) as store, sqlite_database.opened() as beside:
+            path = Path(beside.url.database or "")
+            await store.add([message(number, recipients=(ANN,)) for number in range(50)])
+            await store.add([message(number, recipients=(ANN, BOB)) for number in range(50, 99)])
+
+            def told(ending: str) -> int:
+                return path.with_name(path.name + ending).read_bytes().lower().count(b"ann@here")
+
+            assert told("-wal") > 99
+            assert await store.erase("default", ANN) > 0
+            assert told("-wal") == 0
+            assert told("") < 5, "fragments, in pages that are in use"
+            async with beside.read() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                async with driver.execute("VACUUM"):
+                    pass
+            await beside.sweep()
+            assert told("") + told("-wal") == 0
 
     asyncio.run(run())
 

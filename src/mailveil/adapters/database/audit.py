@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,6 +58,18 @@ class SqlAuditLog:
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return page_of(rows, cut, _entry, lambda row: (row.identifier,))
+
+    async def organisations(self) -> Sequence[str]:
+        """Return whose entries there are, organisations that were removed included; one look-up for each."""
+        found: list[str] = []
+        async with self._database.read() as connection:
+            while True:
+                after = tables.audit.c.organisation > found[-1] if found else sa.true()
+                query = sa.select(sa.func.min(tables.audit.c.organisation)).where(after)
+                name: str | None = (await connection.execute(query)).scalar_one()
+                if name is None:
+                    return found
+                found.append(name)
 
     async def expire(self, organisation: str, before: float) -> int:
         """Delete a portion of the entries older than that; return how many, 0 once there are none."""

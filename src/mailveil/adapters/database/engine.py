@@ -117,6 +117,19 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    async def sweep(self) -> None:
+        """Empty the log of SQLite, in which deleted rows stand still, as far as nobody reads from it just now."""
+        if not self.is_sqlite:
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unavailable())
+            await stack.enter_async_context(self._writing)
+            connection = await self._connected(stack)
+            # A reader that takes long is not waited for; the next checkpoint comes by itself.
+            await _pragma(connection, "busy_timeout=1000")
+            stack.push_async_callback(_pragma, connection, "busy_timeout=10000")
+            await _pragma(connection, "wal_checkpoint(TRUNCATE)")
+
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection that sees everything as it is at one moment, for as long as reading it takes."""
@@ -176,6 +189,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
         "PRAGMA busy_timeout=10000",
         "PRAGMA cache_size=-65536",
         "PRAGMA temp_store=MEMORY",
+        "PRAGMA secure_delete=ON",  # what is deleted is overwritten
     ):
         cursor.execute(statement)
     cursor.close()

@@ -186,7 +186,55 @@ class Forgetting:
             .order_by(columns.what, columns.subject)
         )
         met = [dict(row._mapping) for row in await self._connection.execute(question)]
-        return PersonExport(person, {"messages": messages, "met": met})
+        alone = [each["identifier"] for each in messages if not each["other_recipients"]]
+        return PersonExport(
+            person,
+            {
+                "messages": messages,
+                "met": met,
+                "reports": await self._told_of(tables.feedback, mine, alone),
+                "leave": await self._told_of(tables.grants, mine, alone),
+            },
+        )
+
+    async def _told_of(self, table: sa.Table, mine: str, alone: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Return reports, or leave to read originals, about messages to a person alone, or that name them."""
+        if not mine:
+            return []
+        ours = sa.select(table).where(table.c.organisation == self._organisation)
+        pattern, texts = _names({mine}), _texts(table)
+        rows = [
+            row
+            for row in await self._connection.execute(ours.where(_may_name(table, mine)))
+            if any(pattern.search(row._mapping[each.name]) for each in texts)
+        ]
+        for at in range(0, len(alone), PORTION):
+            rows += await self._connection.execute(ours.where(table.c.message.in_(alone[at : at + PORTION])))
+        found = {row.identifier: dict(row._mapping) for row in rows}
+        for each in found.values():
+            del each["organisation"]
+        return [found[identifier] for identifier in sorted(found, reverse=True)]
+
+    async def _erase_from_texts(self, mine: str) -> int:
+        """Take a person out of what people wrote in reports and reasons; return how many texts named them."""
+        pattern, count = _names({mine}), 0
+        for table in (tables.feedback, tables.grants):
+            texts = _texts(table)
+            question = sa.select(table.c.identifier, *texts).where(
+                table.c.organisation == self._organisation, _may_name(table, mine)
+            )
+            for row in list(await self._connection.execute(question)):
+                told = {each.name: row._mapping[each.name] for each in texts}
+                left = {name: pattern.sub(SOMEBODY, text) for name, text in told.items()}
+                if left == told:
+                    continue
+                count += 1
+                await self._connection.execute(
+                    sa.update(table)
+                    .where(table.c.organisation == self._organisation, table.c.identifier == row.identifier)
+                    .values(left)
+                )
+        return count
 
     async def erase(self, person: str) -> int:
         """Forget a portion of what is kept of a person; return how many records, 0 once there is nothing."""
@@ -211,7 +259,10 @@ class Forgetting:
             )
         met = tables.met.c
         of_mine = (met.organisation == self._organisation) & (met.recipient == mine)
-        return len(identifiers) + await delete_in_portions(self._connection, tables.met, of_mine, ROWS)
+        erased = len(identifiers)
+        if not identifiers:  # reports about messages that are gone are gone by now
+            erased += await self._erase_from_texts(mine)
+        return erased + await delete_in_portions(self._connection, tables.met, of_mine, ROWS)
 
     async def _of_person(self, person: str, before: str) -> list[str]:
         """Return messages to or from somebody, newest first."""
@@ -371,6 +422,26 @@ def _names(people: set[str]) -> re.Pattern[str]:
         names = [rf"[^\s@=<>,;:/?&]{{1,64}}(?:@|=|%40){re.escape(each)}" for each in domains]
         names.append("person-[0-9a-f]{20}")
     return re.compile("|".join(names), re.IGNORECASE)
+
+
+def _texts(table: sa.Table) -> list[sa.Column[str]]:
+    """Return what people wrote into reports, or as reasons for leave."""
+    return [table.c.text, table.c.note] if table is tables.feedback else [table.c.reason]
+
+
+def _may_name(table: sa.Table, mine: str) -> sa.ColumnElement[bool]:
+    """Return what holds for all rows whose texts name a person, and for few others.
+
+    Both databases fold ASCII alike, so what is not ASCII may be anything here.
+    """
+    asked = "".join(
+        "_" if not letter.isascii() or letter in "@" else f"\\{letter}" if letter in "%_\\" else letter
+        for letter in mine
+    )
+    forms = (asked, asked.replace("_", "\\%40", 1)) if "@" in mine else (asked,)
+    return sa.or_(
+        *(sa.func.lower(text).like(f"%{form}%", escape="\\") for text in _texts(table) for form in forms)
+    )
 
 
 def _replaced(value: Any, pattern: re.Pattern[str]) -> Any:

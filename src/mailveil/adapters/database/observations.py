@@ -181,5 +181,6 @@ class SqlObservationStore:
             async with self._database.write() as connection:
                 count = await Forgetting(connection, organisation).erase(recipient)
             if not count:
+                await self._database.sweep()
                 return erased
             erased += count

@@ -50,6 +50,8 @@ async def export_person(asked: Asking, person: Person) -> Export:
 async def erase_person(asked: Asking, person: Person) -> Removed:
     """Erase what is kept of a person.
 
-    In this organisation, for good; figures stay. The audit trail tells that it was done, not to whom.
+    In this organisation, for good, originals of messages that nobody else got included; figures stay. The audit trail
+    tells that it was done, not to whom.
     """
-    return Removed(removed=await use.erase_person(asked.room, asked.actor, person.address))
+    erased = await use.erase_person(asked.room, asked.actor, person.address)
+    return Removed(removed=erased.records + erased.originals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -17,6 +18,7 @@ from mailveil.core.verdicts.types import Risk
 _FOLD: Final = "\0"  # where the source may be folded; no text of ours has one
 _BREAK: Final = f"<wbr{_FOLD}/>"  # where wide characters may be broken anyway
 COLUMNS: Final = 72
+_SPACES: Final = re.compile("( )")
 _FONT: Final = (
     "-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Hiragino Sans','Noto Sans CJK JP',sans-serif"
 )
@@ -139,6 +141,8 @@ def wrapped(text: str, columns: int = COLUMNS) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     """Divide at spaces, and around every wide character."""
+    if text.isascii():
+        return [piece for piece in _SPACES.split(text) if piece]
     pieces: list[str] = []
     word = ""
     for letter in text:
@@ -154,6 +158,8 @@ def _pieces(text: str) -> list[str]:
 
 
 def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
@@ -191,6 +197,7 @@ def _colour(colour: tuple[str, str]) -> str:
 _LIGHT_DARK: Final = re.compile(r"light-dark\((#[0-9a-f]{6}),#[0-9a-f]{6}\)")
 
 
+@lru_cache(maxsize=64)
 def _style(declarations: str) -> str:
     """Return a style attribute: each declaration for all, then each as one that nothing else overrides."""
     plain: list[str] = []

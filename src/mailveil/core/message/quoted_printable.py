@@ -17,6 +17,7 @@ _ODD = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n)(?:[ \t]*+(?:\r\n?|\n|\Z))?")
 # Every equals sign begins one of these: an escape, a soft line break, or (alone) a literal equals sign.
 _TOKEN = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]*+(?:\r\n?|\n|\Z))?")
 _PLAIN = re.compile(rb"[!-<>-~]*+")
+_UNITS = re.compile(rb"[ -<>-~]++")
 _BLOCK_BYTES = 1024
 _SPARSE = 256  # raw bytes for each offset from which on looking at blocks is faster
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
@@ -239,19 +240,32 @@ def _write(text: bytes, column: int, newline: bytes) -> tuple[bytes, int]:
 
 
 def _write_units(text: bytes, column: int, newline: bytes) -> tuple[bytes, int]:
-    """Encode byte by byte; every byte but printable ASCII and inner spaces becomes an escape."""
+    """Encode what has more than plain text: all but printable ASCII and inner spaces becomes an escape."""
     pieces: list[bytes] = []
-    last = len(text) - 1
-    for index, byte in enumerate(text):
-        plain = (0x21 <= byte <= 0x7E and byte != 0x3D) or (byte == 0x20 and 0 < index < last)
-        unit = text[index : index + 1] if plain else b"=%02X" % byte
-        if column + len(unit) > MAX_COLUMNS - 1:
-            pieces.append(b"=" + newline)
-            column = 0
-            if byte in b"-.":
-                unit = b"=%02X" % byte
-        pieces.append(unit)
-        column += len(unit)
+    room = MAX_COLUMNS - 1
+    at, size = 0, len(text)
+    while at < size:
+        run = _UNITS.match(text, at)
+        end = at if run is None or (at == 0 and text[0] == 0x20) else run.end()
+        if end == size and text[-1] == 0x20:
+            end -= 1
+        while at < end:
+            if column >= room:
+                pieces.append(b"=" + newline)
+                column = 0
+                if text[at] in b"-.":
+                    break
+            taken = min(end, at + room - column)
+            pieces.append(text[at:taken])
+            column += taken - at
+            at = taken
+        if at < size:
+            if column + 3 > room:
+                pieces.append(b"=" + newline)
+                column = 0
+            pieces.append(b"=%02X" % text[at])
+            column += 3
+            at += 1
     return b"".join(pieces), column
 
 

@@ -28,7 +28,8 @@ from mailveil.core.observation import Observation, observation_of
 
 log = logging.getLogger("mailveil.records")
 MAX_WAITING: Final = 2_000
-MAX_SEGMENT_BYTES: Final = 4 * 1024 * 1024
+MAX_SEGMENT_BYTES: Final = 4 * 1024 * 1024  # but for the last line, which a stranger's message may make long
+_MAX_READ_BYTES: Final = 16 * MAX_SEGMENT_BYTES
 _TOGETHER: Final = 200
 _MEASURE_EVERY_S: Final = 5.0
 _WARN_EVERY_S: Final = 60.0
@@ -76,7 +77,9 @@ class ObservationSpool:
         self.directory = directory
         self._max_bytes = max_bytes
         self._waiting: queue.Queue[tuple[bytes, Observation] | None] = queue.Queue(MAX_WAITING)
-        self._begun: dict[str, bytes] = {}  # by identifier, the lines of messages that are being delivered
+        # By identifier, the lines of messages that are being delivered. They stand in each segment anew, so they are few.
+        self._begun: dict[str, bytes] = {}
+        self._begun_bytes = 0
         self._writing = threading.Lock()
         self._segment: _Segment | None = None
         self._used_bytes = 0
@@ -153,7 +156,7 @@ class ObservationSpool:
             return None
         try:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                lines = file.read(2 * MAX_SEGMENT_BYTES).splitlines()
+                lines = file.read(_MAX_READ_BYTES).split(b"\n")
         except OSError as error:
             log.warning("%s cannot be read: %s", path, error.strerror)
             taken.let_go()
@@ -237,25 +240,29 @@ class ObservationSpool:
         if self._used_bytes + size > self._max_bytes:
             self._drop(sum(each.is_sure for each in lines), "[records] spool_max_bytes is used up")
             for each in lines:
-                self._begun.pop(each.identifier, None)
+                self._forget_begun(each.identifier)
             return
         for each in lines:
             if self._segment is not None and self._segment.size_bytes + len(each.data) > MAX_SEGMENT_BYTES:
                 self._seal()
-            if each.is_sure:
-                self._begun.pop(each.identifier, None)
-            elif len(self._begun) < MAX_WAITING:
+            self._forget_begun(each.identifier)
+            if not each.is_sure and self._begun_bytes + len(each.data) <= MAX_SEGMENT_BYTES // 2:
                 self._begun[each.identifier] = each.data
+                self._begun_bytes += len(each.data)
             if self._segment is None:
                 self._segment = _Segment(self.directory)
             try:
                 self._segment.append(each.data)
             except OSError:
                 self._begun.clear()
+                self._begun_bytes = 0
                 self._seal()  # a fresh one next time, whatever is wrong with this; its torn line is told by its sum
                 raise
             self._segment.has_news = self._segment.has_news or each.is_sure
         self._used_bytes += size
+
+    def _forget_begun(self, identifier: str) -> None:
+        self._begun_bytes -= len(self._begun.pop(identifier, b""))
 
     def _seal(self) -> None:
         """Complete the segment, once what is still being delivered stands in the next one as well."""
@@ -366,9 +373,13 @@ def _spooled(line: bytes) -> Spooled:
     try:
         if int(checksum, 16) != zlib.crc32(raw):
             return Spooled(line, None)
-        return Spooled(line, observation_of(json.loads(raw[1:])), is_sure=raw.startswith(_SURE))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        seen = observation_of(json.loads(raw[1:]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Spooled(line, None)
+    names = (seen.identifier, seen.organisation, seen.log_identifier)
+    if not all(isinstance(each, str) for each in names) or not isinstance(seen.at, int | float):
+        return Spooled(line, None)
+    return Spooled(line, seen, is_sure=raw.startswith(_SURE))
 
 
 def _size_of(path: Path) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from control_room import fill, opened_room
+from mailveil.adapters.database import backup as backup_module
 from mailveil.adapters.database import schema, tables
 from mailveil.adapters.database.backup import (
     LEFT_OUT,
@@ -249,3 +252,48 @@ def test_keys_travel_sealed_with_a_passphrase(sqlite_database: DatabasePlace) ->
         open_keys({"files": {}}, "correct horse battery")
     with pytest.raises(BackupError, match="12 characters"):
         seal_keys(keys, "short")
+
+
+@pytest.mark.parametrize("hostile", ["endless line", "deep", "huge number", "no time", "two tables", "path"])
+def test_a_hostile_backup_is_refused_in_words_and_changes_nothing(
+    database: DatabasePlace, hostile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup_module, "MAX_LINE_BYTES", 1 << 20)
+
+    async def steps() -> None:
+        backup, kept = await saved(database)
+        lines = gzip.decompress(backup).splitlines(keepends=True)
+        place = next(
+            number for number, line in enumerate(lines) if line.startswith(b'{"table":"organisations"')
+        )
+        match hostile:
+            case "endless line":
+                lines[place] = b'{"table":"' + b"x" * (1 << 22)
+            case "deep":
+                lines[place] = b"[" * 200_000 + b"]" * 200_000 + b"\n"
+            case "huge number":
+                lines[place + 1] = b'["big","Big","en",1' + b"0" * 400 + b"]\n"
+            case "no time":
+                lines[0] = re.sub(rb'"made_at":[0-9.]+', b'"made_at":1e300', lines[0])
+            case "two tables":
+                count = int(json.loads(lines[place])["rows"])
+                lines[place:place] = lines[place : place + 1 + count]
+            case "path":
+                lines[place] = lines[place].replace(b"organisations", b"../../etc/passwd")
+        whole = [*lines[:-1]]
+        rows = sum(line.startswith(b"[") for line in whole)
+        digest = hashlib.sha256(b"".join(whole)).hexdigest()
+        whole.append(json.dumps({"rows": rows, "sha256": digest}).encode() + b"\n")
+        async with opened_room(database) as room:
+            with pytest.raises((BackupError, UnavailableError)):
+                await restore_backup(room.database, io.BytesIO(gzip.compress(b"".join(whole))), force=True)
+            assert await content(room.database) == kept
+
+    asyncio.run(steps())
+
+
+def test_keys_that_would_take_hours_to_open_are_refused() -> None:
+    sealed = seal_keys({"copies.key": b"k" * 32}, "correct horse battery")
+    for cost in ({"p": 1 << 17}, {"n": 1 << 40}, {"n": -1}, {"r": 0}):
+        with pytest.raises(BackupError, match="damaged"):
+            open_keys({**sealed, "scrypt": {**sealed["scrypt"], **cost}}, "correct horse battery")

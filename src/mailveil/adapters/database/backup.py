@@ -33,6 +33,8 @@ LEFT_OUT: Final = frozenset(
     {"sessions", "links", "failures", "used_steps", "repeats", "stamps", schema.VERSION_TABLE}
 )
 BATCH: Final = 500
+MAX_LINE_BYTES: Final = 64 * 1024 * 1024  # a row takes some hundred kB at most
+LAST_TIME: Final = 253_370_000_000.0  # nearly the year 9999, in every time zone
 Progress = Callable[[str, int, int], None]  # table, rows done, rows in all
 
 
@@ -187,7 +189,7 @@ class _readable:  # noqa: N801 - read as a statement
                 raise BackupError("the backup ends too early: it was cut off") from error
             case gzip.BadGzipFile() | zlib.error():
                 raise BackupError("the file is no backup, or damaged") from error
-            case KeyError() | TypeError() | ValueError():
+            case KeyError() | TypeError() | ValueError() | OverflowError() | RecursionError():
                 raise BackupError("the backup is damaged, or was not written by mailveil") from error
             case SQLAlchemyError():
                 raise BackupError(f"the backup does not fit its tables ({type(error).__name__})") from error
@@ -204,8 +206,10 @@ class _Reader:
 
     def _line(self) -> Any:
         before = self._digest.hexdigest()
-        raw = self._file.readline()
+        raw = self._file.readline(MAX_LINE_BYTES)
         if not raw.endswith(b"\n"):
+            if len(raw) >= MAX_LINE_BYTES:
+                raise BackupError("the backup is damaged, or was not written by mailveil: a line is too long")
             raise EOFError
         self._digest.update(raw)
         value = json.loads(raw)
@@ -222,11 +226,10 @@ class _Reader:
             raise BackupError("the file is no backup of mailveil")
         if head["format"] != FORMAT:
             raise BackupError(f"the backup has format {head['format']}, which a newer mailveil reads")
-        return {
-            "revision": str(head["revision"]),
-            "version": str(head["version"]),
-            "made_at": float(head["made_at"]),
-        }
+        made_at = float(head["made_at"])
+        if not 0 <= made_at < LAST_TIME:
+            raise ValueError
+        return {"revision": str(head["revision"]), "version": str(head["version"]), "made_at": made_at}
 
     def tables(self) -> Iterator[tuple[str, list[str], int, Iterator[list[Any]]]]:
         """Give name, columns, count and rows of each table; the rows have to be taken before the next one."""

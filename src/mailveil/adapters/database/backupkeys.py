@@ -18,6 +18,7 @@ from mailveil.adapters.database.backup import BackupError
 
 MIN_PASSPHRASE: Final = 12
 _COST: Final = {"n": 1 << 16, "r": 8, "p": 1}
+_MAX_COST: Final = 16 * (1 << 16) * 8  # 16 times what is usual now
 _MAX_MEMORY: Final = 256 * 1024 * 1024
 _NONCE_BYTES: Final = 12
 
@@ -39,6 +40,8 @@ def open_keys(sealed: Mapping[str, Any], passphrase: str) -> dict[str, bytes]:
     """Return the key files in a backup. Raises ``BackupError`` for another passphrase."""
     try:
         cost = {name: int(sealed["scrypt"][name]) for name in _COST}
+        if cost["n"] * cost["r"] * cost["p"] > _MAX_COST:
+            raise ValueError("that would take hours")
         cipher = _cipher(passphrase, _bytes(sealed["scrypt"]["salt"]), cost)
         return {
             str(name): cipher.decrypt(_bytes(text)[:_NONCE_BYTES], _bytes(text)[_NONCE_BYTES:], name.encode())

@@ -157,6 +157,31 @@ async def _keep(room: ControlRoom, reporting: Reporting, feedback: Feedback) -> 
         raise
 
 
+async def report_by_analyst(
+    room: ControlRoom, actor: Actor, message: str, kind: FeedbackKind, text: str = ""
+) -> Feedback:
+    """Put what somebody found while looking at a message into the queue. Raises ``MissingError``, ``InvalidError``."""
+    actor.require(Permission.FEEDBACK_WRITE)
+    actor.require(Permission.MESSAGES_READ)
+    if len(text) > MAX_TEXT:
+        raise InvalidError(f"a report has at most {MAX_TEXT} characters", "text")
+    if await room.observations.message(actor.organisation, message) is None:
+        raise MissingError
+    now = room.clock.now()
+    feedback = Feedback(
+        identifier=new_identifier(now),
+        organisation=actor.organisation,
+        at=now,
+        kind=kind,
+        message=message,
+        text=printable(text),
+        channel="console",
+    )
+    await room.feedback.report(feedback)
+    await audit(room, actor, "feedback.report", feedback.identifier, message=message, kind=str(kind))
+    return feedback
+
+
 async def list_reports(
     room: ControlRoom, actor: Actor, cut: Cut, *, state: FeedbackState | None = None
 ) -> Page[Feedback]:

@@ -35,6 +35,7 @@ from mailveil.endpoints.web.console import (
     messages,
     openid,
     organisations,
+    originals,
     overview,
     policy,
     reports,
@@ -67,6 +68,7 @@ MODULES: tuple[Pages, ...] = (
     link.pages,
     overview.pages,
     messages.pages,
+    originals.pages,
     trackers.pages,
     policy.pages,
     allow.pages,
@@ -104,6 +106,7 @@ class Console:
         self.health = health
         self.alarms = alarms
         self.openid = openid
+        self.views = originals.HeldViews()
         self.pages: tuple[Page, ...] = tuple(page for module in modules for page in module.all)
         self.rendering = Rendering(facts, [page.path for page in self.pages], room.clock.now)
 

@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from mailveil.control.access import Permission
 from mailveil.control.messages import copies_of, message, messages
-from mailveil.control.records import MessageQuery
+from mailveil.control.originals import leave_to_read
+from mailveil.control.records import FeedbackKind, MessageQuery, ReleaseGrant
 from mailveil.core.authentication.types import authentication_of
 from mailveil.core.observation import Observation, ObservedReference
 from mailveil.core.verdicts.signals import FACTS, Signal
 from mailveil.core.verdicts.types import Risk
 from mailveil.endpoints.web.console.fetchstory import Story, story_of
+from mailveil.endpoints.web.console.originals import HOURS
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.periods import PERIODS, period_of
 from mailveil.endpoints.web.console.visit import Visit
@@ -37,6 +39,11 @@ WHEN = (
     ("", "Any time"),
     *((each.name, f"Last {each.title}") for each in PERIODS),
     ("days", "Days given below"),
+)
+REPORT_KINDS = (
+    (FeedbackKind.FALSE_ALARM, "A false alarm: what was called a tracker is none"),
+    (FeedbackKind.MISSED, "A missed spy: something tracks and was not called so"),
+    (FeedbackKind.OTHER, "Something else"),
 )
 MORE_FIELDS = ("sender", "recipient", "operator", "host", "tracker", "from", "to")
 FIELDS = ("q", "risk", "only", "period", *MORE_FIELDS)
@@ -152,8 +159,17 @@ async def one_message(visit: Visit) -> Response:
         header=header_words(found),
         problems=[each for each in (copies_problem, stories_problem) if each],
         allow_href=allow_href(found),
-        tracker_groups=sum(each.reference.is_tracker for each in groups),
+        may_report=visit.actor.may(Permission.FEEDBACK_WRITE),
+        report_kinds=REPORT_KINDS,
+        grants=await _grants(visit, found),
+        hours=HOURS,
     )
+
+
+async def _grants(visit: Visit, found: Observation) -> Sequence[ReleaseGrant]:
+    if not found.original or not visit.actor.may(Permission.ORIGINALS_READ):
+        return ()
+    return await leave_to_read(visit.room, visit.actor, found.identifier)
 
 
 def grouped(references: Sequence[ObservedReference]) -> dict[tuple[str, ...], list[int]]:

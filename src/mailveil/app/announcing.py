@@ -12,7 +12,7 @@ from mailveil.adapters.attempts import count_given_up
 from mailveil.app.building import build_next_hop
 from mailveil.app.recipes import is_visible_to_readers, mail_server_recipes, trial_command
 from mailveil.app.roles import Role
-from mailveil.config import Settings
+from mailveil.config import Settings, policy_settings
 from mailveil.config.values import Endpoint, Listen, public_host
 from mailveil.core.protection import CopyMode
 from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
@@ -61,6 +61,7 @@ def console_facts(
         warnings=tuple(_warnings(settings, roles)),
         console_url=settings.console_url,
         trusted_proxies=settings.console.trusted_proxies,
+        policy_settings=policy_settings(settings),
     )
 
 

@@ -17,11 +17,11 @@ from mailveil.ports import CopyStore, UnavailableError
 DAY_S = 86_400
 FRESH_S = 60.0  # what was seen so long ago may still be told without looking again
 OLD_LIST_DAYS = 30
-SLOW_DATABASE_S = 1.0
-MANY_WAITING = 1000  # observations in the spool, or fetches to come
+MANY_WAITING = 1000  # fetches to come
 #: Where the results of ``mailveil check`` stand on the page.
 AREAS = {
     "storage": "storage",
+    "database": "storage",
     "lists": "knowledge",
     "examining": "mail",
     "relaying": "mail",
@@ -53,14 +53,12 @@ class Backlog:
 class HealthWatch:
     """Looks at everything (``control.health.HealthCheck``), by one visitor at a time.
 
-    ``ping`` asks the database something small and raises ``UnavailableError`` where it does not answer; ``backlog``
-    tells what waits for it, ``None`` where this process has no spool.
+    ``backlog`` tells what waits for the database, ``None`` where this process has no spool.
     """
 
     settings: Settings
     copies: CopyStore | None = None
-    ping: Callable[[], Awaitable[None]] | None = None
-    backlog: Callable[[], Backlog] | None = None
+    backlog: Callable[[], Backlog | None] = lambda: None
     now: Callable[[], float] = time.time
     tried: Callable[[Settings], Awaitable[Sequence[CheckResult]]] = check
     _seen: tuple[Measure, ...] = ()
@@ -76,12 +74,17 @@ class HealthWatch:
             self._under_way = asyncio.create_task(self._look())
         return self._seen
 
+    async def stop(self) -> None:
+        """End a look that is under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
+
     async def _look(self) -> Sequence[Measure]:
         async with self._turn:
             results = await self.tried(self.settings)
             self._seen = (
                 *(measure_of(each) for each in results),
-                *await self._database(),
                 *self._spool(),
                 *await self._copies(),
                 *await asyncio.to_thread(self._lists),
@@ -89,24 +92,10 @@ class HealthWatch:
             self._seen_at = self.now()
             return self._seen
 
-    async def _database(self) -> list[Measure]:
-        if self.ping is None:
-            return []
-        started = time.monotonic()
-        try:
-            await self.ping()
-        except UnavailableError as error:
-            remedy = "Mail is not affected, and what is observed waits on the disk. See that it runs."
-            return [Measure("storage", "database", Condition.BAD, f"does not answer: {error}", remedy=remedy)]
-        seconds = time.monotonic() - started
-        if seconds > SLOW_DATABASE_S:
-            return [Measure("storage", "database", Condition.WARN, "answers slowly", f"{seconds:.1f} s")]
-        return [Measure("storage", "database", Condition.OK, "answers", f"{seconds * 1000:.0f} ms")]
-
     def _spool(self) -> list[Measure]:
-        if self.backlog is None:
-            return []
         found = self.backlog()
+        if found is None:
+            return []
         figure = f"{found.waiting_bytes / 1000:,.0f} kB wait"
         name = "spool of observations"
         if found.dropped:

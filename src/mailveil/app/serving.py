@@ -57,6 +57,7 @@ from mailveil.app.consoling import build_console_site, first_steps
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
+from mailveil.app.looking import Backlog, HealthWatch
 from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
@@ -105,6 +106,7 @@ class _Running:
     metrics: Endpoint | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
     milters: list[str] = field(default_factory=list)  # where the milter listens
+    backlog: Callable[[], Backlog | None] = lambda: None  # what waits for the database, with a gateway
     endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
@@ -369,6 +371,7 @@ async def _start_records(running: _Running, organisations: Organisations | None)
     running.monitor.spool = spool
     loop = RecordLoop(spool, room.observations)
     loop.start()
+    running.backlog = lambda: Backlog(spool.used_bytes(), loop.problem, spool.dropped)
 
     async def end() -> None:
         await asyncio.to_thread(spool.close)
@@ -393,9 +396,15 @@ async def _start_console(running: _Running) -> None:
     examiner = build_examiner(settings)
     running.endings.append(lambda: asyncio.to_thread(examiner.close))
     room = replace(running.room, engine=examiner)
-    parts = {API_PATH: api(room, api_settings(settings)), **_report_page(running)}
+
+    def backlog() -> Backlog | None:
+        return running.backlog()  # of a gateway that is started after this
+
+    health = HealthWatch(settings, running.store, backlog=backlog)
+    running.endings.append(health.stop)
+    parts = {API_PATH: api(room, api_settings(settings, health)), **_report_page(running)}
     site = build_console_site(
-        settings, room, facts, build_monitoring(running.monitor), mailbox=mailbox, parts=parts
+        settings, room, facts, build_monitoring(running.monitor), mailbox=mailbox, health=health, parts=parts
     )
     await _start_http(running, Role.CONSOLE, HttpListener(site))
 

@@ -116,7 +116,7 @@ class TestPolicy:
         assert page.get_by_label("Strict").is_checked()
         page.goto(open_room.url + "/policy/history")
         assert "level: normal becomes strict" in page.locator(".past").first.inner_text()
-        page.get_by_role("button", name="Restore it").first.click()
+        page.get_by_role("button", name="Restore version").first.click()
         assert page.get_by_label("Normal").is_checked()
 
     def test_the_document_is_checked_before_it_is_applied(self, look: Look, open_room: OpenConsole) -> None:
@@ -158,7 +158,7 @@ class TestPolicy:
         table = page.locator("table").first.inner_text()
         assert "placeholder" in table
         assert "level:strict" in table
-        assert page.get_by_text("Examples").count() == 1
+        assert page.get_by_role("heading", name="Examples").count() == 1
         assert len(actions(open_room, "policy.change")) == before
 
     def test_why_names_the_rule(self, look: Look, open_room: OpenConsole) -> None:

@@ -37,7 +37,7 @@ class Health(Answer):
 async def get_health(asked: Asking) -> Health:
     """Get how everything is doing."""
     asked.actor.require(Permission.HEALTH_READ)
-    found: list[Measure] = list(await asked.settings.health()) if asked.settings.health else []
+    found: list[Measure] = list(await asked.settings.health(anew=True)) if asked.settings.health else []
     return Health(
         version=asked.settings.version,
         condition=worst(found),

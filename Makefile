@@ -6,6 +6,7 @@
 #   make lint    only the checks that need no mail: style, types, imports
 #   make bench   measure the speed (ARGS="--quick" for less of it)
 #   make lesson  learn in the lab what behaviour weighs (ARGS="--write" puts the table into the source)
+#   make pictures  make the console's pictures in docs/images anew
 #   make bless   accept what the corpus gives now as expected; then read the difference
 #   make clean   remove what the other targets made
 
@@ -16,7 +17,7 @@ ARGS ?=
 PYTHON ?=
 PYTEST_ARGS ?=
 
-.PHONY: run setup test lint bench lesson bless clean
+.PHONY: run setup test lint bench lesson pictures bless clean
 .DEFAULT_GOAL := run
 
 run: setup
@@ -44,6 +45,9 @@ bench: $(VENV)/.installed-for-tests
 
 lesson: $(VENV)/.installed-for-tests
 	@$(BIN)/python bench/lesson.py $(ARGS)
+
+pictures: $(VENV)/.installed-for-tests
+	@$(BIN)/python tests/console_pictures.py $(ARGS)
 
 bless: $(VENV)/.installed-for-tests
 	@MAILVEIL_BLESS=1 $(BIN)/pytest tests/test_corpus.py --quiet

@@ -37,21 +37,22 @@ class Picture:
     scheme: str = "light"
     whole: bool = False
     opens: str = ""  # what is unfolded before
+    shown: bool = False  # in the documentation; the others are for looking at what was built
 
 
 def pictures(room: OpenConsole) -> Iterator[Picture]:
     """Give every picture that the documentation shows."""
     message = message_with_story(room)
-    yield Picture("overview", "/?period=30d", height=1180)
-    yield Picture("overview-dark", "/?period=30d", height=1180, scheme="dark")
-    yield Picture("overview-phone", "/?period=7d", width=360, height=780)
+    yield Picture("overview", "/?period=30d", height=1180, shown=True)
+    yield Picture("overview-dark", "/?period=30d", height=1180, scheme="dark", shown=True)
+    yield Picture("overview-phone", "/?period=7d", width=360, height=780, shown=True)
     yield Picture("messages", "/messages?only=trackers")
-    yield Picture("message", f"/messages/{message}", height=1200)
-    yield Picture("fetch", f"/messages/{message}#reference-0", height=1000, opens="details.story")
+    yield Picture("message", f"/messages/{message}", height=1200, shown=True)
+    yield Picture("fetch", f"/messages/{message}#reference-0", height=1000, opens="details.story", shown=True)
     yield Picture("trackers", "/trackers")
     yield Picture("operator", "/operators/Mailchimp", height=1100)
     yield Picture("operators", "/operators")
-    yield Picture("policy", "/policy", height=1150)
+    yield Picture("policy", "/policy", height=1150, shown=True)
     yield Picture("rule", "/policy/rules/board", height=1300)
     yield Picture("policy-document", "/policy/document")
     yield Picture("history", "/policy/history")
@@ -60,7 +61,7 @@ def pictures(room: OpenConsole) -> Iterator[Picture]:
     yield Picture("reports", "/reports")
     yield Picture("report", f"/reports/{report_waiting(room)}")
     yield Picture("try", "/policy/try", height=1150)
-    yield Picture("health", "/health")
+    yield Picture("health", "/health", shown=True)
     yield Picture("health-dark", "/health", scheme="dark")
 
 
@@ -102,16 +103,17 @@ def take(look: Look, room: OpenConsole, picture: Picture, path: Path) -> None:
 
 
 def main() -> int:
-    """Take all pictures, or those named."""
+    """Take the pictures of the documentation, all, or those named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="pictures to take; all without")
+    parser.add_argument("names", nargs="*", help="pictures to take; those of the documentation without")
+    parser.add_argument("--all", action="store_true", help="those that the documentation does not show, too")
     parser.add_argument("--to", type=Path, default=IMAGES, help="folder to write to")
     wanted = parser.parse_args()
     wanted.to.mkdir(parents=True, exist_ok=True)
     too_large = []
     with demo_room() as room, browser_room() as browser:
         for picture in pictures(room):
-            if wanted.names and picture.name not in wanted.names:
+            if picture.name not in wanted.names if wanted.names else not (picture.shown or wanted.all):
                 continue
             path = wanted.to / f"console-{picture.name}.png"
             shape = {"width": picture.width, "height": picture.height, "scheme": picture.scheme}

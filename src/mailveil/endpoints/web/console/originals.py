@@ -78,9 +78,17 @@ async def release(visit: Visit) -> Response:
 @pages.get("/messages/{identifier}/original", Permission.ORIGINALS_READ)
 async def original(visit: Visit) -> Response:
     """Show a message before and after. It is on record that it was read."""
+    await _kept(visit)
     found = await before_after(visit.room, visit.actor, visit.path("identifier"))
     visit.console.views.hold(visit, found)
     return visit.page("original.html", message=found.message, places=found.places, total=found.total)
+
+
+async def _kept(visit: Visit) -> None:
+    """Raise ``MissingError`` unless there is such a message of which the original was kept."""
+    found = await visit.room.observations.message(visit.actor.organisation, visit.path("identifier"))
+    if found is None or not found.original:
+        raise MissingError
 
 
 @pages.get("/messages/{identifier}/original/{view}", Permission.ORIGINALS_READ)
@@ -88,6 +96,7 @@ async def one_view(visit: Visit) -> Response:
     """Answer with one view of a message, for its frame, or with the source as text."""
     view = visit.path("view")
     if view == "source":
+        await _kept(visit)
         raw = await read_original(visit.room, visit.actor, visit.path("identifier"))
         headers = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
         return Response(raw, media_type="text/plain; charset=utf-8", headers=headers)

@@ -460,18 +460,26 @@ def database_restore(invocation: Invocation, *, file: str, force: bool, passphra
 @program.command()
 @click.argument("name", required=False, default="")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where it goes [default: standard output].")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the audit trail.")
+@organisation_option
+@click.option("--unrecorded", is_flag=True, help="Where the database is away: without the audit trail.")
 @click.pass_obj
-def release(invocation: Invocation, name: str, output: str) -> int:
+def release(
+    invocation: Invocation, *, name: str, output: str, reason: str, organisation: str, unrecorded: bool
+) -> int:
     """Bring back the original of a message that had to be changed; without NAME, list what is kept.
 
-    The original contains whatever made it dangerous. Open it where it can do no harm.
+    The original contains whatever made it dangerous. Open it where it can do no harm. That it was brought back, by
+    whom and why is written into the audit trail of the organisation first.
     """
     from mailveil.adapters.originals import OriginalError
-    from mailveil.commands.release import list_originals, release_original
+    from mailveil.commands.release import Release, list_originals, release_original
 
     settings = invocation.settings()
     try:
-        return release_original(settings, name, output) if name else list_originals(settings)
+        if not name:
+            return list_originals(settings)
+        return release_original(settings, Release(name, output, reason, organisation, unrecorded))
     except OriginalError as error:
         end(str(error))
 

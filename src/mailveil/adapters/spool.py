@@ -77,7 +77,7 @@ class ObservationSpool:
         self.directory = directory
         self._max_bytes = max_bytes
         self._waiting: queue.Queue[tuple[bytes, Observation] | None] = queue.Queue(MAX_WAITING)
-        # By identifier, the lines of messages that are being delivered. They stand in each segment anew, so they are few.
+        # By identifier, the lines of messages that are being delivered; each segment begins with them, so they are few.
         self._begun: dict[str, bytes] = {}
         self._begun_bytes = 0
         self._writing = threading.Lock()

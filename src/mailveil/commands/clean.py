@@ -350,4 +350,4 @@ def keep_original(stored: Stored, answer: Answer, settings: Settings) -> None:
     reason = "signature taken off" if answer.unsigned else "parts made inert text"
     facts = OriginalFacts(record["message_id"], record["from"], (), record["subject"], reason)
     name = open_originals(settings).keep(stored.raw, facts)
-    note(f"original kept as {name} ({reason}); mailveil release {name} brings it back")
+    note(f"original kept as {name} ({reason}); mailveil release {name} --reason … brings it back")

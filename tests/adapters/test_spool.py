@@ -282,3 +282,15 @@ def test_a_line_of_somebody_else_is_told_from_the_rest(tmp_path: Path, record: s
     with path.open("ab") as file:
         file.write(b"%08x %s\n" % (zlib.crc32(raw), raw))
     assert kept(tmp_path) == [observation(1), None]
+
+
+def test_what_was_set_aside_goes_when_its_days_are_over(tmp_path: Path) -> None:
+    old, young = tmp_path / "1.refused", tmp_path / "2.refused"
+    for path, days in ((old, 8), (young, 6)):
+        path.write_bytes(b"somebody")
+        os.utime(path, (0, time.time() - days * 86_400))
+    for days, left in ((0, [old, young]), (7, [young])):
+        spool = ObservationSpool(tmp_path, PLENTY, refused_days=days)
+        assert spool.segments() == []
+        spool.close()
+        assert sorted(tmp_path.iterdir()) == left

@@ -31,6 +31,7 @@ MAX_WAITING: Final = 2_000
 MAX_SEGMENT_BYTES: Final = 4 * 1024 * 1024  # but for the last line, which a stranger's message may make long
 _MAX_READ_BYTES: Final = 16 * MAX_SEGMENT_BYTES
 _TOGETHER: Final = 200
+_DAY_S: Final = 86_400
 _MEASURE_EVERY_S: Final = 5.0
 _WARN_EVERY_S: Final = 60.0
 _OPEN, _COMPLETE, _LEFT, _REFUSED = ".open", ".spool", "-left.spool", ".refused"
@@ -73,9 +74,11 @@ class ObservationSpool:
     observations are dropped: what has been written is safe, and the beginning of something is worth more than its end.
     """
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int, *, refused_days: int = 0) -> None:
+        """``refused_days`` is how long what was set aside stays, 0: for ever."""
         self.directory = directory
         self._max_bytes = max_bytes
+        self._refused_s = refused_days * _DAY_S
         self._waiting: queue.Queue[tuple[bytes, Observation] | None] = queue.Queue(MAX_WAITING)
         # By identifier, the lines of messages that are being delivered; each segment begins with them, so they are few.
         self._begun: dict[str, bytes] = {}
@@ -128,7 +131,16 @@ class ObservationSpool:
         """Return the complete segments, oldest first, with what processes left behind that are no more."""
         for path in self._files(_OPEN):
             _adopt(path)
+        self._forget_refused()
         return self._files(_COMPLETE)
+
+    def _forget_refused(self) -> None:
+        """Delete what was set aside, once as long ago as records are kept: it names people as those do."""
+        oldest = time.time() - self._refused_s
+        for path in self._files(_REFUSED) if self._refused_s else ():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def used_bytes(self) -> int:
         """Return what all files take, whoever wrote them."""

@@ -284,7 +284,10 @@ def record_settings(settings: Settings) -> RecordSettings:
 
 def build_spool(settings: Settings) -> ObservationSpool:
     """Return where observations wait for the database."""
-    return ObservationSpool(settings.directory / "observations", settings.records.spool_max_bytes)
+    records = settings.records
+    return ObservationSpool(
+        settings.directory / "observations", records.spool_max_bytes, refused_days=records.messages_days
+    )
 
 
 def build_guard(settings: Settings, store: SqliteCopyStore | None = None) -> EgressGuard:

@@ -48,14 +48,14 @@ _VIEWER = frozenset(
     {
         Permission.STATISTICS_READ,
         Permission.TRACKERS_READ,
-        Permission.POLICY_READ,
-        Permission.ALLOW_READ,
         Permission.HEALTH_READ,
         Permission.ORGANISATIONS_READ,
     }
 )
 _ANALYST = _VIEWER | {
     Permission.MESSAGES_READ,
+    Permission.POLICY_READ,  # which names people, in groups and in rules
+    Permission.ALLOW_READ,
     Permission.COPIES_READ,
     Permission.ORIGINALS_READ,
     Permission.FEEDBACK_READ,

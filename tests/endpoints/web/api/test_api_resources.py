@@ -282,7 +282,7 @@ def test_a_user_is_invited_changed_and_given_another_link(api_room: ApiRoom) -> 
 def test_health_is_told_with_what_to_do(control_room: ControlRoomForTests) -> None:
     from mailveil.control.health import Condition, Measure
 
-    async def health() -> list[Measure]:
+    async def health(*, anew: bool = False) -> list[Measure]:
         return [
             Measure("mail", "Next hop", Condition.OK, "answers"),
             Measure("storage", "Disk", Condition.WARN, "nearly full", remedy="make room"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from mailveil.endpoints.web import listener as listening
 from mailveil.endpoints.web.listener import HttpListener
 
 
@@ -36,5 +38,54 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_header(host: str) -> Non
         writer.close()
         await writer.wait_closed()
         await listener.stop()
+
+    asyncio.run(work())
+
+
+def test_a_request_that_never_ends_does_not_keep_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that is announced and never sent would hold one of a limited number of connections for ever."""
+
+    async def take(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            more = message.get("more_body", False)
+        await answer(scope, receive, send)
+
+    async def ask(port: int, pieces: list[bytes], every_s: float) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        length = sum(map(len, pieces)) if every_s < 0.5 else 1_000_000
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % length)
+
+        async def drip() -> None:
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(every_s)
+
+        dripping = asyncio.ensure_future(drip())
+        try:
+            return await reader.read(100)
+        except ConnectionError:
+            return b""
+        finally:
+            dripping.cancel()
+            writer.close()
+
+    async def work() -> None:
+        monkeypatch.setattr(listening, "PATIENCE_S", 1.0)
+        listener = HttpListener(take)
+        await listener.start("127.0.0.1", 0)
+        async with asyncio.timeout(60):
+            silent = ask(listener.port, [], 60)
+            dripping = ask(listener.port, [b"x"] * 1_000, 0.6)
+            steady = ask(listener.port, [b"x" * 20_000] * 30, 0.1)
+            answers = await asyncio.gather(silent, dripping, steady)
+        await listener.stop()
+        assert answers[:2] == [b"", b""]
+        assert answers[2].startswith(b"HTTP/1.1 200"), "what goes forward may take longer than that"
 
     asyncio.run(work())

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GRACE_S = 5
 PATIENCE_S = 20.0
+LEAST_BYTES = 10_000  # of a body that come within that time; a telephone's slowest connection brings more
 
 
 class _Server(uvicorn.Server):
@@ -31,12 +32,19 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self._left = -1
         self._asked = 0
+        self._came = 0
+        self._awaited: object = None  # the request whose body was still to come when it was last looked at
         self._watch = self.loop.call_later(PATIENCE_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""
         self._watch.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take note of how much comes."""
+        self._came += len(data)
+        super().data_received(data)
 
     def handle_events(self) -> None:
         """Take note of a request that is complete."""
@@ -46,11 +54,16 @@ class _Protocol(H11Protocol):
 
     def _look(self) -> None:
         asked, self._asked = self._asked, 0
+        came, self._came = self._came, 0
         left, self._left = self._left, self.transport.get_write_buffer_size()
         is_answering = self.cycle is not None and not self.cycle.response_complete
         # An answer that is being made gives its time itself; one that nobody takes does not.
         is_stuck = self._left > 0 and self._left == left
-        if is_stuck or (not asked and not is_answering):
+        # Nor is one being made while the question is not out: that is for the client to bring, all of it.
+        awaited = self.cycle if is_answering and self.cycle.more_body and not self.flow.read_paused else None
+        is_starved = awaited is not None and awaited is self._awaited and came < LEAST_BYTES
+        self._awaited = awaited
+        if is_stuck or is_starved or (not asked and not is_answering):
             self.transport.abort()
         else:
             self._watch = self.loop.call_later(PATIENCE_S, self._look)

@@ -63,6 +63,7 @@ def build_console_site(
             "/metrics": monitoring.figures,
         },
         parts=parts,
+        is_https=facts.is_https,
     )
 
 

@@ -63,3 +63,30 @@ def test_names_in_host_fields() -> None:
     assert host_name("[::1]:80") == "::1"
     assert host_name("Localhost.") == "localhost"
     assert not host_name("[")
+
+
+def test_every_answer_has_what_browsers_are_to_keep_to() -> None:
+    for answer in get("/", "/api/v1/messages", "/healthz", "/api"):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_what_breaks_tells_nothing_to_whoever_asks_and_quotes_nothing_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(request: Request) -> Response:
+        raise ValueError(f"the secret is {request.query_params['q']}")
+
+    site = build_site(NAMES, saying("console"), parts={"/broken": Starlette(routes=[Route("/", broken)])})
+
+    async def inside() -> Answer:
+        async with http_room(site) as port:
+            return await ask(port, "/broken/?q=xyzzy")
+
+    answer = asyncio.run(asyncio.wait_for(inside(), 60))
+    assert answer.status == 500
+    assert answer.headers["cache-control"] == "no-store"
+    assert b"xyzzy" not in answer.body
+    assert "ValueError" in caplog.text
+    assert "xyzzy" not in caplog.text

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailveil.core.failure import trace_failure
+
+log = logging.getLogger("mailveil.web")
 
 PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,6 +39,40 @@ class HostGuard:
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+class EveryAnswer:
+    """Gives each answer the fields that it lacks, redirects and refusals too, and answers where something breaks.
+
+    What broke goes into the log by its place, without the text of the error: that may quote a message or a secret.
+    """
+
+    def __init__(self, app: ASGIApp, fields: Mapping[str, str]) -> None:
+        self.app = app
+        self.fields = fields
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        has_begun = False
+
+        async def completed(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self.fields.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, completed)
+        except Exception as error:
+            for line in trace_failure(error):
+                log.error("a request could not be answered: %s", line)
+            if not has_begun:  # else the connection ends in the middle, as it should
+                await PlainTextResponse("Something went wrong here.\n", 500)(scope, receive, completed)
 
 
 def host_name(field: str) -> str:

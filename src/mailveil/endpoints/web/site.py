@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from mailveil.endpoints.web.guard import HostGuard
+from mailveil.endpoints.web.guard import PAGE_HEADERS, EveryAnswer, HostGuard
 
+STRICT_TRANSPORT = "max-age=31536000"
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -21,13 +22,15 @@ def build_site(
     *,
     answers: Mapping[str, Answer] | None = None,
     parts: Mapping[str, ASGIApp] | None = None,
+    is_https: bool = False,
 ) -> ASGIApp:
     """Return one application for the listener: ``answers`` at single paths, ``parts`` below theirs, then the console.
 
     All of it is answered under ``host_names`` alone. ``parts`` are such as ``/api/v1`` and ``/report``; each sees what
-    follows its own path.
+    follows its own path. ``is_https``: browsers come by https, and shall keep to it.
     """
     routes: list[BaseRoute] = [Route(path, answer) for path, answer in (answers or {}).items()]
     routes += [Mount(path, part) for path, part in (parts or {}).items()]
     routes.append(Mount("", console))
-    return HostGuard(Starlette(routes=routes), host_names)
+    fields = {**PAGE_HEADERS, "Strict-Transport-Security": STRICT_TRANSPORT} if is_https else PAGE_HEADERS
+    return EveryAnswer(HostGuard(Starlette(routes=routes), host_names), fields)

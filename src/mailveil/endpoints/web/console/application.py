@@ -25,6 +25,7 @@ from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
 from mailveil.control.signing_in import SigningIn
 from mailveil.control.stores import ConflictError, CursorError
+from mailveil.core.failure import trace_failure
 from mailveil.endpoints.web.console import (
     account,
     allow,
@@ -137,6 +138,10 @@ class Console:
             except UnavailableError as error:
                 log.warning("a page could not be made: %s", error)
                 return self._sorry(visit, 503, "The database does not answer. Mail flows all the same.")
+            except Exception as error:
+                for line in trace_failure(error):
+                    log.error("a page could not be made: %s", line)
+                return self._sorry(visit, 500, "Something went wrong here. The log of mailveil says where.")
 
         return answer
 

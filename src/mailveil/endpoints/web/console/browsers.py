@@ -20,6 +20,7 @@ SESSION = "mailveil-session"
 KNOWN = "mailveil-known"  # a browser in which somebody has signed in before; see control.signing_in
 NOTE = "mailveil-note"  # what the next page says once
 THEME = "mailveil-theme"
+THEMES = ("light", "dark")
 YEAR_S = 365 * 86_400
 MAX_NOTE = 600
 # A path of ours that a browser cannot read as another site's: no second slash, no backslash, nothing unseen.
@@ -72,7 +73,7 @@ def note_in(request: Request, facts: ConsoleFacts) -> Note | None:
     """Return what the page before left to be said."""
     try:
         tone, text = json.loads(base64.urlsafe_b64decode(cookie(request, NOTE, facts)))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         return None
     if not isinstance(text, str) or tone not in ("good", "bad", "plain"):
         return None
@@ -82,7 +83,7 @@ def note_in(request: Request, facts: ConsoleFacts) -> Note | None:
 def theme_of(request: Request, facts: ConsoleFacts) -> str:
     """Return ``light``, ``dark``, or ``""`` for what the system has."""
     theme = cookie(request, THEME, facts)
-    return theme if theme in ("light", "dark") else ""
+    return theme if theme in THEMES else ""
 
 
 def address_of(request: Request, facts: ConsoleFacts) -> str:

@@ -168,7 +168,7 @@ def _leave(response: Response, attempt: Attempt, facts: ConsoleFacts) -> None:
 def _attempt(request: Request, facts: ConsoleFacts) -> Attempt | None:
     try:
         parts = json.loads(base64.urlsafe_b64decode(cookie(request, ATTEMPT, facts)))
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError, binascii.Error):
         return None
     if not isinstance(parts, list) or len(parts) != 5 or not all(isinstance(each, str) for each in parts):
         return None

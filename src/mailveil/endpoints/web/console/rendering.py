@@ -119,8 +119,6 @@ class Rendering:
         fields = {**PAGE_HEADERS, "Referrer-Policy": "same-origin", "Content-Security-Policy": PAGE_POLICY}
         fields["X-Frame-Options"] = "DENY"
         fields["X-Robots-Tag"] = "noindex, nofollow"
-        if self.facts.is_https:
-            fields["Strict-Transport-Security"] = "max-age=31536000"
         return fields
 
     def asset_path(self, name: str) -> str:

@@ -13,6 +13,7 @@ from mailveil.endpoints.web.console.browsers import (
     KNOWN,
     SESSION,
     THEME,
+    THEMES,
     YEAR_S,
     address_of,
     cookie,
@@ -92,7 +93,10 @@ async def sign_out(visit: Visit) -> Response:
 async def theme(visit: Visit) -> Response:
     """Keep to light or dark in this browser."""
     response = visit.go(local_path(visit.text("next", "/")))
-    leave_cookie(response, THEME, visit.text("theme")[:8], visit.facts, seconds=YEAR_S)
+    if visit.text("theme") in THEMES:
+        leave_cookie(response, THEME, visit.text("theme"), visit.facts, seconds=YEAR_S)
+    else:
+        drop_cookie(response, THEME, visit.facts)
     return response
 
 

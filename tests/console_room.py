@@ -122,7 +122,9 @@ async def console_room(
     console = Console(
         control.room, known, signing_in, modules=MODULES if modules is None else modules, openid=openid
     )
-    made = ConsoleRoom(control, console, build_site(known.host_names, console.application(), is_https=known.is_https))
+    made = ConsoleRoom(
+        control, console, build_site(known.host_names, console.application(), is_https=known.is_https)
+    )
     try:
         yield made
     finally:

@@ -122,3 +122,38 @@ def test_what_makes_no_token(
 @pytest.mark.parametrize("secret", ["", "mvt_", "mvt_" + "a" * 43, "Bearer mvt_x", "mvt_" + "a" * 4000, "é"])
 def test_what_is_no_token_opens_nothing(control_room: ControlRoomForTests, secret: str) -> None:
     assert asyncio.run(authenticate(control_room.room, secret)) is None
+
+
+def test_a_token_that_a_token_made_is_no_better_than_its_makers_maker(
+    control_room: ControlRoomForTests,
+) -> None:
+    async def inside() -> None:
+        room = control_room.room
+        anna = await control_room.user("anna")
+        first = await make_token(room, actor(name="anna"), "first", ["tokens:write", "trackers:read"], 30)
+        program = await authenticate(room, first.secret)
+        assert program is not None
+        second = await make_token(room, program, "second", ["trackers:read", "tokens:write"], 30)
+        further = await authenticate(room, second.secret)
+        assert further is not None
+        third = await make_token(room, further, "third", ["trackers:read"], 30)
+        assert await authenticate(room, third.secret) is not None
+        await room.accounts.put_user(replace(anna, is_disabled=True))
+        for made in (first, second, third):
+            assert await authenticate(room, made.secret) is None, made.token.name
+
+    asyncio.run(inside())
+
+
+def test_a_token_opens_nothing_once_its_maker_belongs_elsewhere(control_room: ControlRoomForTests) -> None:
+    async def inside() -> None:
+        room = control_room.room
+        await control_room.organisation("acme")
+        anna = await control_room.user("anna")
+        made = await make_token(room, actor(name="anna"), "t", ["trackers:read"], 30)
+        await room.accounts.put_user(replace(anna, home="acme"))
+        assert await authenticate(room, made.secret) is None
+        await room.accounts.put_user(replace(anna, home="*"))
+        assert await authenticate(room, made.secret) is not None
+
+    asyncio.run(inside())

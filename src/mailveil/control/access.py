@@ -90,7 +90,7 @@ class Actor:
     """Who asks. ``organisation`` is the one acted in, ``home`` the one that the actor belongs to (``*``: all).
 
     ``identifier`` is permanent (of the user or token), ``name`` for people to read, ``address`` the client's, for the
-    audit trail.
+    audit trail. ``maker`` is by whose rights a token acts, ``""`` for others.
     """
 
     kind: ActorKind
@@ -100,6 +100,7 @@ class Actor:
     home: str
     permissions: frozenset[Permission]
     address: str = ""
+    maker: str = ""
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor may do something in its organisation."""

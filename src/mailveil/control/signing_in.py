@@ -12,11 +12,12 @@ import hmac
 import ipaddress
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mailveil.control.access import ANY_ORGANISATION, PERMISSIONS, Actor, ActorKind
 from mailveil.control.auditing import audit
-from mailveil.control.passwords import MAX_LENGTH, Passwords
+from mailveil.control.passwords import MAX_LENGTH, BusyError, Passwords
 from mailveil.control.records import DEFAULT_ORGANISATION, Session, User
 from mailveil.control.room import ControlRoom
 from mailveil.control.secondfactor import matching_step
@@ -29,6 +30,7 @@ MAX_NAME = 200
 NAME_LIMITS = ((60.0, 5), (900.0, 10), (3600.0, 20))
 CODE_LIMITS = NAME_LIMITS
 ADDRESS_LIMITS = ((60.0, 20), (900.0, 60), (3600.0, 120))
+Counted = tuple[str, tuple[tuple[float, int], ...]]  # what is counted, and how much of it there may be
 
 
 class RefusedError(Exception):
@@ -100,13 +102,21 @@ class SigningIn:
         name, accounts = folded(name), self.room.accounts
         user = await accounts.user_named(name) if name else None
         is_known = user is not None and _is_known(user, known)
-        by_name = f"known:{known[:64]}" if is_known else f"name:{hashlib.sha256(name.encode()).hexdigest()}"
-        by_address = f"address:{network(address)}"
-        await self._take_turn((by_name, NAME_LIMITS), (by_address, ADDRESS_LIMITS))
+        by_name = f"known:{known[:64]}" if is_known else name_key(name)
+        counted = [(by_name, NAME_LIMITS)]
+        if not is_known:  # else whoever guesses behind the same proxy would shut out everybody there
+            counted.append((f"address:{network(address)}", ADDRESS_LIMITS))
+        taken_at = await self._take_turn(*counted)
         expected = user.password_hash if user is not None and not user.is_disabled else ""
-        if not await self.passwords.verify(expected, password[: MAX_LENGTH + 1]) or user is None:
+        try:
+            is_right = await self.passwords.verify(expected, password[: MAX_LENGTH + 1])
+        except BusyError:
+            await self._give_back(counted, taken_at)
+            raise
+        if not is_right or user is None:
             await self._refused(user, address, "password")
             raise RefusedError
+        await self._give_back(counted, taken_at)
         await accounts.forget_failures(by_name)
         user = await self._still(user)
         if self.passwords.is_outdated(user.password_hash):
@@ -211,7 +221,7 @@ class SigningIn:
             csrf=secrets.token_urlsafe(SECRET_BYTES),
         )
         await self.room.accounts.put_session(session)
-        return SignedIn(secret, session, user, _known(user) if is_complete else "")
+        return SignedIn(secret, session, user, browser_mark(user) if is_complete else "")
 
     async def _still(self, user: User) -> User:
         """Return a user as it is now. Raises ``RefusedError`` where what it has shown does not count any more."""
@@ -220,8 +230,8 @@ class SigningIn:
             raise RefusedError
         return now
 
-    async def _take_turn(self, *counted: tuple[str, tuple[tuple[float, int], ...]]) -> None:
-        """Count an attempt as failed before it is made, so that many at once are counted too.
+    async def _take_turn(self, *counted: Counted) -> float:
+        """Count an attempt as failed before it is made, so that many at once are counted too; return when.
 
         What has to wait is not counted: else whoever never stops guessing would lock others out for ever.
         """
@@ -235,6 +245,12 @@ class SigningIn:
             seconds, most = limits[0]
             if await self.room.accounts.failures(key, now - seconds) > most:
                 raise TooManyAttemptsError(seconds)
+        return now
+
+    async def _give_back(self, counted: Sequence[Counted], taken_at: float) -> None:
+        """Count an attempt no more, since it has not failed: people behind one address sign in all day."""
+        for key, _ in counted:
+            await self.room.accounts.forget_failure(key, taken_at)
 
     async def _refused(self, user: User | None, address: str, what: str) -> None:
         """Write down that somebody was refused; never the name that was typed, which may be a password."""
@@ -255,6 +271,11 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name[: 2 * MAX_NAME]).strip().casefold()[:MAX_NAME]
 
 
+def name_key(name: str) -> str:
+    """Return by what attempts under a name are counted; names that nobody has are counted alike, and not kept."""
+    return f"name:{hashlib.sha256(folded(name).encode()).hexdigest()}"
+
+
 def network(address: str) -> str:
     """Return by what an address is counted: IPv6 by the /64 that one customer has, IPv4 by itself."""
     try:
@@ -268,7 +289,7 @@ def network(address: str) -> str:
     return str(ip)
 
 
-def _known(user: User) -> str:
+def browser_mark(user: User) -> str:
     """Return what tells a browser in which the user has signed in. It only holds while the password does.
 
     Keyed with the password's hash, whose salt and result nobody outside the database has; of no use for signing in.

@@ -250,6 +250,10 @@ class AccountStore(Protocol):
         """Return how many there were."""
         ...
 
+    async def forget_failure(self, key: str, at: float) -> None:
+        """Take back one that was noted for that moment."""
+        ...
+
     async def forget_failures(self, key: str) -> None:
         """Begin anew, after a sign-in."""
         ...

@@ -41,7 +41,8 @@ async def make_token(
 ) -> NewToken:
     """Make a token for the actor's organisation that may do ``scopes`` (permissions) for so many days.
 
-    One for ``everywhere`` acts in all organisations, and only an actor who does so too can make it. Raises
+    One for ``everywhere`` acts in all organisations, and only an actor who does so too can make it. One made with
+    another token is that one's maker's, and does nothing either once that person may not. Raises
     ``InvalidError``; a scope that the actor itself lacks is refused with ``ForbiddenError``.
     """
     actor.require(Permission.TOKENS_WRITE)
@@ -65,7 +66,7 @@ async def make_token(
         digest=digest_of(secret),
         hint=secret[:HINT_LENGTH],
         scopes=tuple(sorted(wanted)),
-        created_by=actor.name,
+        created_by=actor.maker or actor.name,
         created_at=now,
         expires_at=now + days * DAY_S,
         everywhere=everywhere,
@@ -126,7 +127,8 @@ async def authenticate(room: ControlRoom, secret: str, address: str = "") -> Act
     permissions = frozenset(Permission(each) for each in token.scopes if each in set(Permission))
     maker = await room.accounts.user_named(token.created_by)
     if maker is not None:
-        if maker.is_disabled or (token.everywhere and maker.home != ANY_ORGANISATION):
+        reach = (ANY_ORGANISATION,) if token.everywhere else (ANY_ORGANISATION, token.organisation)
+        if maker.is_disabled or maker.home not in reach:
             return None
         permissions &= PERMISSIONS[maker.role]
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
@@ -140,6 +142,7 @@ async def authenticate(room: ControlRoom, secret: str, address: str = "") -> Act
         ANY_ORGANISATION if token.everywhere else token.organisation,
         permissions,
         address,
+        token.created_by,
     )
 
 

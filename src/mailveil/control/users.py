@@ -1,7 +1,8 @@
 """Users: who may sign in, invited and let back in by links that work once.
 
 An administrator of one organisation sees and changes the people of that one; one of all organisations (home ``*``)
-everybody. Nobody takes the rights of an administrator from itself, so that there is always one.
+everybody. Nobody takes the rights of an administrator from itself, so that there is always one, and nobody opens an
+account that may do more than they: a token with ``users:write`` alone makes no administrator.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 
-from mailveil.control.access import ANY_ORGANISATION, Actor, ActorKind, ForbiddenError, Permission, Role
+from mailveil.control.access import (
+    ANY_ORGANISATION,
+    PERMISSIONS,
+    Actor,
+    ActorKind,
+    ForbiddenError,
+    Permission,
+    Role,
+)
 from mailveil.control.auditing import audit, system_actor
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.identifiers import new_identifier
@@ -18,7 +27,7 @@ from mailveil.control.passwords import Passwords, check_password
 from mailveil.control.records import DEFAULT_ORGANISATION, Cut, OneTimeLink, Page, Session, User
 from mailveil.control.room import ControlRoom
 from mailveil.control.secondfactor import new_secret
-from mailveil.control.signing_in import SigningIn, digest_of
+from mailveil.control.signing_in import SigningIn, digest_of, name_key
 from mailveil.control.stores import ConflictError
 
 FIRST = "first-administrator"
@@ -74,9 +83,10 @@ async def invite_user(
     """Make a user, and the link with which it chooses a password.
 
     ``home`` is the actor's organisation unless named; another one, or ``*``, takes an actor of all. Raises
-    ``InvalidError`` or ``ConflictError``.
+    ``InvalidError``, ``ForbiddenError`` or ``ConflictError``.
     """
     actor.require(Permission.USERS_WRITE)
+    _require_all_of(actor, role)
     user = await new_user(room, name, role, home or actor.organisation, display_name=display_name)
     if user.home != actor.organisation:
         actor.require_everywhere(Permission.USERS_WRITE)
@@ -119,6 +129,7 @@ async def set_role(room: ControlRoom, actor: Actor, identifier: str, role: Role)
     user = await _changeable(room, actor, identifier)
     if user.role is role:
         return user
+    _require_all_of(actor, role)
     before, user = user.role, replace(user, role=role)
     await room.accounts.put_user(user)
     await room.accounts.end_sessions_of(user.identifier)
@@ -131,6 +142,8 @@ async def set_disabled(room: ControlRoom, actor: Actor, identifier: str, is_disa
     user = await _changeable(room, actor, identifier)
     if user.is_disabled is is_disabled:
         return user
+    if not is_disabled:
+        _require_all_of(actor, user.role)
     user = replace(user, is_disabled=is_disabled)
     await room.accounts.put_user(user)
     await room.accounts.end_sessions_of(user.identifier)
@@ -143,6 +156,7 @@ async def remove_second_factor(room: ControlRoom, actor: Actor, identifier: str)
     user = await _changeable(room, actor, identifier)
     if not user.totp_secret:
         return user
+    _require_all_of(actor, user.role)
     user = replace(user, totp_secret="")
     await room.accounts.put_user(user)
     await room.accounts.end_sessions_of(user.identifier)
@@ -153,10 +167,11 @@ async def remove_second_factor(room: ControlRoom, actor: Actor, identifier: str)
 async def password_link(room: ControlRoom, actor: Actor, identifier: str) -> NewLink:
     """Make a link with which a user chooses a new password. Raises ``MissingError``.
 
-    Whoever has forgotten the password is let in again by somebody who knows the person, not by mail. Failed attempts
-    under its name are forgotten.
+    Whoever has forgotten the password is let in again by somebody who knows the person, not by mail. So is whoever
+    cannot sign in because others guess: what failed under the name is forgotten once the link is used.
     """
     user = await _changeable(room, actor, identifier)
+    _require_all_of(actor, user.role)
     if user.is_disabled:
         raise InvalidError(f"{user.name} is disabled; enable the account first.")
     return await _link(room, actor, RESET if user.password_hash else INVITATION, user)
@@ -169,6 +184,13 @@ async def _changeable(room: ControlRoom, actor: Actor, identifier: str) -> User:
     if actor.kind is ActorKind.USER and actor.identifier == user.identifier:
         raise ForbiddenError("Nobody changes that about themselves; ask another administrator")
     return user
+
+
+def _require_all_of(actor: Actor, role: Role) -> None:
+    """Raise ``ForbiddenError`` where a role may do what the actor may not: it would give more than it has."""
+    lacking = sorted(PERMISSIONS[role] - actor.permissions)
+    if lacking:
+        raise ForbiddenError(f"{actor.name} lacks {lacking[0]}, which {role}s have, and cannot give it")
 
 
 # --- links -------------------------------------------------------------------------------------------------
@@ -214,6 +236,7 @@ async def use_link(
         user = await new_user(room, name, link.role, link.home)
     check_password(password, user.name, user.display_name)
     hashed = await passwords.hash(password)
+    await open_link(room, secret)  # while the password was worked out, another link may have been used
     now = room.clock.now()
     if not await room.accounts.use_link(link.digest, now):
         raise MissingError
@@ -222,6 +245,7 @@ async def use_link(
     user = replace(user, password_hash=hashed, password_changed_at=now)
     await room.accounts.put_user(user)
     await room.accounts.end_sessions_of(user.identifier)
+    await room.accounts.forget_failures(name_key(user.name))
     home = DEFAULT_ORGANISATION if user.home == ANY_ORGANISATION else user.home
     actor = replace(
         system_actor(home), kind=ActorKind.USER, identifier=user.identifier, name=user.name, address=address

@@ -256,6 +256,15 @@ class SqlAccountStore:
         async with self._database.read() as connection:
             return int((await connection.execute(query)).scalar_one())
 
+    async def forget_failure(self, key: str, at: float) -> None:
+        """Take back one that was noted for that moment."""
+        failures = tables.failures.c
+        one = sa.select(sa.func.max(failures.number)).where(failures.key == key, failures.at == at)
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.delete(tables.failures).where(failures.number == one.scalar_subquery())
+            )
+
     async def forget_failures(self, key: str) -> None:
         """Begin anew, after a sign-in."""
         async with self._database.write() as connection:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from console_room import ConsoleRoom, console_room
+from console_room import PASSWORD, ConsoleRoom, console_room
 from control_room import ControlRoomForTests
 from mailveil.control.access import command_line_actor
+from mailveil.control.users import password_link
 
+NEW_PASSWORD = "a quarter past the lighthouse"
 OPERATOR = command_line_actor("default", "root (command line)")
 STRANGE = (
     "日本\0\ud800",
@@ -92,3 +94,89 @@ def test_cookies_that_nobody_gave_out_break_no_page(control_room: ControlRoomFor
                 assert answer.status_code in (200, 404), (text[:20], path)
 
     walk(control_room, steps)
+
+
+def test_people_behind_one_address_sign_in_all_day(control_room: ControlRoomForTests) -> None:
+    """What was right is not counted as failed: an office has one address, and a proxy that is not trusted too."""
+
+    async def steps(room: ConsoleRoom) -> None:
+        for number in range(25):
+            name = f"person{number}"
+            await room.user(name)
+            assert (await room.browser().sign_in(name)).status_code == 200, number
+        codes = [(await room.browser().sign_in(f"x{n}", "x" * 12)).status_code for n in range(22)]
+        assert codes == [422] * 20 + [429] * 2, "and guessing there is slowed down as before"
+
+    walk(control_room, steps)
+
+
+def test_whoever_guesses_behind_the_same_address_locks_nobody_out_of_a_browser_of_theirs(
+    control_room: ControlRoomForTests,
+) -> None:
+    async def steps(room: ConsoleRoom) -> None:
+        await room.user("anna")
+        own = room.browser()
+        await own.sign_in("anna")
+        await own.get("/account")
+        await own.post("/sign-out")
+        for number in range(22):
+            await room.browser().sign_in(f"name{number}", "a wrong password")
+        assert (await room.browser().sign_in("anna")).status_code == 429
+        assert (await own.sign_in("anna")).status_code == 200
+        await own.get("/account")
+        await own.post("/sign-out")
+        codes = [(await own.sign_in("anna", "a wrong password")).status_code for _ in range(6)]
+        assert codes == [422] * 5 + [429], "nor does such a browser guess without end"
+
+    walk(control_room, steps)
+
+
+def test_the_only_administrator_gets_in_by_a_link_whoever_goes_on_guessing(
+    control_room: ControlRoomForTests,
+) -> None:
+    async def steps(room: ConsoleRoom) -> None:
+        anna = await room.user("anna")
+
+        async def guess() -> None:
+            for number in range(8):
+                await room.browser(f"198.51.100.{number}").sign_in("anna", "a wrong password")
+
+        await guess()
+        own = room.browser()
+        assert (await own.sign_in("anna")).status_code == 429
+        link = await password_link(control_room.room, OPERATOR, anna.identifier)
+        form = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+        assert (await own.post(f"/link/{link.secret}", form)).status_code == 303
+        await guess()
+        assert (await own.sign_in("anna", NEW_PASSWORD)).status_code == 200
+
+    walk(control_room, steps)
+
+
+def test_attempts_that_nobody_had_time_for_are_not_counted(
+    control_room: ControlRoomForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(room: ConsoleRoom) -> None:
+        await room.user("anna")
+        passwords = room.console.signing_in.passwords
+        monkeypatch.setattr(passwords, "_most", 0)
+        codes = [(await room.browser().sign_in("anna")).status_code for _ in range(7)]
+        assert codes == [503] * 7
+        monkeypatch.undo()
+        assert (await room.browser().sign_in("anna")).status_code == 200
+
+    walk(control_room, steps)
+
+
+def test_a_page_of_the_same_name_without_encryption_is_not_ours(control_room: ControlRoomForTests) -> None:
+    async def steps(room: ConsoleRoom) -> None:
+        await room.user("anna")
+        form = {"name": "anna", "password": PASSWORD}
+        client = room.browser().client
+        codes = []
+        for origin in ("http://console.example.org", "https://console.example.org"):
+            answer = await client.post("/sign-in", data=form, headers={"Origin": origin})
+            codes.append(answer.status_code)
+        assert codes == [403, 303]
+
+    walk(control_room, steps, console_url="https://console.example.org")

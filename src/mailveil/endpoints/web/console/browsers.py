@@ -114,9 +114,10 @@ def comes_from_us(request: Request, facts: ConsoleFacts) -> bool:
     parts = urlsplit(origin)
     if origin == facts.console_url:
         return True
-    return (
-        parts.scheme in ("http", "https") and parts.netloc.lower() == request.headers.get("host", "").lower()
-    )
+    schemes = (
+        ("https",) if facts.is_https else ("http", "https")
+    )  # the same name by http may be anybody on the way
+    return parts.scheme in schemes and parts.netloc.lower() == request.headers.get("host", "").lower()
 
 
 def is_same(expected: str, given: str) -> bool:

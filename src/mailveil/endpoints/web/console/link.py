@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import OneTimeLink, User
+from mailveil.control.signing_in import browser_mark
 from mailveil.control.stores import ConflictError
 from mailveil.control.users import open_link, use_link
-from mailveil.endpoints.web.console.browsers import address_of
+from mailveil.endpoints.web.console.browsers import KNOWN, YEAR_S, address_of, leave_cookie
 from mailveil.endpoints.web.console.pages import Entry, Pages
 from mailveil.endpoints.web.console.visit import Visit
 
@@ -42,7 +43,10 @@ async def choose_password(visit: Visit) -> Response:
         return visit.wrong("link.html", error, link=link, user=user)
     except ConflictError as error:
         return visit.wrong("link.html", InvalidError(str(error), "name"), link=link, user=user)
-    return visit.go("/sign-in", f"The password of {made.name} is set. Sign in with it.")
+    response = visit.go("/sign-in", f"The password of {made.name} is set. Sign in with it.")
+    # Who guesses at the name elsewhere does not keep its owner out of this browser.
+    leave_cookie(response, KNOWN, browser_mark(made), visit.facts, seconds=YEAR_S)
+    return response
 
 
 async def _opened(visit: Visit) -> tuple[OneTimeLink, User | None]:

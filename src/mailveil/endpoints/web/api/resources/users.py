@@ -128,11 +128,14 @@ async def list_users(asked: Asking, limit: Limit = 50, cursor: Cursor = "") -> P
     return Part[User](items=[user(each) for each in page.items], next=asked.listed(page, part))
 
 
-@resource.post("/users", Permission.USERS_WRITE, UserLink, status=201, body=Body.JSON, has_location=True)
+@resource.post(
+    "/users", Permission.USERS_WRITE, UserLink, status=201, body=Body.JSON, has_location=True, leave=True
+)
 async def invite_user(asked: Asking, invitation: Invitation) -> UserLink:
     """Invite a user.
 
-    The answer has the secret of the link with which they choose their password.
+    The answer has the secret of the link with which they choose their password. The token needs every scope that the
+    role comes with: nobody gives more than they have.
     """
     made = await use.invite_user(
         asked.room,
@@ -153,11 +156,14 @@ async def get_user(asked: Asking, user_id: Identifier) -> User:
     return user(await use.read_user(asked.room, asked.actor, user_id))
 
 
-@resource.patch("/users/{user_id}", Permission.USERS_WRITE, User, body=Body.JSON, match=Match.MAY, also=SEES)
+@resource.patch(
+    "/users/{user_id}", Permission.USERS_WRITE, User, body=Body.JSON, match=Match.MAY, also=SEES, leave=True
+)
 async def change_user(asked: Asking, user_id: Identifier, change: UserChange) -> User:
     """Change a user.
 
-    Their role, or whether they are shut out. Their sessions end.
+    Their role, or whether they are shut out. Their sessions end. A role, and letting somebody in again, need a token
+    with every scope that the role comes with.
     """
     if change.role is not None:
         await use.set_role(asked.room, asked.actor, user_id, change.role)
@@ -166,21 +172,22 @@ async def change_user(asked: Asking, user_id: Identifier, change: UserChange) ->
     return user(await use.read_user(asked.room, asked.actor, user_id))
 
 
-@resource.post("/users/{user_id}/links", Permission.USERS_WRITE, UserLink, status=201, also=SEES)
+@resource.post("/users/{user_id}/links", Permission.USERS_WRITE, UserLink, status=201, also=SEES, leave=True)
 async def make_user_link(asked: Asking, user_id: Identifier) -> UserLink:
     """Make a link to choose a password with.
 
-    For somebody who has forgotten theirs. Give it only to whom you know.
+    For somebody who has forgotten theirs. Give it only to whom you know. The token needs every scope that their role
+    comes with.
     """
     made = await use.password_link(asked.room, asked.actor, user_id)
     assert made.user is not None
     return _link(made, made.user)
 
 
-@resource.delete("/users/{user_id}/second-factor", Permission.USERS_WRITE, User, also=SEES)
+@resource.delete("/users/{user_id}/second-factor", Permission.USERS_WRITE, User, also=SEES, leave=True)
 async def remove_second_factor(asked: Asking, user_id: Identifier) -> User:
     """Remove a user's second factor.
 
-    For somebody whose phone is lost. Their sessions end.
+    For somebody whose phone is lost. Their sessions end. The token needs every scope that their role comes with.
     """
     return user(await use.remove_second_factor(asked.room, asked.actor, user_id))

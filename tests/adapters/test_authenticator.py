@@ -49,7 +49,9 @@ def test_a_signature_is_verified_with_the_key_from_the_dns() -> None:
 def test_without_signature_the_dns_is_not_asked() -> None:
     dns = StubDns()
     result = found(MESSAGE, dns)
-    assert result == Authentication(from_fields=1, from_domains=("mail.example.org",))
+    assert result == Authentication(
+        from_fields=1, from_domains=("mail.example.org",), from_addresses=("news@mail.example.org",)
+    )
     assert dns.asked == []
 
 

@@ -24,7 +24,8 @@ from mailveil.core.policy import (
 )
 from mailveil.core.policy.explaining import explain
 from mailveil.core.policy.messagepolicy import choose, message_policy_of
-from mailveil.core.policy.rules import Effect, ReferenceFacts, in_order
+from mailveil.core.policy.rules import Effect, Fit, ReferenceFacts, in_order
+from mailveil.core.policy.settling import RulesBySender, fit_of
 from mailveil.core.policy.snapshot import message_facts, rules_of
 from mailveil.core.policy.tomltext import write_toml
 from mailveil.core.verdicts.types import Finding, Kind, Risk
@@ -239,3 +240,24 @@ def test_recipients_of_one_profile_are_treated_alike(
             for each in pair
         ]
         assert found[0] == found[1]
+
+
+@given(documents, entries, envelopes())
+def test_rules_that_are_found_by_their_senders_are_all_that_fit_in_their_order(
+    document: PolicyDocument, allowed: tuple[AllowEntry, ...], envelope: Envelope
+) -> None:
+    facts = message_facts(envelope, envelope.recipients[0], NOW)
+    for effect in Effect:
+        ordered = in_order(rules_of(document, allowed), effect)
+        possible = RulesBySender(ordered).possible(facts)
+        fitting = [each for each in ordered if fit_of(each, document.groups, facts) is not Fit.NO]
+        assert [each for each in possible if fit_of(each, document.groups, facts) is not Fit.NO] == fitting
+
+
+def test_an_allow_list_of_thousands_is_not_read_through_for_a_message() -> None:
+    allowed = [AllowEntry(f"e{number}", f"partner{number}.example", (), 0.0) for number in range(3_000)]
+    rules = RulesBySender(in_order(rules_of(PolicyDocument(), allowed), Effect.ACTION))
+    envelope = Envelope("news@partner7.example", ("ann@example.org",))
+    assert [each.identifier for each in rules.possible(message_facts(envelope, "ann@example.org", NOW))] == [
+        "e7"
+    ]

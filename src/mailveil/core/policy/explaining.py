@@ -114,6 +114,11 @@ def explain(
     return Explanation(tuple(effects))
 
 
+def entries_that_fit(entries: Iterable[AllowEntry], facts: MessageFacts) -> tuple[AllowEntry, ...]:
+    """Return the entries of an allow-list that say anything of a message: the others explain nothing about it."""
+    return tuple(each for each in entries if fit_of(each.rule(), {}, facts) is not Fit.NO)
+
+
 def describe_conditions(when: Conditions) -> str:
     """Return in words when a rule holds."""
     said = [

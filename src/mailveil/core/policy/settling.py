@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mailveil.core.policy.messagepolicy import ReferenceRule
 from mailveil.core.policy.rules import (
@@ -21,6 +21,46 @@ from mailveil.core.policy.rules import (
 from mailveil.core.policy.types import Action
 
 Groups = Mapping[str, Sequence[str]]
+
+
+class RulesBySender:
+    """Rules in order, found by whom they name as senders: an allow-list may have thousands of them.
+
+    Each stands at one place, with a domain or an address that a message must name for it to hold.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._for_all: list[int] = []
+        self._by_name: dict[str, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            names = rule.when.sender_domains or rule.when.senders
+            for name in names:
+                self._by_name.setdefault(name, []).append(number)
+            if not names:
+                self._for_all.append(number)
+
+    def possible(self, facts: MessageFacts) -> Sequence[Rule]:
+        """Return the rules that may hold for a message, in their order: all that do are among them."""
+        if not self._by_name:
+            return self.rules
+        found = set(self._for_all)
+        for address in (facts.author_address, *facts.claimed):
+            found.update(self._by_name.get(address, ()))
+        for domain in {facts.author_domain, *facts.claimed_domains}:
+            for pattern in _patterns_over(domain):
+                found.update(self._by_name.get(pattern, ()))
+        return [self.rules[number] for number in sorted(found)]
+
+
+def _patterns_over(domain: str) -> Iterator[str]:
+    """Give all patterns that cover a domain, as ``patterns.covers_domain`` reads them."""
+    if domain:
+        yield domain
+        yield f".{domain}"
+    while "." in domain:
+        domain = domain.partition(".")[2]
+        yield f".{domain}"
 
 
 def fit_of(rule: Rule, groups: Groups, facts: MessageFacts) -> Fit:

@@ -21,7 +21,7 @@ from mailveil.core.policy.rules import (
     fits_recipient,
     in_order,
 )
-from mailveil.core.policy.settling import reference_rules, settle
+from mailveil.core.policy.settling import RulesBySender, reference_rules, settle
 from mailveil.core.policy.types import CopyMode, Direction, Envelope, direction_of
 
 FORMAT = 1
@@ -45,10 +45,10 @@ class _Prepared:
 
     policy: OrganisationPolicy
     document: PolicyDocument
-    actions: tuple[Rule, ...]
-    copies: tuple[Rule, ...]
-    banners: tuple[Rule, ...]
-    monitors: tuple[Rule, ...]
+    actions: RulesBySender
+    copies: RulesBySender
+    banners: RulesBySender
+    monitors: RulesBySender
     personal: tuple[Rule, ...]  # that are not for everybody
 
 
@@ -127,10 +127,10 @@ def _prepare(policy: OrganisationPolicy) -> _Prepared:
     return _Prepared(
         policy,
         document,
-        actions=in_order(rules, Effect.ACTION),
-        copies=in_order(rules, Effect.COPIES),
-        banners=in_order(rules, Effect.BANNER),
-        monitors=in_order(rules, Effect.MONITOR),
+        actions=RulesBySender(in_order(rules, Effect.ACTION)),
+        copies=RulesBySender(in_order(rules, Effect.COPIES)),
+        banners=RulesBySender(in_order(rules, Effect.BANNER)),
+        monitors=RulesBySender(in_order(rules, Effect.MONITOR)),
         personal=tuple(rule for rule in document.rules if rule.enabled and rule.when.names_recipients),
     )
 
@@ -248,13 +248,13 @@ class _Settled:
 def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[CopyMode]) -> _Settled:
     prepared = snapshot.prepared(organisation_of_address(facts.concerned, snapshot.domains))
     level, groups = prepared.document.level, prepared.document.groups
-    possible = [rule for rule in prepared.copies if rule.then.copies in modes]
-    banner = settle(prepared.banners, groups, facts, level, Effect.BANNER)
-    monitor = settle(prepared.monitors, groups, facts, level, Effect.MONITOR)
+    possible = [rule for rule in prepared.copies.possible(facts) if rule.then.copies in modes]
+    banner = settle(prepared.banners.possible(facts), groups, facts, level, Effect.BANNER)
+    monitor = settle(prepared.monitors.possible(facts), groups, facts, level, Effect.MONITOR)
     copies = settle(possible, groups, facts, level, Effect.COPIES)
     return _Settled(
         prepared,
-        Party(level, reference_rules(prepared.actions, groups, facts)),
+        Party(level, reference_rules(prepared.actions.possible(facts), groups, facts)),
         banner=LEVEL_BANNERS[level] if banner is None else banner.then.banner or Banner.NONE,
         monitored=monitor is not None and bool(monitor.then.monitor),
         copies=None if copies is None else copies.then.copies,

@@ -12,6 +12,7 @@ import pytest
 from control_room import NOW, ControlRoomForTests, actor
 from corpus_cases import ADDRESSES
 from mailveil.adapters.workers import WorkerPool
+from mailveil.control import replaying
 from mailveil.control.access import ForbiddenError, Permission
 from mailveil.control.allowing import (
     allow,
@@ -20,7 +21,7 @@ from mailveil.control.allowing import (
     read_entries,
     revoke_allowed,
 )
-from mailveil.control.failures import InvalidError, MissingError
+from mailveil.control.failures import BusyError, InvalidError, MissingError
 from mailveil.control.policies import (
     UNWRITTEN,
     change_policy,
@@ -352,6 +353,45 @@ def test_trying_ends_in_time_and_says_how_far_it_came(control_room: ControlRoomF
         assert not found.complete
         assert 0 < found.messages < 200
         assert found.reached == NOW - 600 * (found.messages - 1) - 1
+
+    asyncio.run(inside())
+
+
+def test_while_one_policy_is_tried_others_wait_their_turn_and_are_told_when_it_takes_too_long(
+    control_room: ControlRoomForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def inside() -> None:
+        room = control_room.room
+        await room.observations.add([seen(number, pixel()) for number in range(200)])
+        others_had_turns = 0
+
+        async def mail() -> None:
+            nonlocal others_had_turns
+            while True:
+                await asyncio.sleep(0)
+                others_had_turns += 1
+
+        begun = asyncio.Event()
+        passing = asyncio.create_task(mail())
+        first = asyncio.create_task(
+            replay(room, actor(), MAILER_IS_BLANK, NOW - 7 * DAY, progress=lambda _: begun.set())
+        )
+        await begun.wait()
+        before = others_had_turns
+        with monkeypatch.context() as hasty:
+            hasty.setattr(replaying, "WAIT_S", 0.0)
+            with pytest.raises(BusyError):
+                await replay(room, actor(), MAILER_IS_BLANK, NOW - 7 * DAY)
+        assert (await first).messages == 200
+        assert others_had_turns > before, "mail goes on meanwhile"
+        cancelled = asyncio.create_task(replay(room, actor(), MAILER_IS_BLANK, NOW - 7 * DAY))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert not room.replaying.locked()
+        assert (await replay(room, actor(), MAILER_IS_BLANK, NOW - 7 * DAY)).complete
+        passing.cancel()
 
     asyncio.run(inside())
 

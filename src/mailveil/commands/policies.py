@@ -230,6 +230,7 @@ def try_file(settings: Settings, organisation: str, path: str, *, days: int, as_
             allowed=entries,
             settings=policy_settings(settings),
             progress=told,
+            gently=False,  # this process is ours alone
         )
         if shown:
             print("\r", end="", file=sys.stderr)

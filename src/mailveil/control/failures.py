@@ -13,3 +13,7 @@ class InvalidError(ValueError):
     def __init__(self, text: str, field: str = "") -> None:
         super().__init__(text)
         self.field = field
+
+
+class BusyError(Exception):
+    """As much of this is under way as may be; the text says what, and the same can be asked again in a moment."""

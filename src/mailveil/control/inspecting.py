@@ -8,12 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from mailveil.control.access import Actor, Permission
+from mailveil.control.failures import BusyError
 from mailveil.control.room import ControlRoom
 from mailveil.ports import Engine, EngineError, Examination, UnavailableError
-
-
-class BusyError(Exception):
-    """As many messages as may be are being examined at this moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import Type
 
-from mailveil.control.failures import InvalidError
+from mailveil.control.failures import BusyError, InvalidError
 
 MIN_LENGTH = 12
 MAX_LENGTH = 200
@@ -40,10 +40,6 @@ _WORDS = re.compile(r"[^\W\d_]{3,}")
 _SUBSTITUTED = str.maketrans("013457@$!", "oleastasi")
 
 Found = TypeVar("Found")
-
-
-class BusyError(Exception):
-    """More sign-ins at once than this machine works out; it is to be tried again in a moment."""
 
 
 class Passwords:

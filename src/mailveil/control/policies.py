@@ -17,7 +17,7 @@ from mailveil.core.observation import Observation, ObservedReference
 from mailveil.core.policy.deciding import is_plain_url
 from mailveil.core.policy.differences import describe_rule, differences
 from mailveil.core.policy.document import PolicyDocument, PolicyDocumentError, document_of
-from mailveil.core.policy.explaining import Explanation, explain
+from mailveil.core.policy.explaining import Explanation, entries_that_fit, explain
 from mailveil.core.policy.patterns import domain_of, normal_address
 from mailveil.core.policy.rules import (
     LEVEL_WORDS,
@@ -66,16 +66,10 @@ async def read_policy(room: ControlRoom, actor: Actor, version: int | None = Non
         return _in_force(current)
     if current is not None and current.version == version:
         return _in_force(current)
-    # The version wanted is the first one after its successor.
-    page = await room.policies.history(actor.organisation, Cut(limit=1, cursor=""))
-    while page.items and page.items[0].version > version:
-        if not page.next:
-            raise MissingError
-        page = await room.policies.history(actor.organisation, Cut(limit=100, cursor=page.next))
-        for each in page.items:
-            if each.version == version:
-                return _in_force(each)
-    raise MissingError
+    earlier = await room.policies.version(actor.organisation, version)
+    if earlier is None:
+        raise MissingError
+    return _in_force(earlier)
 
 
 async def change_policy(
@@ -219,8 +213,8 @@ async def explain_message(
     recipient = recipient or next(iter(observation.recipients), "")
     facts = facts_of_observation(observation, recipient, room.clock.now())
     current = (await read_policy(room, actor)).document
-    entries = await read_entries(room.policies, actor.organisation)
-    before = await _version_at(room, actor, observation.at)
+    entries = entries_that_fit(await read_entries(room.policies, actor.organisation), facts)
+    before = _in_force(await room.policies.version_at(actor.organisation, observation.at))
     wanted = range(len(observation.references)) if number is None else (number,)
     found: list[ReferenceExplanation] = []
     for each in wanted:
@@ -265,18 +259,6 @@ def facts_of_observed(reference: ObservedReference) -> ReferenceFacts:
         is_plain=is_plain_url(reference.url.replace("*", "x")),
         leads_on=reference.media == Media.STYLESHEET,
     )
-
-
-async def _version_at(room: ControlRoom, actor: Actor, at: float) -> PolicyInForce:
-    cut = Cut(limit=100)
-    while True:
-        page = await room.policies.history(actor.organisation, cut)
-        for each in page.items:
-            if each.at <= at:
-                return _in_force(each)
-        if not page.next:
-            return PolicyInForce(0, UNWRITTEN)
-        cut = Cut(limit=100, cursor=page.next)
 
 
 async def _words_of(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from mailveil.control.access import Actor, Permission
 from mailveil.control.allowing import read_entries
+from mailveil.control.failures import BusyError
 from mailveil.control.policies import facts_of_observation, facts_of_observed, read_policy
 from mailveil.control.room import ControlRoom
 from mailveil.core.observation import Observation
@@ -21,8 +23,9 @@ from mailveil.core.verdicts.types import Risk
 
 MAX_EXAMPLES: Final = 20
 MAX_CHANGES: Final = 1_000  # kinds of change that are told apart; rules can be many
-REST_EVERY: Final = 50  # messages, after which others have their turn
+WORK_S: Final = 0.002  # at a stretch, after which mail has the processor for as long: it never waits for more
 LONGEST_S: Final = 120.0
+WAIT_S: Final = 20.0  # for others to be done with theirs
 DEFAULT: Final = "default"  # a snapshot of one organisation: everything is its own
 
 Progress = Callable[[int], None]
@@ -89,16 +92,18 @@ async def replay(
     settings: PolicySettings | None = None,
     longest_s: float = LONGEST_S,
     progress: Progress | None = None,
+    gently: bool = True,
 ) -> Replay:
     """Return what ``document`` would have done otherwise than was done about the messages since then, newest first.
 
     The allow-list is the one in force unless ``allowed`` is given; ``settings`` are the configuration file's. Memory is
-    bounded by the number of rules, time by ``longest_s``; ``progress`` is told how many messages were looked at.
+    bounded by the number of rules, time by ``longest_s``; ``progress`` is told how many messages were looked at, and
+    cancelling it ends it at once. ``gently`` leaves half of the time to mail in the same process. Raises ``BusyError``
+    where others replay theirs for too long.
     """
     actor.require(Permission.POLICY_READ)
     actor.require(Permission.STATISTICS_READ)
-    started = room.clock.now()
-    until = until or started
+    until = until or room.clock.now()
     entries = await read_entries(room.policies, actor.organisation) if allowed is None else tuple(allowed)
     current = (await read_policy(room, actor)).document
     count = _Count(
@@ -107,18 +112,36 @@ async def replay(
         settings=settings or PolicySettings(),
     )
     complete, reached = True, since
-    async for observation in room.observations.replayable(actor.organisation, since, until):
-        count.look_at(observation)
-        if count.messages % REST_EVERY == 0:
+    loop = asyncio.get_running_loop()
+    async with _turn(room.replaying):
+        started, begun = room.clock.now(), loop.time()
+        async for observation in room.observations.replayable(actor.organisation, since, until):
+            count.look_at(observation)
+            if (worked := loop.time() - begun) < WORK_S:
+                continue
             if progress is not None:
                 progress(count.messages)
-            await asyncio.sleep(0)
             if room.clock.now() - started > longest_s:
                 complete, reached = False, observation.at
                 break
+            await asyncio.sleep(worked if gently else 0)
+            begun = loop.time()
     if progress is not None:
         progress(count.messages)
     return count.told(since, until, complete=complete, reached=reached)
+
+
+@contextlib.asynccontextmanager
+async def _turn(lock: asyncio.Lock) -> AsyncIterator[None]:
+    """Wait for those who were here before. Raises ``BusyError`` where that takes too long."""
+    try:
+        await asyncio.wait_for(lock.acquire(), WAIT_S)
+    except TimeoutError as error:
+        raise BusyError("other policies are being tried; try again in a moment") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _alone(document: PolicyDocument, entries: Iterable[AllowEntry]) -> PolicySnapshot:
@@ -214,7 +237,9 @@ class _Count:
 
 def policy_for_observation(snapshot: PolicySnapshot, observation: Observation) -> MessagePolicy:
     """Return what a snapshot's rules come down to for a message that was put on record."""
-    recipients = dict.fromkeys(observation.recipients) or {"": None}
+    recipients = list(dict.fromkeys(observation.recipients)) or [""]
+    if not snapshot.prepared(DEFAULT).personal:
+        recipients = recipients[:1]  # to all of them the same rules apply
     facts = [facts_of_observation(observation, each, observation.at) for each in recipients]
     return policy_of_facts(snapshot, facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from mailveil.control.stores import (
@@ -21,7 +22,8 @@ from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, Origin
 class ControlRoom:
     """What use cases work with; what comes after ``repeats`` is ``None`` in a process without it.
 
-    ``privacy`` tells what records call people.
+    ``privacy`` tells what records call people. ``replaying`` is held by whoever replays mail: one at a time, since
+    new mail comes through the same process.
     """
 
     clock: Clock
@@ -38,3 +40,4 @@ class ControlRoom:
     fetches: FetchRecord | None = None
     originals: OriginalReader | None = None
     privacy: RecordSettings = field(default_factory=RecordSettings)
+    replaying: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)

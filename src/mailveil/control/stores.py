@@ -7,7 +7,7 @@ changes something is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from mailveil.control.access import Role
@@ -67,6 +67,10 @@ class ObservationStore(Protocol):
         A part may be shorter than asked for, even empty, and still have a ``next``: what several filters hardly hold
         for is looked for a bounded while. The same goes for trackers.
         """
+        ...
+
+    async def subjects(self, organisation: str, identifiers: Collection[str]) -> Mapping[str, str]:
+        """Return the subjects of messages that are kept, by their identifiers."""
         ...
 
     async def message(self, organisation: str, identifier: str) -> Observation | None:
@@ -148,6 +152,14 @@ class PolicyStore(Protocol):
 
     async def put(self, version: PolicyVersion) -> None:
         """Write the next version. Raises ``ConflictError`` unless ``version`` is the current one plus 1."""
+        ...
+
+    async def version(self, organisation: str, number: int) -> PolicyVersion | None:
+        """Return one version."""
+        ...
+
+    async def version_at(self, organisation: str, at: float) -> PolicyVersion | None:
+        """Return the version that was in force at a time."""
         ...
 
     async def history(self, organisation: str, cut: Cut) -> Page[PolicyVersion]:

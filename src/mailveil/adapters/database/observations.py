@@ -8,7 +8,7 @@ is old and of what is kept of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -61,6 +61,18 @@ class SqlObservationStore:
         """
         async with self._database.read() as connection:
             return await MessageSearch(connection, organisation, query, cut).page()
+
+    async def subjects(self, organisation: str, identifiers: Collection[str]) -> Mapping[str, str]:
+        """Return the subjects of messages that are kept, by their identifiers."""
+        columns = tables.messages.c
+        wanted = sorted(set(identifiers) - {""})
+        if not wanted:
+            return {}
+        question = sa.select(columns.identifier, columns.subject).where(
+            columns.organisation == organisation, columns.identifier.in_(wanted)
+        )
+        async with self._database.read() as connection:
+            return {row.identifier: row.subject for row in await connection.execute(question)}
 
     async def message(self, organisation: str, identifier: str) -> Observation | None:
         """Return one message with its references."""

@@ -27,15 +27,7 @@ class SqlPolicyStore:
 
     async def current(self, organisation: str) -> PolicyVersion | None:
         """Return the policy in force, ``None`` where none was ever written."""
-        query = (
-            sa.select(tables.policies)
-            .where(tables.policies.c.organisation == organisation)
-            .order_by(tables.policies.c.version.desc())
-            .limit(1)
-        )
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        return None if row is None else _version(row)
+        return await self._latest_of(organisation, sa.true())
 
     async def put(self, version: PolicyVersion) -> None:
         """Write the next version. Raises ``ConflictError`` unless ``version`` is the current one plus 1."""
@@ -58,6 +50,25 @@ class SqlPolicyStore:
                 await bump(connection, tables.stamps, POLICY_STAMP)
         except IntegrityError as error:  # by somebody who was faster
             raise conflict from error
+
+    async def version(self, organisation: str, number: int) -> PolicyVersion | None:
+        """Return one version."""
+        return await self._latest_of(organisation, tables.policies.c.version == number)
+
+    async def version_at(self, organisation: str, at: float) -> PolicyVersion | None:
+        """Return the version that was in force at a time."""
+        return await self._latest_of(organisation, tables.policies.c.at <= at)
+
+    async def _latest_of(self, organisation: str, condition: sa.ColumnElement[bool]) -> PolicyVersion | None:
+        query = (
+            sa.select(tables.policies)
+            .where(tables.policies.c.organisation == organisation, condition)
+            .order_by(tables.policies.c.version.desc())
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _version(row)
 
     async def history(self, organisation: str, cut: Cut) -> Page[PolicyVersion]:
         """Return versions, newest first."""

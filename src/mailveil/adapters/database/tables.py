@@ -246,6 +246,7 @@ allowed = sa.Table(
     sa.Column("expires_at", Time, nullable=False),
     sa.Column("revoked_at", Time, nullable=False),
     sa.Column("revoked_by", Line(200), nullable=False),
+    sa.Index(None, "organisation", "created_at", "identifier"),
 )
 stamps = sa.Table(  # numbers that go up whenever something changes that others keep a copy of
     "stamps",
@@ -328,6 +329,7 @@ tokens = sa.Table(
     sa.Column("last_used_on", Line(10), nullable=False),
     sa.Column("everywhere", sa.Boolean, nullable=False),
     sa.Column("revoked_at", Time, nullable=False),
+    sa.Index(None, "organisation", "created_at", "identifier"),
 )
 repeats = sa.Table(
     "repeats",
@@ -356,6 +358,8 @@ audit = sa.Table(
     sa.Column("address", Line(64), nullable=False),
     sa.Index(None, "organisation", "action", "identifier"),
     sa.Index(None, "organisation", "actor", "identifier"),
+    sa.Index(None, "organisation", "subject", "identifier"),
+    sa.Index(None, "organisation", "at"),
 )
 feedback = sa.Table(
     "feedback",
@@ -372,6 +376,7 @@ feedback = sa.Table(
     sa.Column("closed_at", Time, nullable=False),
     sa.Column("note", Prose, nullable=False),
     sa.Index(None, "organisation", "state", "identifier"),
+    sa.Index(None, "organisation", "at"),
     sa.Index(None, "organisation", "message"),
 )
 grants = sa.Table(

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailveil.control.access import ANY_ORGANISATION, Actor, ForbiddenError, Permission
-from mailveil.control.failures import InvalidError, MissingError
-from mailveil.control.inspecting import BusyError, InspectionDesk
+from mailveil.control.failures import BusyError, InvalidError, MissingError
+from mailveil.control.inspecting import InspectionDesk
 from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError, CursorError

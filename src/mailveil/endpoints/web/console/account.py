@@ -7,8 +7,7 @@ from typing import Any
 import segno
 from starlette.responses import Response
 
-from mailveil.control.failures import InvalidError
-from mailveil.control.passwords import BusyError
+from mailveil.control.failures import BusyError, InvalidError
 from mailveil.control.records import User
 from mailveil.control.secondfactor import enrolment_url, new_secret
 from mailveil.control.signing_in import RefusedError, TooManyAttemptsError

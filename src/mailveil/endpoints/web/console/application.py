@@ -18,9 +18,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mailveil.control.access import ANY_ORGANISATION, Actor, ActorKind, ForbiddenError, Permission
-from mailveil.control.failures import InvalidError, MissingError
+from mailveil.control.failures import BusyError, InvalidError, MissingError
 from mailveil.control.health import HealthCheck
-from mailveil.control.passwords import BusyError
 from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
 from mailveil.control.signing_in import SigningIn

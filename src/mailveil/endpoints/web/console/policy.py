@@ -64,6 +64,7 @@ DAY_S = 86_400
 TRY_DAYS = (1, 7, 30)
 LONGEST_TRY_S = 20.0
 HISTORY_LENGTH = 20
+MAX_ENTRIES_SHOWN = 50  # of the allow-list, which has a page of its own
 TABS = (
     ("/policy", "Rules"),
     ("/policy/groups", "Groups"),
@@ -122,10 +123,17 @@ async def _policy_page(visit: Visit, status: int = 200, problem: str = "") -> Re
         rules=[
             (each, describe_conditions(each.when), describe_effects(each)) for each in current.document.rules
         ],
-        orders=[(EFFECT_TITLES[effect], rules) for effect, rules in by_effect.items()],
+        orders=[(EFFECT_TITLES[effect], *_shown(rules)) for effect, rules in by_effect.items()],
         now=visit.room.clock.now(),
         problem=problem,
     )
+
+
+def _shown(ordered: Sequence[RuleInOrder]) -> tuple[list[RuleInOrder], int]:
+    """Return the rules that the page shows, and how many entries of the allow-list it leaves out: there may be many."""
+    entries = [each for each in ordered if each.rule.origin == "allow"]
+    left_out = {each.rule.key for each in entries[MAX_ENTRIES_SHOWN:]}
+    return [each for each in ordered if each.rule.key not in left_out], len(left_out)
 
 
 @pages.post("/policy/level", Permission.POLICY_WRITE)

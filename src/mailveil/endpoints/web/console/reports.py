@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
@@ -91,10 +91,9 @@ async def _message(visit: Visit, identifier: str) -> Observation | None:
     return await visit.room.observations.message(visit.actor.organisation, identifier)
 
 
-async def _subjects(visit: Visit, reports: Sequence[Feedback]) -> dict[str, str]:
+async def _subjects(visit: Visit, reports: Sequence[Feedback]) -> Mapping[str, str]:
     """Return the subjects of the messages that reports are about, as far as they are kept."""
-    found = {}
-    for each in reports:
-        if (message := await _message(visit, each.message)) is not None:
-            found[each.message] = message.subject
-    return found
+    if not visit.actor.may(Permission.MESSAGES_READ):
+        return {}
+    identifiers = {each.message for each in reports}
+    return await visit.room.observations.subjects(visit.actor.organisation, identifiers)

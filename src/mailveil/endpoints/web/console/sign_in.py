@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from mailveil.control.failures import InvalidError
-from mailveil.control.passwords import BusyError
+from mailveil.control.failures import BusyError, InvalidError
 from mailveil.control.signing_in import HALFWAY_S, RefusedError, SignedIn, TooManyAttemptsError
 from mailveil.endpoints.web.console.browsers import (
     KNOWN,

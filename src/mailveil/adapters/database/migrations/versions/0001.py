@@ -40,6 +40,12 @@ def upgrade() -> None:
             ["organisation", "actor", "identifier"],
             unique=False,
         )
+        batch_op.create_index(batch_op.f("ix_audit_organisation_at"), ["organisation", "at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_organisation_subject_identifier"),
+            ["organisation", "subject", "identifier"],
+            unique=False,
+        )
 
     op.create_table(
         "failures",
@@ -134,6 +140,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_allowed")),
     )
+    with op.batch_alter_table("allowed", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_allowed_organisation_created_at_identifier"),
+            ["organisation", "created_at", "identifier"],
+            unique=False,
+        )
+
     op.create_table(
         "counts",
         sa.Column("organisation", sa.String(64), nullable=False),
@@ -193,6 +206,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_feedback")),
     )
     with op.batch_alter_table("feedback", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_feedback_organisation_at"), ["organisation", "at"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_feedback_organisation_message"), ["organisation", "message"], unique=False
         )
@@ -439,6 +453,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_tokens_organisation_created_at_identifier"),
+            ["organisation", "created_at", "identifier"],
+            unique=False,
+        )
+
     op.create_table(
         "tracker_terms",
         sa.Column("organisation", sa.String(64), nullable=False),

@@ -32,7 +32,7 @@ from observations import (
 )
 
 ORGANISATION = "default"
-UNTIL = 1_780_000_000.0
+UNTIL = time.time() // 3_600 * 3_600
 DAY = 86_400.0
 BATCH = 200
 SMALL, LARGE, LARGE_QUICKLY = 1_000, 100_000, 20_000
@@ -53,14 +53,13 @@ async def seeded(folder: Path, count: int, organisation: str = ORGANISATION) -> 
         )
     store = SqlObservationStore(database)
     batch, spent = [], 0.0
-    for seen in generated(count, 1, organisation, UNTIL):
+    for number, seen in enumerate(generated(count, 1, organisation, UNTIL), 1):
         batch.append(seen)
-        if len(batch) == BATCH:
+        if len(batch) == BATCH or number == count:
             begin = time.perf_counter()
             await store.add(batch)
             spent += time.perf_counter() - begin
             batch = []
-    await store.add(batch)
     return database, count / spent
 
 
@@ -112,7 +111,7 @@ TRACKERS: dict[str, TrackerQuery] = {
 }
 
 
-async def _deep(ask: Callable[[Cut], Awaitable[Page[Any]]]) -> Cut:
+async def deep(ask: Callable[[Cut], Awaitable[Page[Any]]]) -> Cut:
     """Return where a page most of the way down a list begins."""
     cursors, cursor = [""], ""
     while True:
@@ -136,13 +135,13 @@ async def questions(store: SqlObservationStore) -> dict[str, Question]:
     for name, query in MESSAGES.items():
         asked[f"messages: {name}"] = messages(query, Cut())
     for name in ("all", "frequent word", "low risk and above", "frequent operator"):
-        deep = await _deep(lambda cut, query=MESSAGES[name]: store.messages(ORGANISATION, query, cut))  # type: ignore[misc]
-        asked[f"messages: {name}, deep"] = messages(MESSAGES[name], deep)
+        place = await deep(lambda cut, query=MESSAGES[name]: store.messages(ORGANISATION, query, cut))  # type: ignore[misc]
+        asked[f"messages: {name}, deep"] = messages(MESSAGES[name], place)
     for name, sought in TRACKERS.items():
         asked[f"trackers: {name}"] = trackers(sought, Cut())
     for name in ("last", "people"):
-        deep = await _deep(lambda cut, query=TRACKERS[name]: store.trackers(ORGANISATION, query, cut))  # type: ignore[misc]
-        asked[f"trackers: {name}, deep"] = trackers(TRACKERS[name], deep)
+        place = await deep(lambda cut, query=TRACKERS[name]: store.trackers(ORGANISATION, query, cut))  # type: ignore[misc]
+        asked[f"trackers: {name}, deep"] = trackers(TRACKERS[name], place)
     asked["operators"] = lambda its: its.operators(ORGANISATION, 0.0, Cut())
     asked["operators: since 24 h"] = lambda its: its.operators(ORGANISATION, UNTIL - DAY, Cut())
     (line, *_) = (await store.messages(ORGANISATION, MessageQuery(has_trackers=True), Cut())).items

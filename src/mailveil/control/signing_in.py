@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 from mailveil.control.access import ANY_ORGANISATION, PERMISSIONS, Actor, ActorKind
 from mailveil.control.auditing import audit
-from mailveil.control.passwords import MAX_LENGTH, BusyError, Passwords
+from mailveil.control.failures import BusyError
+from mailveil.control.passwords import MAX_LENGTH, Passwords
 from mailveil.control.records import DEFAULT_ORGANISATION, Session, User
 from mailveil.control.room import ControlRoom
 from mailveil.control.secondfactor import matching_step

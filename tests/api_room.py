@@ -173,14 +173,15 @@ class ApiRoom:
         token: str | None = None,
         organisation: str = "acme",
         headers: Mapping[str, str] | None = None,
+        client: str = "192.0.2.1",
         **more: Any,
     ) -> httpx.Response:
-        """Ask once, in the event loop of the test."""
+        """Ask once, in the event loop of the test, from the address ``client``."""
         secret = self.tokens[organisation] if token is None else token
         fields = {"Authorization": f"Bearer {secret}"} if secret else {}
-        transport = httpx.ASGITransport(self.app, client=("192.0.2.1", 5000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://console.example") as client:
-            return await client.request(method, PREFIX + path, headers={**fields, **(headers or {})}, **more)
+        transport = httpx.ASGITransport(self.app, client=(client, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console.example") as asking:
+            return await asking.request(method, PREFIX + path, headers={**fields, **(headers or {})}, **more)
 
     async def token(
         self, organisation: str = "acme", *scopes: Permission, everywhere: bool = False, name: str = "program"

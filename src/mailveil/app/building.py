@@ -214,6 +214,7 @@ def api_settings(settings: Settings, health: HealthCheck | None = None) -> ApiSe
         inspect_per_minute=settings.api.inspect_per_minute,
         max_message_bytes=settings.gateway.max_message_bytes,
         inspections=settings.api.inspections,
+        trusted_proxies=settings.console.trusted_proxies,
         policy=policy_settings(settings),
         health=health,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from api_room import ApiRoom, made_room
 from control_room import ControlRoomForTests
 from mailveil.endpoints.web.api.limits import MAX_KEYS, RateLimit
@@ -86,3 +88,28 @@ def test_the_document_is_for_strangers_too_as_often_as_they_may(control_room: Co
     room = limited(control_room, 2)
     codes = [room.ask("GET", "/openapi.json", token="").status_code for _ in range(3)]
     assert codes == [200, 200, 429]
+
+
+def test_behind_a_proxy_each_client_has_its_own_quota_and_none_chooses_it(
+    control_room: ControlRoomForTests,
+) -> None:
+    proxies = (ipaddress.ip_network("10.0.0.0/8"),)
+    room = made_room(control_room, requests_per_minute=3, trusted_proxies=proxies)
+
+    def guess(client: str, forwarded: str) -> int:
+        headers = {"X-Forwarded-For": forwarded}
+        return room.ask(
+            "GET", "/messages", token="mvt_" + "a" * 43, client=client, headers=headers
+        ).status_code
+
+    assert [guess("10.0.0.1", "198.51.100.9") for _ in range(4)] == [401] * 3 + [429]
+    assert guess("10.0.0.1", "203.0.113.1, 198.51.100.9") == 429, "what the client itself claims is nothing"
+    assert guess("10.0.0.1", "198.51.100.10") == 401
+    assert guess("::ffff:10.0.0.1", "198.51.100.9") == 429, "the same proxy over a socket for IPv6 too"
+    assert [guess("192.0.2.66", f"198.51.100.{n}") for n in range(20, 24)] == [401] * 3 + [429]
+    assert [guess("10.0.0.1", f"2001:db8:1:2::{n}") for n in range(1, 5)] == [401] * 3 + [429]
+    headers = {"X-Forwarded-For": "198.51.100.77"}
+    invitation = {"name": "willi", "role": "viewer"}
+    room.ask("POST", "/users", json=invitation, client="10.0.0.1", headers=headers)
+    (made,) = room.ask("GET", "/audit", params={"action": "user.create"}).json()["items"]
+    assert made["address"] == "198.51.100.77"

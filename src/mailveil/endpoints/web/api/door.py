@@ -26,6 +26,7 @@ from mailveil.control.failures import BusyError, InvalidError, MissingError
 from mailveil.control.inspecting import InspectionDesk
 from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
+from mailveil.control.signing_in import network
 from mailveil.control.stores import ConflictError, CursorError
 from mailveil.core.failure import describe_failure
 from mailveil.endpoints.web.api import tags
@@ -61,6 +62,7 @@ from mailveil.endpoints.web.api.problems import (
 )
 from mailveil.endpoints.web.api.repeating import Repeatable, fingerprint_of, key_of
 from mailveil.endpoints.web.api.settings import ApiSettings
+from mailveil.endpoints.web.clients import client_address
 from mailveil.ports import EngineError, UnavailableError
 
 log = logging.getLogger("mailveil.api")
@@ -119,7 +121,7 @@ class Door:
 
     async def pass_stranger(self, request: Request, response: Response) -> Response:
         """Answer a request for which nobody has to say who they are; the client's address has its quota."""
-        standing = self._strangers.take(_address(request))
+        standing = self._strangers.take(network(self._address(request)))
         if standing.wait_s:
             response = _too_many(standing).response()
         return finished(response, [standing])
@@ -144,11 +146,12 @@ class Door:
 
     async def _actor(self, request: Request, secret: str, standings: list[Standing]) -> Actor:
         """Return who holds the token. A wrong one costs its address quota, and without that no look at the database."""
-        address = _address(request)
+        address = self._address(request)
+        neighbourhood = network(address)  # one customer has many IPv6 addresses
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         is_known = self._known.get(digest, -KNOWN_S) + KNOWN_S > self._now()
         if not is_known:
-            standings[:] = [self._strangers.take(address)]
+            standings[:] = [self._strangers.take(neighbourhood)]
             if standings[0].wait_s:
                 raise _too_many(standings[0])
         if not secret:
@@ -158,12 +161,15 @@ class Door:
             self._known.pop(digest, None)
             raise _unauthenticated("The token is unknown, revoked or expired.", error="invalid_token")
         if not is_known:
-            self._strangers.give_back(address)
+            self._strangers.give_back(neighbourhood)
             self._known[digest] = self._now()
             while len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
         chosen = await self._organisation(request, actor)
         return replace(actor, organisation=chosen, address=address)
+
+    def _address(self, request: Request) -> str:
+        return client_address(request, self.settings.trusted_proxies)
 
     async def _organisation(self, request: Request, actor: Actor) -> str:
         """Return in which organisation somebody acts: their own, or where they belong to all, the one they name."""
@@ -352,10 +358,6 @@ def _bearer(request: Request) -> str:
         return ""
     scheme, _, secret = fields[0].partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
 
 
 def _check_query(request: Request, parameters: frozenset[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from mailveil.control.health import HealthCheck
 from mailveil.core.policy import PolicySettings
@@ -18,6 +19,7 @@ class ApiSettings:
     ``inspect_per_minute`` messages to examine, of one token. ``max_message_bytes`` is the largest message that is
     examined, ``inspections`` how many at once. ``health`` tells how everything is doing,
     ``policy`` is what the configuration file says of the rules.
+    ``trusted_proxies`` are taken at their word for a client's address.
     """
 
     version: str = ""
@@ -26,4 +28,5 @@ class ApiSettings:
     max_message_bytes: int = 52_428_800
     inspections: int = 4
     health: HealthCheck | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     policy: PolicySettings | None = None

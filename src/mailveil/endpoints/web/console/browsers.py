@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mailveil.endpoints.web.clients import client_address
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 
 SESSION = "mailveil-session"
@@ -87,17 +87,8 @@ def theme_of(request: Request, facts: ConsoleFacts) -> str:
 
 
 def address_of(request: Request, facts: ConsoleFacts) -> str:
-    """Return the client's address; behind trusted proxies, what the outermost of them saw (``X-Forwarded-For``)."""
-    address = request.client.host if request.client else ""
-    seen = [each.strip() for each in ",".join(request.headers.getlist("x-forwarded-for")).split(",")]
-    while seen and _is_trusted(address, facts):
-        nearer = seen.pop()
-        try:
-            ipaddress.ip_address(nearer)
-        except ValueError:
-            break
-        address = nearer
-    return address
+    """Return the client's address."""
+    return client_address(request, facts.trusted_proxies)
 
 
 def comes_from_us(request: Request, facts: ConsoleFacts) -> bool:
@@ -132,11 +123,3 @@ def local_path(text: str) -> str:
 
 def _full(name: str, facts: ConsoleFacts) -> str:
     return f"__Host-{name}" if facts.is_https else name
-
-
-def _is_trusted(address: str, facts: ConsoleFacts) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in facts.trusted_proxies)

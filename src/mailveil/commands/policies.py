@@ -46,6 +46,7 @@ EFFECT_TITLES = {
     Effect.COPIES: "How copies reach readers",
     Effect.BANNER: "From which risk on readers get a notice",
     Effect.MONITOR: "What is only reported",
+    Effect.LANGUAGE: "Which language readers are addressed in",
 }
 
 

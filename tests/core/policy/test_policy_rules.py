@@ -21,6 +21,7 @@ from mailveil.core.policy import (
     recipient_profile,
     snapshot_of,
 )
+from mailveil.core.policy.document import PolicyDocumentError, document_of
 from mailveil.core.policy.explaining import explain
 from mailveil.core.policy.messagepolicy import BannerSettings, MessagePolicy, choose, message_policy_of
 from mailveil.core.policy.rules import Banner, Effect, ReferenceFacts, in_order
@@ -367,6 +368,32 @@ def test_readers_of_one_organisation_are_not_told_of_another() -> None:
     assert both.organisation == ""
     assert both.banner is not None
     assert both.banner.organisation == ""
+
+
+def test_readers_are_told_in_a_language_of_their_own_and_together_in_that_of_their_organisation() -> None:
+    text = rules(
+        "tokyo: when = { groups = ['tokyo'] }\nthen = { language = 'ja' }",
+        "quebec: when = { recipients = ['ann@example.org'] }\nthen = { language = 'fr-CA' }",
+    ).replace("[groups]", "[groups]\ntokyo = ['@tokyo.example.org']", 1)
+    found = {
+        address: banner.language
+        for address in ("ann@example.org", "ken@tokyo.example.org", "eve@example.org")
+        if (banner := policy(text, to(address)).banner) is not None
+    }
+    assert found == {
+        "ann@example.org": "fr-CA",
+        "ken@tokyo.example.org": "ja",
+        "eve@example.org": "en",
+    }
+    together = policy(text, to("ann@example.org", "ken@tokyo.example.org")).banner
+    assert together is not None
+    assert together.language == "en"
+
+
+@pytest.mark.parametrize("tag", ["german please", "d", "de_DE", "en\n", "<b>"])
+def test_what_is_no_language_is_refused(tag: str) -> None:
+    with pytest.raises(PolicyDocumentError, match=r"then.language"):
+        document_of({"format": 1, "rules": [{"id": "a", "then": {"language": tag}}]})
 
 
 def test_what_somebody_submits_goes_by_the_rules_of_his_own_organisation() -> None:

@@ -38,7 +38,10 @@ LAST_YEAR: Final = 9998
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DOCUMENT_KEYS: Final = ("format", "level", "comment", "groups", "rules")
 _RULE_KEYS: Final = ("id", "name", "enabled", "comment", "expires_at", "when", "then")
-_EFFECT_KEYS: Final = ("action", "copies", "banner", "monitor")
+_EFFECT_KEYS: Final = ("action", "copies", "banner", "monitor", "language")
+_LANGUAGE: Final = re.compile(
+    r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}"
+)  # RFC 5646, as far as it is told apart here
 # What people write who mean something else.
 _MEANT: Final = {
     "group": "groups", "recipient": "recipients", "to": "recipients", "rcpt": "recipients", "sender": "senders",
@@ -47,7 +50,7 @@ _MEANT: Final = {
     "risk": "least_risk", "finding": "findings", "verdict": "findings", "conditions": "when", "if": "when",
     "match": "when", "effects": "then", "do": "then", "identifier": "id", "expires": "expires_at", "version": "format",
     "rule": "rules", "allow": "action", "actions": "action", "mode": "copies", "monitored": "monitor",
-    "hold": "banner", "disabled": "enabled", "until": "expires_at",
+    "lang": "language", "locale": "language", "hold": "banner", "disabled": "enabled", "until": "expires_at",
 }  # fmt: skip
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -305,17 +308,18 @@ class _Reader:
             self.refuse(
                 f"{where}.copies", '"none" is no way to carry copies; for placeholders write action = "blank"'
             )
-        monitor = table.get("monitor")
+        monitor, language = table.get("monitor"), table.get("language")
         return Effects(
             action=chosen(Action, "action"),
             copies=copies,
             banner=chosen(Banner, "banner"),
             monitor=None if monitor is None else self.boolean(monitor, f"{where}.monitor"),
+            language=None if language is None else self.language(language, f"{where}.language"),
         )
 
     def sense(self, when: Conditions, then: Effects, where: str) -> None:
         """Refuse what could not hold, or what nobody can want."""
-        for name in ("copies", "banner", "monitor"):
+        for name in ("copies", "banner", "monitor", "language"):
             if getattr(then, name) is not None and when.names_references:
                 self.refuse(
                     f"{where}.then.{name}",
@@ -358,6 +362,12 @@ class _Reader:
         if any(not character.isprintable() and character not in "\n\t" for character in given):
             self.refuse(where, "has characters that cannot be printed")
         return given
+
+    def language(self, given: object, where: str) -> str:
+        tag = self.text(given, where, MAX_NAME)
+        if tag and not _LANGUAGE.fullmatch(tag):
+            self.refuse(where, f'{_shown(tag)} is no language; write "de", "fr-CA" and the like')
+        return tag
 
     def texts(self, given: object, where: str) -> list[str]:
         if isinstance(given, str):

@@ -31,6 +31,7 @@ _EFFECT_WORDS: Final = {
     Effect.COPIES: "how copies reach readers",
     Effect.BANNER: "from which risk on readers get a notice",
     Effect.MONITOR: "whether the message is only reported",
+    Effect.LANGUAGE: "which language readers are addressed in",
 }
 ACTION_WORDS: Final = {
     Action.COPY: "a safe copy takes its place",
@@ -108,9 +109,7 @@ def explain(
     """Return what holds for a message, and with ``reference`` for that reference of it."""
     rules = (*document.rules, *(entry.rule() for entry in allowed))
     effects = [] if reference is None else [_action(rules, document, facts, reference, settings)]
-    effects += [
-        _effect(rules, document, facts, each) for each in (Effect.COPIES, Effect.BANNER, Effect.MONITOR)
-    ]
+    effects += [_effect(rules, document, facts, each) for each in Effect if each is not Effect.ACTION]
     return Explanation(tuple(effects))
 
 
@@ -146,6 +145,7 @@ def describe_effects(rule: Rule) -> str:
         if then.banner is None
         else ("no banner" if then.banner == "none" else f"banner from {then.banner} risk on"),
         "" if then.monitor is None else ("report only" if then.monitor else "no report only"),
+        "" if then.language is None else f"language {then.language}",
     ]
     return ", ".join(each for each in said if each)
 
@@ -220,9 +220,11 @@ def _effect(
             effect, _value(rule, effect), rule.key, words, _considered(met, rule.key, effect)
         )
     key = f"level:{document.level}"
-    value = {Effect.COPIES: "as configured", Effect.BANNER: str(LEVEL_BANNERS[document.level])}.get(
-        effect, "false"
-    )
+    value = {
+        Effect.COPIES: "as configured",
+        Effect.BANNER: str(LEVEL_BANNERS[document.level]),
+        Effect.LANGUAGE: "the organisation's",
+    }.get(effect, "false")
     words = f"{_EFFECT_WORDS[effect]}: no rule says otherwise"
     return EffectExplanation(effect, value, key, words, _considered(met, key, effect))
 

@@ -36,6 +36,7 @@ class Effect(StrEnum):
     COPIES = "copies"
     BANNER = "banner"
     MONITOR = "monitor"
+    LANGUAGE = "language"
 
 
 LEVEL_WORDS: Final = {
@@ -113,12 +114,13 @@ CONDITION_NAMES: Final = tuple(each.name for each in fields(Conditions))
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a rule settles; ``None``: it says nothing of that."""
+    """What a rule settles; ``None``: it says nothing of that. ``language`` is the notice's, as BCP 47 writes it."""
 
     action: Action | None = None
     copies: CopyMode | None = None
     banner: Banner | None = None
     monitor: bool | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ def strictness(then: Effects, effect: Effect) -> int:
             return -1 if then.banner is None else BANNER_STRICTNESS[then.banner]
         case Effect.MONITOR:
             return -1 if then.monitor is None else int(not then.monitor)
-        case Effect.COPIES:
+        case Effect.COPIES | Effect.LANGUAGE:
             return 0  # none is stricter than the other
 
 

@@ -49,6 +49,7 @@ class _Prepared:
     copies: RulesBySender
     banners: RulesBySender
     monitors: RulesBySender
+    languages: RulesBySender
     personal: tuple[Rule, ...]  # that are not for everybody
 
 
@@ -131,6 +132,7 @@ def _prepare(policy: OrganisationPolicy) -> _Prepared:
         copies=RulesBySender(in_order(rules, Effect.COPIES)),
         banners=RulesBySender(in_order(rules, Effect.BANNER)),
         monitors=RulesBySender(in_order(rules, Effect.MONITOR)),
+        languages=RulesBySender(in_order(rules, Effect.LANGUAGE)),
         personal=tuple(rule for rule in document.rules if rule.enabled and rule.when.names_recipients),
     )
 
@@ -217,13 +219,15 @@ def policy_of_facts(
     organisations = dict.fromkeys(each.prepared.policy.identifier for each in settled)
     copies = {each.copies for each in settled}
     risk = max((each.banner for each in settled), key=BANNER_STRICTNESS.__getitem__)
-    first = next(each for each in settled if each.banner is risk).prepared.policy
+    told = [each for each in settled if each.banner is risk]
+    first, languages = told[0].prepared.policy, {each.language for each in told}
     notice = None
     if risk is not Banner.NONE:
         notice = replace(
             banner or BannerSettings(),
             least_risk=risk.value,
-            language=first.language or "en",
+            # Readers who are addressed in several languages share that of their organisation.
+            language=(languages.pop() if len(languages) == 1 else first.language) or "en",
             # Readers of one organisation are not told of another that got the message too.
             organisation=first.name if len(organisations) == 1 else "",
         )
@@ -243,6 +247,7 @@ class _Settled:
     banner: Banner
     monitored: bool
     copies: CopyMode | None
+    language: str
 
 
 def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[CopyMode]) -> _Settled:
@@ -252,10 +257,12 @@ def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[Copy
     banner = settle(prepared.banners.possible(facts), groups, facts, level, Effect.BANNER)
     monitor = settle(prepared.monitors.possible(facts), groups, facts, level, Effect.MONITOR)
     copies = settle(possible, groups, facts, level, Effect.COPIES)
+    language = settle(prepared.languages.possible(facts), groups, facts, level, Effect.LANGUAGE)
     return _Settled(
         prepared,
         Party(level, reference_rules(prepared.actions.possible(facts), groups, facts)),
         banner=LEVEL_BANNERS[level] if banner is None else banner.then.banner or Banner.NONE,
         monitored=monitor is not None and bool(monitor.then.monitor),
         copies=None if copies is None else copies.then.copies,
+        language=prepared.policy.language if language is None else language.then.language or "",
     )

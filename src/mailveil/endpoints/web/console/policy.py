@@ -43,9 +43,9 @@ from mailveil.core.policy.types import Direction
 from mailveil.core.verdicts.types import Finding, Kind, Risk
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.policyforms import (
-    EFFECTS,
     LEAST_RISKS,
     LINES,
+    choices_of,
     form_again,
     form_of_rule,
     lines_of,
@@ -78,6 +78,7 @@ EFFECT_TITLES = {
     Effect.COPIES: "How copies reach readers",
     Effect.BANNER: "Which readers get a notice",
     Effect.MONITOR: "What is only reported",
+    Effect.LANGUAGE: "Which language readers are addressed in",
 }
 VALUE_WORDS = {
     **{("action", value): words for value, words in ACTION_WORDS.items()},
@@ -193,7 +194,7 @@ def _rule_page(
         original=original,
         errors=errors or {},
         lines=LINES,
-        effects=EFFECTS,
+        effects=choices_of(form),
         least_risks=LEAST_RISKS,
         kinds=[(str(each), KIND_NAMES[each]) for each in Kind],
         risks=[str(each) for each in Risk],

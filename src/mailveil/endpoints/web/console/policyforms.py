@@ -41,12 +41,29 @@ EFFECTS = {
         ("high", "on high risk"),
     ),
     "monitor": (("", "says nothing of that"), ("true", "report only, change nothing"), ("false", "protect")),
+    "language": (
+        ("", "says nothing of that"),
+        ("en", "English"),
+        ("fr", "French"),
+        ("de", "German"),
+        ("es", "Spanish"),
+        ("ja", "Japanese"),
+    ),
 }
 LEAST_RISKS = (("", "any"), ("low", "low or more"), ("medium", "medium or more"), ("high", "high"))
 _SEPARATORS = re.compile(r"[\n,;]+")
 _PROBLEM = re.compile(r"rules\[(\d+)\](?: \(\"[^\"]*\"\))?(?:\.(when|then))?(?:\.(\w+))?(?:\[\d+\])?: ")
 
 Texts = Callable[[str], Sequence[str]]
+
+
+def choices_of(form: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Return what each effect can be chosen to be, and what the form says where that is none of ours, as ``fr-CA``."""
+    found = {}
+    for name, choices in EFFECTS.items():
+        said = str(form.get(name) or "")
+        found[name] = choices if said in dict(choices) else (*choices, (said, said))
+    return found
 
 
 def lines_of(text: str) -> list[str]:

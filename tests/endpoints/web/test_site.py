@@ -47,6 +47,13 @@ def test_no_foreign_name_is_answered(host: str) -> None:
         assert not answer.body.startswith((b"console", b"api", b"{"))
 
 
+def test_a_request_that_ends_in_two_ways_is_none() -> None:
+    """Whoever stands in front may read it by the other one, and take what follows for somebody else's (RFC 9112)."""
+    (answer,) = get("/healthz", Content_Length="5", Transfer_Encoding="chunked")
+    assert answer.status == 400
+    assert answer.headers["connection"] == "close"
+
+
 def test_our_own_names_are_answered_with_any_port() -> None:
     for host in ("localhost:8080", "LOCALHOST", "127.0.0.1:9", "[::1]:8080", "localhost."):
         (answer,) = get("/healthz", Host=host)

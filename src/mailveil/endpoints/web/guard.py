@@ -32,7 +32,13 @@ class HostGuard:
         self.host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 421."""
+        """Pass a request on, or answer 421; 400 where it says in two ways how long it is (RFC 9112 section 6.1)."""
+        names = {name for name, _ in scope.get("headers", ())}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            fields_too = {**PAGE_HEADERS, "Connection": "close"}
+            answer = PlainTextResponse("How long is that?\n", 400, headers=fields_too)
+            await answer(scope, receive, send)
+            return
         fields = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
         if scope["type"] == "http" and (len(fields) != 1 or host_name(fields[0]) not in self.host_names):
             response = PlainTextResponse("This page does not go by that name.\n", 421, headers=PAGE_HEADERS)

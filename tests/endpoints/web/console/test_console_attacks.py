@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -180,3 +180,27 @@ def test_a_page_of_the_same_name_without_encryption_is_not_ours(control_room: Co
         assert codes == [403, 303]
 
     walk(control_room, steps, console_url="https://console.example.org")
+
+
+def test_no_form_is_longer_than_it_may_be_whatever_it_says(control_room: ControlRoomForTests) -> None:
+    async def steps(room: ConsoleRoom) -> None:
+        await room.user("anna")
+        sent = 0
+
+        async def endless() -> AsyncIterator[bytes]:
+            nonlocal sent
+            yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+            for _ in range(20):
+                sent += 1_000_000
+                yield b"a" * 1_000_000
+
+        browser = room.browser()
+        headers = {"Origin": browser.origin, "Content-Type": "multipart/form-data; boundary=x"}
+        request = browser.client.build_request("POST", "/sign-in", content=endless(), headers=headers)
+        request.headers["Content-Length"] = "20"
+        del request.headers["Transfer-Encoding"]
+        answer = await browser.client.send(request)
+        assert answer.status_code == 413
+        assert sent <= 2_000_000
+
+    walk(control_room, steps)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from mailveil.control.access import ANY_ORGANISATION, Actor, ActorKind, ForbiddenError, Permission
 from mailveil.control.failures import BusyError, InvalidError, MissingError
@@ -62,6 +62,7 @@ from mailveil.ports import Mailbox, UnavailableError
 log = logging.getLogger("mailveil.console")
 MAX_FORM_BYTES = 1_048_576
 MAX_FIELDS = 1000
+TOO_LONG = HTTPException(413, f"A form may have {MAX_FORM_BYTES:,} bytes.")
 MODULES: tuple[Pages, ...] = (
     sign_in.pages,
     openid.pages,
@@ -198,15 +199,26 @@ def _sent_elsewhere(page: Page, visit: Visit) -> Response | None:
 
 
 async def _with_form(visit: Visit) -> Visit:
-    """Read the form of a request, which says beforehand how long it is."""
+    """Read the form of a request, which says beforehand how long it is, and is no longer whatever it said."""
     length = visit.request.headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
         raise HTTPException(411, "That form does not say how long it is.")
     if int(length) > MAX_FORM_BYTES:
-        raise HTTPException(413, f"A form may have {MAX_FORM_BYTES:,} bytes.")
+        raise TOO_LONG
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await visit.request.receive()
+        size += len(message.get("body", b""))
+        if size > MAX_FORM_BYTES:
+            raise TOO_LONG
+        return message
+
+    request = Request(visit.request.scope, counted)
     fields: dict[str, list[str]] = {}
     files: dict[str, bytes] = {}
-    async with visit.request.form(max_files=4, max_fields=MAX_FIELDS, max_part_size=MAX_FORM_BYTES) as form:
+    async with request.form(max_files=4, max_fields=MAX_FIELDS, max_part_size=MAX_FORM_BYTES) as form:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 files[name] = await value.read()

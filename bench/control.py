@@ -1,15 +1,13 @@
 """The control room with 100,000 messages against 1,000, both over thirty days, on the embedded database.
 
 Every question that a page or an API list asks is asked of both in turn, and the ratio of the medians is printed: what
-costs the same however much is kept is 1, the aim is 2 at most. Pages are measured as people see them by adding
-``(name, question)`` pairs in ``measure``.
+costs the same however much is kept is 1, the aim is 2 at most. ``pages.py`` asks as people and programs do, by HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -19,6 +17,7 @@ from typing import Any
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database, database_url
 from mailveil.adapters.database.observations import SqlObservationStore
+from mailveil.adapters.database.schema import upgrade
 from mailveil.control.records import Cut, MessageQuery, Page, TrackerQuery
 from observations import (
     DAYS,
@@ -42,15 +41,20 @@ DEEP = 0.8  # of a list that lies before a deep page
 Question = Callable[[SqlObservationStore], Awaitable[object]]
 
 
-async def seeded(folder: Path, count: int, organisation: str = ORGANISATION) -> tuple[Database, float]:
-    """Return a database with so many messages, and how many a second were written."""
-    database = Database(database_url("", folder).set(database=str(folder / f"{count}.sqlite3")))
+async def prepared(database: Database, organisation: str = ORGANISATION) -> None:
+    """Make the tables as ``mailveil serve`` does, with an organisation."""
+    await upgrade(database)
     async with database.write() as connection:
-        await connection.run_sync(tables.metadata.create_all)
         await connection.execute(
             tables.organisations.insert(),
             {"identifier": organisation, "name": organisation, "language": "en", "created_at": 0.0},
         )
+
+
+async def seeded(folder: Path, count: int, organisation: str = ORGANISATION) -> tuple[Database, float]:
+    """Return a database with so many messages, and how many a second were written."""
+    database = Database(database_url("", folder).set(database=str(file_of(folder, count))))
+    await prepared(database, organisation)
     store = SqlObservationStore(database)
     batch, spent = [], 0.0
     for number, seen in enumerate(generated(count, 1, organisation, UNTIL), 1):
@@ -205,11 +209,22 @@ async def measured(folder: Path, small: int, large: int, rounds: int) -> dict[st
             await database.close()
 
 
-def measure(*, quick: bool = False) -> dict[str, dict[str, float]]:
-    """Return the costs of the control room's questions, and of writing down what is seen."""
-    large = LARGE_QUICKLY if quick else LARGE
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        results = asyncio.run(measured(folder, SMALL, large, 11 if quick else ROUNDS))
-        size = sum(path.stat().st_size for path in folder.glob(f"{large}.sqlite3*"))
+def measure(folder: Path, *, quick: bool = False) -> dict[str, dict[str, float]]:
+    """Return the costs of the control room's questions, and of writing down what is seen.
+
+    The databases stay in ``folder``, where ``file_of`` names them.
+    """
+    large = how_many(quick=quick)
+    results = asyncio.run(measured(folder, SMALL, large, 11 if quick else ROUNDS))
+    size = sum(path.stat().st_size for path in folder.glob(f"{large}.sqlite3*"))
     return {"kB a message on disk": {"many": size / large / 1e3}} | results
+
+
+def how_many(*, quick: bool) -> int:
+    """Return how many messages many are."""
+    return LARGE_QUICKLY if quick else LARGE
+
+
+def file_of(folder: Path, count: int) -> Path:
+    """Return where the database with so many messages is."""
+    return folder / f"{count}.sqlite3"

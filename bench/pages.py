@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 import control
 from mailveil.adapters.database import tables
-from mailveil.adapters.database.engine import Database
+from mailveil.adapters.database.engine import Database, database_url
 from mailveil.app.announcing import console_facts
 from mailveil.app.building import api_settings, build_memory, build_store
 from mailveil.app.consoling import build_console_site
@@ -435,3 +435,24 @@ async def measured(
         for site in sites:
             await site.close()
     return results
+
+
+def measure(folder: Path, *, quick: bool = False) -> dict[str, Any]:
+    """Return what each page and question costs, over the databases that ``control.measure`` left in a folder.
+
+    Beside the figures of ``control.compared``: how many statements an answer takes and how large it is, with many.
+    """
+
+    async def run() -> dict[str, Any]:
+        counts = (control.SMALL, control.how_many(quick=quick))
+        few, many = (
+            Database(database_url("", folder).set(database=str(control.file_of(folder, each))))
+            for each in counts
+        )
+        try:
+            return await measured(folder, few, many, counts, ROUNDS_QUICKLY if quick else ROUNDS)
+        finally:
+            await few.close()
+            await many.close()
+
+    return asyncio.run(run())

@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ import pytest
 
 from console_room import console_room
 from control_room import ControlRoomForTests
+from mailveil.app.building import build_engine, build_examiner
+from mailveil.config import load
 from mailveil.endpoints.web.console.mailbox import preview_policy
 from mailveil.endpoints.web.preview import read_preview
 from mailveil.ports import CopyFacts, CopyState, MailboxEntry, UnavailableError
@@ -106,6 +109,46 @@ def test_a_message_is_shown_in_a_frame_that_can_do_nothing(control_room: Control
     assert source.headers["content-type"] == "text/plain; charset=utf-8"
     assert "sandbox" in source.headers["content-security-policy"]
     assert source.content == MESSAGE
+
+
+def test_what_policy_left_in_a_message_makes_no_browser_connect_anywhere(
+    control_room: ControlRoomForTests, tmp_path: Path
+) -> None:
+    """Chromium connects to hosts that a frame names, whatever its Content-Security-Policy allows to load."""
+    left = b"<link rel=preconnect href=https://t.example><iframe src=https://f.example/></iframe>"
+    picture = b"Content-Type: text/html\r\n\r\n<img src=https://x.example/a.jpg width=300 height=200>"
+
+    class Kept(FakeMailbox):
+        async def read(self, name: str) -> bytes | None:
+            return delivered + left
+
+    delivered = b""
+
+    async def inside() -> bytes:
+        nonlocal delivered
+        config = tmp_path / "mailveil.toml"
+        config.write_text(
+            f'[copies]\npublic_url = "http://copies.example:8081"\n[storage]\ndirectory = "{tmp_path}"\n'
+        )
+        settings = load(config, environment={})
+        gateway, engine = build_engine(settings), build_examiner(settings)
+        known = replace(control_room, room=replace(control_room.room, engine=engine, copies=FakeStore()))
+        try:
+            delivered = (await gateway.examine(picture, clean=True)).raw
+            async with console_room(known) as room:
+                room.console.mailbox = Kept()
+                await room.user("anna")
+                browser = room.browser()
+                await browser.sign_in("anna")
+                return (await browser.get("/mailbox/x/body")).content
+        finally:
+            await asyncio.to_thread(gateway.close)
+            await asyncio.to_thread(engine.close)
+
+    shown = asyncio.run(asyncio.wait_for(inside(), 120))
+    assert b"t.example" not in shown
+    assert b"f.example" not in shown
+    assert b"http://copies.example:8081/c/" in shown, "safe copies are what readers see"
 
 
 def test_the_copies_in_a_message_are_told_and_what_is_as_of_delivery_is_marked(

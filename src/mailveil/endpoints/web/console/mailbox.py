@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from mailveil.control.access import Permission
-from mailveil.control.failures import MissingError
+from mailveil.control.failures import InvalidError, MissingError
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.visit import Visit
 from mailveil.endpoints.web.guard import PAGE_HEADERS
 from mailveil.endpoints.web.preview import Preview, read_header, read_preview
-from mailveil.ports import CopyState, UnavailableError
+from mailveil.ports import CopyState, Engine, EngineError, UnavailableError
 
 pages = Pages()
 LATEST = 50
@@ -43,7 +43,8 @@ async def message(visit: Visit) -> Response:
 @pages.get("/mailbox/{name}/body", Permission.ORIGINALS_READ)
 async def body(visit: Visit) -> Response:
     """Answer with the body for that frame."""
-    _, preview = await _read(visit)
+    raw, _ = await _read(visit)
+    preview = read_preview(await _silent(visit, raw))
     kind = "text/html" if preview.is_html else "text/plain"
     headers = {
         **PAGE_HEADERS,
@@ -67,6 +68,21 @@ async def _read(visit: Visit) -> tuple[bytes, Preview]:
     if raw is None:
         raise MissingError
     return raw, read_preview(raw)
+
+
+async def _silent(visit: Visit, raw: bytes) -> bytes:
+    """Return a message with labels in the places of whatever policy has left in it.
+
+    A frame that may load nothing still has browsers connect to hosts that it names (``preconnect``, frames within it).
+    """
+    engine: Engine | None = visit.room.engine
+    if engine is None:
+        return raw
+    try:
+        examined = await engine.examine(raw, clean=True, labelled=True)
+    except EngineError as error:
+        raise InvalidError("This message cannot be examined, and so not be shown; its source can.") from error
+    return examined.raw if examined.record["references"] else raw
 
 
 async def _copies_in(visit: Visit, document: bytes) -> list[dict[str, object]]:

@@ -11,6 +11,8 @@ from control_room import ControlRoomForTests, actor
 from mailveil.control.access import PERMISSIONS, ForbiddenError, Permission, Role
 from mailveil.control.passwords import Passwords
 from mailveil.control.records import Cut
+from mailveil.control.secondfactor import STEP_S, code_at
+from mailveil.control.signing_in import SigningIn
 from mailveil.control.users import (
     first_administrator_link,
     invite_user,
@@ -80,5 +82,17 @@ def test_two_links_for_the_first_administrator_make_one(control_room: ControlRoo
         results = await asyncio.gather(late, return_exceptions=True)
         assert isinstance(results[0], Exception)
         assert [each.name for each in (await room.accounts.users("*", Cut())).items] == ["anna"]
+
+    asyncio.run(inside())
+
+
+def test_without_a_second_factor_no_code_is_right(control_room: ControlRoomForTests) -> None:
+    """Nor the one that comes of no secret, in a session that began while there was one."""
+
+    async def inside() -> None:
+        anna = await control_room.user("anna")
+        signing_in = SigningIn(control_room.room, Passwords(memory_kib=64, rounds=1))
+        code = code_at("", int(control_room.clock.now() // STEP_S))
+        assert not await signing_in.check_code(anna, "", code)
 
     asyncio.run(inside())

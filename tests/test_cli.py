@@ -518,6 +518,20 @@ def test_release_lists_nothing_and_knows_no_stranger(mailveil: Mailveil) -> None
     assert "nonsense" in ended.err
 
 
+def test_a_trial_goes_to_no_address_that_could_end_a_command(mailveil: Mailveil) -> None:
+    for address in ("nobody", "you@example.org\r\nDATA", "<you@example.org>", "you @example.org"):
+        ended = mailveil("try", "--server", "127.0.0.1:1", "--to", address)
+        assert ended.code == 2
+        assert "is no address" in ended.err
+
+
+def test_recipes_are_printed_for_pasting(mailveil: Mailveil) -> None:
+    ended = mailveil("recipes")
+    assert ended.code == 0
+    assert 'postconf -e "smtpd_milters=' in ended.out
+    assert "content_filter=mailveil:" in ended.out
+
+
 def test_broken_pipe_ends_quietly(box: Path) -> None:
     command = [*MAILVEIL, "scan", "--json", *[str(box)] * 200]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -27,6 +27,14 @@ MODES = ("hosted", "embedded", "none")
 ROLES = ("gateway", "copies", "fetcher", "console")
 ON_DEMAND_ROLES = ("egress",)
 RENAMED_ROLES = {"status": "console"}
+HEADINGS = {
+    "To run it": ("serve", "try", "recipes", "check", "config", "demo"),
+    "To look into mail that you have, and to clean it": ("scan", "clean"),
+    "To decide what is protected": ("policy", "allow"),
+    "People, programs and organisations": ("user", "token", "organisation", "person"),
+    "To look after it": ("database", "copies", "fetches", "release", "lists", "arc-key"),
+    "To train the judge": ("train", "evaluate"),
+}
 LIST_FORMATS = ("adblock", "hosts", "disconnect", "cnames")
 
 
@@ -55,14 +63,46 @@ def end(reason: str, code: int = UNUSABLE) -> NoReturn:
     raise SystemExit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group whose help tells each command's first sentence whole, under headings where it has some."""
+
+    headings: Mapping[str, Sequence[str]] = {}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands; what stands under no heading comes last."""
+        named = {name for names in self.headings.values() for name in names}
+        left = [name for name in self.list_commands(ctx) if name not in named]
+        for heading, names in (*self.headings.items(), ("Commands", left)):
+            rows = [(name, first_sentence(self.commands[name])) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+class Program(Commands):
+    """All commands, ordered by what somebody is about to do."""
+
+    headings = HEADINGS
+
+
+Commands.group_class = Commands
+
+
+def first_sentence(command: click.Command) -> str:
+    """Return what a command does, in one sentence."""
+    text = " ".join((command.help or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".")
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mailveil", message="%(prog)s %(version)s")
 @click.option("--config", "configuration", metavar="FILE", default="", help="Configuration file (TOML).")
 @click.pass_context
 def program(context: click.Context, configuration: str) -> None:
     """Stop e-mail spy trackers before they reach an inbox.
 
-    Every setting stands, with its default, in what `mailveil config --default` prints.
+    Every setting stands, with its default, in what `mailveil config --default` prints. Every command tells more
+    with --help, as in `mailveil policy try --help`.
     """
     context.obj = Invocation(configuration)
 
@@ -252,11 +292,34 @@ def check(invocation: Invocation) -> int:
     return 1 if any(each.outcome is Outcome.BAD for each in results) else 0
 
 
+@program.command()
+@click.pass_obj
+def recipes(invocation: Invocation) -> int:
+    """Print what to paste into a Postfix or Sendmail on this machine, so that its mail passes through.
+
+    Reads the configuration that `mailveil serve` runs with, changes nothing. Every other way: docs/doors.md.
+    """
+    from mailveil.app.recipes import mail_server_recipes
+
+    click.echo(mail_server_recipes(invocation.settings()))
+    return 0
+
+
 @program.command(name="try")
 @click.option("--server", default="", metavar="HOST:PORT", help="The gateway [default: as configured].")
+@click.option("--to", "recipient", default="", metavar="ADDRESS", help="[default: reader@example.org]")
 @click.pass_obj
-def send(invocation: Invocation, server: str) -> int:
-    """Send a message full of trackers through the gateway, to see what becomes of it."""
+def send(invocation: Invocation, *, server: str, recipient: str) -> int:
+    """Send a message full of trackers through the gateway, to see what becomes of it.
+
+    What it names are reserved names that lead nowhere. With --server and --to it takes the way of real mail, by the
+    mail server in front of mailveil.
+
+    \b
+    mailveil try --server mail.example.org:25 --to you@example.org
+
+    Exit code: 0; 1 where the server refused it.
+    """
     from mailveil.app import send_trial
     from mailveil.commands.terminal import printable
     from mailveil.config.values import read_endpoint
@@ -266,7 +329,10 @@ def send(invocation: Invocation, server: str) -> int:
         endpoint = read_endpoint(server) if server else settings.gateway.listen
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server") from error
-    reply = run_until_complete(send_trial(endpoint))
+    try:
+        reply = run_until_complete(send_trial(endpoint, recipient))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--to") from error
     click.echo(f"{endpoint} answers {printable(str(reply))}")
     if reply.is_positive:
         click.echo(f"Look at {settings.console_url}/")
@@ -603,10 +669,6 @@ def demo(*, seconds: float, port: int, no_serve: bool, as_json: bool, simulate: 
 
 
 ROLE_NAMES = ("viewer", "analyst", "administrator")
-json_lines_option = click.option("--json", "as_json", is_flag=True, help="JSON, one object a line.")
-organisation_option = click.option(
-    "--organisation", default="default", metavar="ID", help="In which organisation [default: default]."
-)
 
 
 @program.group()
@@ -641,7 +703,7 @@ def first_administrator(invocation: Invocation, *, as_json: bool) -> int:
     "--home",
     default="default",
     metavar="ID",
-    help="The organisation it belongs to, * for all [default: default].",
+    help="The organisation they belong to, * for all [default: default].",
 )
 @click.option("--full-name", default="", metavar="NAME")
 @json_lines_option
@@ -649,7 +711,7 @@ def first_administrator(invocation: Invocation, *, as_json: bool) -> int:
 def add_user(
     invocation: Invocation, *, name: str, role: str, home: str, full_name: str, as_json: bool
 ) -> int:
-    """Make a user, and print the link with which it chooses a password. It works once, for a day."""
+    """Make a user, and print the link with which they choose a password. It works once, for a day."""
     from mailveil.commands.users import add_user
 
     return add_user(invocation.settings(), name, role, home, full_name=full_name, as_json=as_json)
@@ -660,7 +722,7 @@ def add_user(
 @click.argument("role", type=click.Choice(ROLE_NAMES))
 @click.pass_obj
 def change_role(invocation: Invocation, *, name: str, role: str) -> int:
-    """Give a user another role. Its sessions end."""
+    """Give a user another role. Their sessions end."""
     from mailveil.commands.users import change_role
 
     return change_role(invocation.settings(), name, role)
@@ -670,7 +732,7 @@ def change_role(invocation: Invocation, *, name: str, role: str) -> int:
 @click.argument("name")
 @click.pass_obj
 def disable_user(invocation: Invocation, *, name: str) -> int:
-    """Sign a user out and shut it out. Tokens that it made open nothing meanwhile."""
+    """Sign a user out and shut them out. Tokens that they made open nothing meanwhile."""
     from mailveil.commands.users import change_access
 
     return change_access(invocation.settings(), name, is_disabled=True)
@@ -734,7 +796,16 @@ def create_token(
     everywhere: bool,
     as_json: bool,
 ) -> int:
-    """Make a token, and print its secret, which is stored nowhere."""
+    """Make a token, and print its secret, which is stored nowhere.
+
+    SCOPE is one of messages:read, statistics:read, trackers:read, copies:read, copies:write, originals:read,
+    originals:release, policy:read, policy:write, allow:read, allow:write, feedback:read, feedback:write, inspect,
+    health:read, audit:read, users:read, users:write, tokens:read, tokens:write, people:export, people:erase,
+    organisations:read, organisations:write.
+
+    \b
+    mailveil token create "SIEM export" --scope messages:read --scope trackers:read --days 90
+    """
     from mailveil.commands.tokens import create_token
 
     return create_token(
@@ -998,7 +1069,13 @@ def explain_policy(
 @json_lines_option
 @click.pass_obj
 def try_policy(invocation: Invocation, *, file: str, days: int, organisation: str, as_json: bool) -> int:
-    """Tell what FILE would have changed about the mail of the last days. Changes nothing."""
+    """Tell what FILE would have changed about the mail of the last days. Changes nothing.
+
+    \b
+    mailveil policy export > policy.toml      # write rules into it, then
+    mailveil policy try policy.toml --days 14
+    mailveil policy import policy.toml --comment "asked for by the board"
+    """
     from mailveil.commands.policies import try_file
 
     return try_file(invocation.settings(), organisation, file, days=days, as_json=as_json)
@@ -1044,6 +1121,9 @@ def add_allowed(
     """Let the references of AUTHOR stay: example.org, .example.org (and all below it), or an address.
 
     It holds only for messages that are proven to be AUTHOR's: a forged sender gains nothing.
+
+    \b
+    mailveil allow add .partner.example --host .cdn.partner.example --reason "monthly report" --until 2027-06-30
     """
     from mailveil.commands.allowing import add_allowed
 

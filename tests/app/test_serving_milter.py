@@ -16,6 +16,7 @@ from app.test_serving import environment, free_ports, product, run
 from endpoints.milter import mail_server
 from endpoints.milter.mail_server import StoredMessage, packets_in
 from mailveil.app import CheckResult, Outcome, StartError, check, trial_message
+from mailveil.app.recipes import mail_server_recipes
 from mailveil.config import Settings, load
 
 
@@ -57,8 +58,10 @@ def test_the_milter_protects_by_both_ways_in(tmp_path: Path) -> None:
             said = "\n".join(running.said)
             assert f"milter://127.0.0.1:{port}" in said
             assert str(path) in said
-            assert said.index("smtpd_milters=") < said.index("content_filter=")
-            assert "INPUT_MAIL_FILTER(`mailveil'" in said
+            assert " recipes" in said
+            recipes = mail_server_recipes(running.settings)
+            assert recipes.index("smtpd_milters=") < recipes.index("content_filter=")
+            assert "INPUT_MAIL_FILTER(`mailveil'" in recipes
             for connecting in (
                 asyncio.open_connection("127.0.0.1", port),
                 asyncio.open_unix_connection(str(path)),
@@ -113,8 +116,9 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
         async with product(tmp_path, **off) as running:
             said = "\n".join(running.said)
             assert "milter://" not in said
-            assert "smtpd_milters" not in said
-            assert "content_filter=" in said
+            recipes = mail_server_recipes(running.settings)
+            assert "smtpd_milters" not in recipes
+            assert "content_filter=" in recipes
             assert await milter_results(running.settings) == []
 
     run(work())

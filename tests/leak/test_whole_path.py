@@ -107,7 +107,7 @@ def _product(room: SealedRoom, folder: Path) -> Iterator[Path]:
             start_new_session=True,
         )
         try:
-            _until(lambda: process.poll() is not None or "Behind Postfix:" in (folder / "said").read_text())
+            _until(lambda: process.poll() is not None or "Behind Postfix" in (folder / "said").read_text())
             assert process.poll() is None, (folder / "said").read_text()
             yield state
         finally:

@@ -167,6 +167,5 @@ def announcement(
         lines += ["", "Try it:", f"  {trial_command(settings, program())}"]
         if Role.CONSOLE in roles:
             lines += [f"and look at {settings.console_url}/"]
-        recipes = mail_server_recipes(settings).splitlines()
-        lines += ["", "Behind Postfix:", *(f"  {line}".rstrip() for line in recipes)]
+        lines += ["", "Behind Postfix or Sendmail, paste what this prints:", f"  {program()} recipes"]
     return lines

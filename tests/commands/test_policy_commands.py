@@ -176,8 +176,8 @@ def test_a_partner_is_allowed_extended_and_revoked(shell: Shell) -> None:
         "--until", "2040-12-31",
     )  # fmt: skip
     identifier = said.split()[0]
-    assert ".partner.example  cdn.partner.example  until 2041-01-01T00:00:00Z" in said
-    assert "until 2045-07-01" in shell.says("allow", "extend", identifier, "--until", "2045-06-30")
+    assert ".partner.example  cdn.partner.example  until 2040-12-31" in said
+    assert "until 2045-06-30" in shell.says("allow", "extend", identifier, "--until", "2045-06-30")
     assert "until revoked" in shell.says("allow", "extend", identifier, "--until", "revoked")
     shell.says("allow", "revoke", identifier)
     assert shell.says("allow", "list") == ""
@@ -213,3 +213,8 @@ def test_why_is_answered_for_a_message_on_record(shell: Shell) -> None:
     refused = shell.is_refused("policy", "explain", message.identifier, "--organisation", "acme")
     assert "there is no message" in refused, "nobody sees what belongs to another"
     assert "there is no organisation nil" in shell.is_refused("policy", "show", "--organisation", "nil")
+
+
+def test_a_version_that_never_was_leads_to_those_that_were(tmp_path: Path) -> None:
+    said = Shell(tmp_path).is_refused("policy", "show", "--version", "7")
+    assert "there is no version 7; see mailveil policy history" in said

@@ -54,7 +54,10 @@ def show_policy(settings: Settings, organisation: str, *, version: int | None, a
     """Print the policy in force and its rules in the order in which they are asked."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        policy = await read_policy(room, actor, version)
+        try:
+            policy = await read_policy(room, actor, version)
+        except MissingError as error:
+            raise MissingError(f"there is no version {version}; see mailveil policy history") from error
         ordered = await rules_in_order(room, actor, policy.document)
         if as_json:
             order = [

@@ -101,7 +101,7 @@ async def _allowed(room: ControlRoom, actor: Actor) -> list[Matter]:
     if not ending:
         return []
     words = (
-        f"{ending[0].author} is about to leave the allow-list"
+        f"the allow-list is about to lose {ending[0].author}"
         if len(ending) == 1
         else f"{len(ending)} entries of the allow-list are about to expire"
     )

@@ -150,4 +150,6 @@ def _permission(scope: str) -> Permission:
     try:
         return Permission(scope)
     except ValueError as error:
-        raise InvalidError(f"There is no scope {scope[:60]!r}.", "scopes") from error
+        raise InvalidError(
+            f"There is no scope {scope[:60]!r}; there are {', '.join(Permission)}.", "scopes"
+        ) from error

@@ -81,8 +81,7 @@ def _expected_milters(settings: Settings, roles: Collection[Role]) -> list[str]:
 
 
 def _host_names(settings: Settings) -> frozenset[str]:
-    urls = (settings.console_url, settings.feedback.public_url)
-    names = {settings.console.listen.host, *map(public_host, urls)}
+    names = {settings.console.listen.host, public_host(settings.console_url)}
     if settings.console.listen.is_loopback:
         names |= {"localhost", "127.0.0.1", "::1"}
     return frozenset(names - {"", "0.0.0.0", "::"})  # noqa: S104

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from mailveil.adapters.openid import OpenIdProvider
 from mailveil.app.announcing import alarms
 from mailveil.config import Settings, SettingsError
+from mailveil.config.values import public_host
 from mailveil.control.access import Role as UserRole
 from mailveil.control.access import command_line_actor
 from mailveil.control.health import HealthCheck
@@ -24,7 +25,7 @@ from mailveil.endpoints.web.console.application import Console
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.console.openid import OpenId
 from mailveil.endpoints.web.monitoring import Monitoring
-from mailveil.endpoints.web.site import build_site
+from mailveil.endpoints.web.site import REPORT_PATH, build_site
 from mailveil.ports import Mailbox, UnavailableError
 
 
@@ -63,6 +64,8 @@ def build_console_site(
             "/metrics": monitoring.figures,
         },
         parts=parts,
+        # Readers report under a name of their own, where nothing else is to be found.
+        places={name: REPORT_PATH} if (name := public_host(settings.feedback.public_url)) else {},
         is_https=facts.is_https,
     )
 

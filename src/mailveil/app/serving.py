@@ -76,6 +76,7 @@ from mailveil.endpoints.web.api import API_PATH, api
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
 from mailveil.endpoints.web.reports import ReportPage
+from mailveil.endpoints.web.site import REPORT_PATH
 from mailveil.gateway import Gateway
 from mailveil.ports import Organisations, UnavailableError
 from mailveil.stages import Records
@@ -413,7 +414,7 @@ def _report_page(running: _Running) -> dict[str, ASGIApp]:
     """Return the page on which readers report, by its path, if they can reach one."""
     if not running.settings.report_page or running.room is None:
         return {}
-    return {"/report": ReportPage(running.room, build_reporting(running.settings)).application()}
+    return {REPORT_PATH: ReportPage(running.room, build_reporting(running.settings)).application()}
 
 
 async def _start_fetcher(running: _Running) -> None:

@@ -66,6 +66,29 @@ def test_each_path_leads_to_its_part() -> None:
     assert found == ["console /", "console /reports", "api /api/v1/x", "console /api/v1", "console /api"]
 
 
+def test_under_the_name_for_reports_nothing_else_is_found() -> None:
+    site = build_site(
+        NAMES,
+        saying("console"),
+        parts={"/api/v1": saying("api"), "/report": saying("report")},
+        places={"tell.example.org": "/report"},
+    )
+
+    async def inside() -> dict[str, int]:
+        async with http_room(site) as port:
+            targets = ("/report", "/report/", "/report/x", "/", "/sign-in", "/api/v1/messages", "/reports")
+            return {target: (await ask(port, target, Host="tell.example.org")).status for target in targets}
+
+    found = asyncio.run(asyncio.wait_for(inside(), 60))
+    assert {target for target, status in found.items() if status == 421} == {
+        "/",
+        "/sign-in",
+        "/api/v1/messages",
+        "/reports",
+    }
+    assert found["/report/x"] == 200
+
+
 def test_names_in_host_fields() -> None:
     assert host_name("[::1]:80") == "::1"
     assert host_name("Localhost.") == "localhost"

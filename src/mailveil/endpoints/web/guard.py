@@ -25,11 +25,17 @@ PAGE_HEADERS = {
 
 
 class HostGuard:
-    """Answers only under names that are ours: a page elsewhere could point its own name at this address."""
+    """Answers only under names that are ours: a page elsewhere could point its own name at this address.
 
-    def __init__(self, app: ASGIApp, host_names: frozenset[str]) -> None:
+    ``places`` are further names, each with the one path that is answered there with all below it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, host_names: frozenset[str], places: Mapping[str, str] | None = None
+    ) -> None:
         self.app = app
         self.host_names = host_names
+        self.places = places or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 421; 400 where it says in two ways how long it is (RFC 9112 section 6.1)."""
@@ -40,11 +46,18 @@ class HostGuard:
             await answer(scope, receive, send)
             return
         fields = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
-        if scope["type"] == "http" and (len(fields) != 1 or host_name(fields[0]) not in self.host_names):
+        if scope["type"] == "http" and (len(fields) != 1 or not self._is_ours(fields[0], scope["path"])):
             response = PlainTextResponse("This page does not go by that name.\n", 421, headers=PAGE_HEADERS)
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    def _is_ours(self, field: str, path: str) -> bool:
+        name = host_name(field)
+        place = self.places.get(name)
+        return name in self.host_names or (
+            place is not None and (path == place or path.startswith(f"{place}/"))
+        )
 
 
 class EveryAnswer:

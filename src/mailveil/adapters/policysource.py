@@ -109,7 +109,7 @@ class PolicySource:
                 snapshot = await self._read()
                 if snapshot != self._snapshot:
                     self._snapshot = snapshot
-                    log.info("rules of %d organisations are in force", len(snapshot.organisations))
+                    log.info("policy is in force; organisations: %d", len(snapshot.organisations))
                     await asyncio.to_thread(self._keep, snapshot)
                 self._stamp = stamp
         except UnavailableError as error:

@@ -167,7 +167,7 @@ class FetchLoop:
         if fetched.outcome is FetchOutcome.KNOWN:
             await self.store.adopt(job, known)
         elif fetched.outcome is not FetchOutcome.FETCHED:
-            log.info("no copy of a %s: %s", job.media, fetched.outcome)
+            log.info("no copy (%s): %s", job.media, fetched.outcome)
             for each in (job, *job.siblings):
                 await self.store.settle(each)
             if fetched.part and self.memory is not None:
@@ -179,7 +179,7 @@ class FetchLoop:
                     facts = _with_sight(facts, copy)
                     await self._put(each, copy, facts_of(copy, fetched, each))
                 else:
-                    log.info("no copy of a %s: %s", each.media, copy)
+                    log.info("no copy (%s): %s", each.media, copy)
                     await self.store.settle(each)
         await self._testify(job, fetched, facts)
 

@@ -15,9 +15,7 @@ from mailveil.control.allowing import allow, extend_allowed, list_allowed, revok
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import MAX_PAGE, AllowRecord, Cut
 from mailveil.control.room import ControlRoom
-from mailveil.core.policy.document import read_time, write_time
-
-DAY_S = 86_400
+from mailveil.core.policy.document import read_time, write_last_day
 
 
 def show_allowed(settings: Settings, organisation: str, *, show_all: bool, as_json: bool) -> int:
@@ -129,21 +127,14 @@ def _moment(text: str) -> float:
         raise InvalidError(f"{text} is no day; write it as 2026-12-31", "expires_at") from error
 
 
-def _last_day(expires_at: float) -> str:
-    """Return what was typed for a day, which counts to its end (UTC); the moment, if it is another."""
-    if expires_at % DAY_S:
-        return write_time(expires_at)
-    return write_time(expires_at - DAY_S)[:10]
-
-
 def _line(record: AllowRecord, now: float) -> str:
     hosts = ", ".join(record.hosts) or "all hosts"
     if record.revoked_at:
         state = f"revoked {datetime.fromtimestamp(record.revoked_at).astimezone():%Y-%m-%d} by {record.revoked_by}"
     elif record.expires_at and record.expires_at <= now:
-        state = f"expired {_last_day(record.expires_at)}"
+        state = f"expired {write_last_day(record.expires_at)}"
     else:
-        state = f"until {_last_day(record.expires_at)}" if record.expires_at else "until revoked"
+        state = f"until {write_last_day(record.expires_at)}" if record.expires_at else "until revoked"
     return printable(
         f"{record.identifier}  {record.author}  {hosts}  {state}  {record.owner}: {record.reason}"
     )

@@ -23,6 +23,7 @@ from mailveil.core.policy.document import (
     document_of,
     parse_text,
     read_time,
+    write_last_day,
     write_time,
 )
 from mailveil.core.policy.rules import AllowEntry
@@ -331,7 +332,7 @@ def _record(actor: Actor, filed: FiledEntry, now: float) -> AllowRecord:
 
 def _words(record: AllowRecord) -> str:
     hosts = f" (references at {', '.join(record.hosts[:5])})" if record.hosts else ""
-    until = f" until {write_time(record.expires_at)}" if record.expires_at else ""
+    until = f" until {write_last_day(record.expires_at)}" if record.expires_at else ""
     return f"{record.author}{hosts}{until}, owned by {record.owner}"
 
 

@@ -11,6 +11,7 @@ from mailveil.core.policy.document import (
     PolicyDocumentError,
     parse_policy,
     read_time,
+    write_last_day,
     write_time,
 )
 from mailveil.core.policy.rules import Banner, Level
@@ -179,3 +180,8 @@ def test_a_hostile_document_is_refused_quickly() -> None:
     assert problems("a = " + "[" * 100_000)
     assert problems(json.dumps({"groups": {"a": [1] * 20_000}}))
     assert problems("x" * 3_000_000)
+
+
+def test_a_day_is_shown_as_it_was_named() -> None:
+    assert write_last_day(read_time("2027-06-30")) == "2027-06-30"
+    assert write_last_day(read_time("2027-06-30T08:00:00Z")) == "2027-06-30T08:00:00Z"

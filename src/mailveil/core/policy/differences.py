@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailveil.core.policy.document import PolicyDocument, conditions_record, write_time
+from mailveil.core.policy.document import PolicyDocument, conditions_record, write_last_day
 from mailveil.core.policy.explaining import describe_conditions, describe_effects
 from mailveil.core.policy.rules import Rule
 
@@ -34,7 +34,7 @@ def differences(before: PolicyDocument, after: PolicyDocument) -> tuple[str, ...
 def describe_rule(rule: Rule) -> str:
     """Return in a line what a rule says."""
     off = "" if rule.enabled else "off; "
-    until = f"; until {write_time(rule.expires_at)}" if rule.expires_at else ""
+    until = f"; until {write_last_day(rule.expires_at)}" if rule.expires_at else ""
     return f"{off}{describe_conditions(rule.when)}: {describe_effects(rule)}{until}"
 
 
@@ -64,7 +64,7 @@ def _of_rules(before: Rule, after: Rule) -> str:
     if before.then != after.then:
         said.append(f"{describe_effects(after)}, where it said {describe_effects(before)}")
     if before.expires_at != after.expires_at:
-        said.append(f"until {write_time(after.expires_at)}" if after.expires_at else "without an end")
+        said.append(f"until {write_last_day(after.expires_at)}" if after.expires_at else "without an end")
     if before.name != after.name or before.comment != after.comment:
         said.append("named or commented otherwise")
     return "; ".join(said) or "written otherwise"

@@ -33,6 +33,7 @@ MAX_PATTERNS: Final = 10_000
 MAX_NAME: Final = 200
 MAX_COMMENT: Final = 2_000
 MAX_PROBLEMS: Final = 20
+DAY_S: Final = 86_400
 LAST_YEAR: Final = 9998
 
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -155,6 +156,11 @@ def document_of(record: object) -> PolicyDocument:
 def write_time(at: float) -> str:
     """Return a time as RFC 3339 has it, in UTC and whole seconds."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_last_day(at: float) -> str:
+    """Return until when something holds: the day that ``read_time`` took to its end, or the time."""
+    return write_time(at) if at % DAY_S else write_time(at - DAY_S)[:10]
 
 
 def read_time(value: object) -> float:

@@ -114,3 +114,9 @@ def test_numbers_are_told_as_people_read_them() -> None:
     assert [probability(each) for each in (0.001, 0.5, 0.999)] == ["<1%", "50%", ">99%"]
     assert plural(1, "entry", "entries") == "1 entry"
     assert plural(1200, "entry", "entries") == "1,200 entries"
+
+
+def test_what_ends_with_a_day_is_said_to_hold_until_that_day() -> None:
+    times = Times(1_764_100_000.0, ZoneInfo("Europe/Berlin"))
+    assert ">30 Jun 2027<" in times.last_day(1_814_400_000.0)
+    assert ">1 Jul 2027<" in times.last_day(1_814_400_000.0 + 8 * 3600)

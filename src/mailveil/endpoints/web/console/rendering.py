@@ -67,6 +67,7 @@ class Rendering:
             ago=lambda at: self._times().ago(at),
             moment=lambda at: self._times().moment(at),
             day=lambda at: self._times().day(at),
+            last_day=lambda at: self._times().last_day(at),
             list_pair=lambda value: (value, value),
             path=lambda text: quote(str(text), safe=""),
             query=lambda values: urlencode({name: each for name, each in values.items() if each != ""}),

@@ -230,6 +230,15 @@ class Times:
             _standard(at), self.text(at), f"{local.day} {local:%b %Y}"
         )
 
+    def last_day(self, at: float) -> Markup:
+        """Return the last day of what ends at ``at``; days that somebody names end in UTC, at midnight."""
+        if not at or at % 86_400:
+            return self.day(at)
+        last = datetime.fromtimestamp(at - 86_400, UTC)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            _standard(at), self.text(at), f"{last.day} {last:%b %Y}"
+        )
+
     def text(self, at: float) -> str:
         """Return a time with its zone."""
         local = self._local(at)

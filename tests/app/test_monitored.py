@@ -11,6 +11,9 @@ from test_serving import product
 
 from http_room import Answer, ask
 from mailveil.app import Role
+from mailveil.app.controlling import opened_room
+from mailveil.control.access import command_line_actor
+from mailveil.control.tokens import make_token
 from mailveil_room import answers
 from postfix_room import free_port
 
@@ -45,8 +48,19 @@ def test_figures_follow_the_mail_and_name_nobody(tmp_path: Path) -> None:
                 assert name not in answer.body
             ready = await ask(port, "/readyz", Host="localhost")
             assert ready.status == 200, ready.body
-            proxied = await ask(port, "/metrics", Host="localhost", **{"X-Forwarded-For": "192.0.2.7"})
-            assert proxied.status == 403
+            proxied = {"X-Forwarded-For": "192.0.2.7"}
+            assert (await ask(port, "/metrics", Host="localhost", **proxied)).status == 403
+            async with opened_room(running.settings) as room:
+                # The figures are those of all organisations together.
+                actor = command_line_actor("default", "test")
+                for scopes, everywhere, status in (
+                    (("health:read",), True, 200),
+                    (("health:read",), False, 403),
+                    (("messages:read",), True, 403),
+                ):
+                    made = await make_token(room, actor, "watch", scopes, 1, everywhere=everywhere)
+                    fields = {"Authorization": f"Bearer {made.secret}", **proxied}
+                    assert (await ask(port, "/metrics", Host="localhost", **fields)).status == status
 
     asyncio.run(check())
 

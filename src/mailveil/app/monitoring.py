@@ -13,7 +13,7 @@ from mailveil.adapters.instruments import PrometheusInstruments
 from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.tracing import OtlpSpans, open_spans
 from mailveil.config import Settings
-from mailveil.control.access import Permission
+from mailveil.control.access import ANY_ORGANISATION, Permission
 from mailveil.control.room import ControlRoom
 from mailveil.control.tokens import authenticate
 from mailveil.endpoints.web.monitoring import Monitoring, Readiness
@@ -71,14 +71,17 @@ class Monitor:
         return self.instruments.render(accept)
 
     async def may_read(self, secret: str) -> bool:
-        """Tell whether a token is good for the figures; where nobody can tell, it is not."""
+        """Tell whether a token is good for the figures; where nobody can tell, it is not.
+
+        They are those of all organisations together, and not for one of them alone.
+        """
         if self.room is None:
             return False
         try:
             actor = await authenticate(self.room, secret)
         except UnavailableError:
             return False
-        return actor is not None and actor.may(Permission.HEALTH_READ)
+        return actor is not None and actor.home == ANY_ORGANISATION and actor.may(Permission.HEALTH_READ)
 
     async def _count_copies(self, copies: CopyStore) -> None:
         try:

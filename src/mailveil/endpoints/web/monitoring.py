@@ -52,8 +52,8 @@ class Monitoring:
         """Answer with the figures, to whom they are for."""
         if not await self._is_for(request):
             return PlainTextResponse(
-                "Figures are for the addresses in [metrics] clients, asked for directly, and for tokens with the "
-                "scope health:read.\n",
+                "Figures are for the addresses in [metrics] clients, asked for directly, and for tokens for "
+                "all organisations with the scope health:read.\n",
                 403,
                 headers=PAGE_HEADERS,
             )

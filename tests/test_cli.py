@@ -545,7 +545,13 @@ def test_broken_pipe_ends_quietly(box: Path) -> None:
 
 
 def test_interrupt_ends_quietly() -> None:
-    with subprocess.Popen([*MAILVEIL, "scan", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*MAILVEIL, "scan", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Whoever runs the tests in the background has this signal ignored, and so would the program.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         # More than a pipe holds: once it is written, the program reads and is waiting for more.

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from mailveil import __version__
-from mailveil.cli import invoke, run, widen
+from mailveil.cli import invoke, run
+from mailveil.cli.mail import widen
 from mailveil.commands.scan import matches
 from mailveil.config import default_text
 
@@ -550,7 +551,7 @@ def test_interrupt_ends_quietly() -> None:
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # Whoever runs the tests in the background has this signal ignored, and so would the program.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads here
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None

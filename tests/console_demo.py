@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from control_room import actor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from control_room import ControlRoomForTests
     from mailveil.control.health import Measure
     from mailveil.core.observation import Observation, ObservedReference
-    from mailveil.ports import PastFetch
+    from mailveil.ports import CopyState, PastFetch
 
 HOUR, DAY = 3600, 86_400
 PEOPLE = ("anna", "ben", "chiara", "dieter", "elif", "farah", "georg", "hana", "ivo", "jana")
@@ -288,7 +288,17 @@ async def demo_health(*, anew: bool = False) -> tuple[Measure, ...]:
 
 def prepare() -> dict[str, object]:
     """Return what the demonstration puts into the control room besides the database's stores."""
-    return {"fetches": DemoFetches()}
+    return {"fetches": DemoFetches(), "copies": DemoCopies()}
+
+
+class DemoCopies:
+    """The copies of the demonstration: every picture was made anew (the part of ``ports.CopyStore`` that pages ask)."""
+
+    async def describe(self, tokens: Sequence[str]) -> list[CopyState]:
+        from mailveil.ports import CopyFacts, CopyState
+
+        facts = CopyFacts(width=1, height=1, frames=1)
+        return [CopyState("stored", "image", "image/gif", 43, facts) for _ in tokens]
 
 
 class DemoFetches:

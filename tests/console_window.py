@@ -138,10 +138,11 @@ def open_console(
 
 def facts_for_tests() -> Any:
     """Return what a console knows of the process that it is in."""
+    from mailveil import __version__
     from mailveil.endpoints.web.console.facts import ConsoleFacts, Listening
 
     return ConsoleFacts(
-        version="0.5.0",
+        version=__version__,
         listening=(
             Listening("gateway", "127.0.0.1:2525", "takes mail by SMTP and makes it silent"),
             Listening("copies", "127.0.0.1:8081", "serves safe copies to readers' mail clients"),

@@ -110,7 +110,7 @@ def _create_key(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
     try:
-        _write_durably(partial, secrets.token_bytes(KEY_BYTES))
+        _write_new(partial, secrets.token_bytes(KEY_BYTES), is_durable=True)
         # A link fails where another process was faster, and both then use that process's key.
         with contextlib.suppress(FileExistsError):
             os.link(partial, path)
@@ -159,31 +159,32 @@ class OriginalStore:
         """
         moment = time.time() if now is None else now
         digest = self._digest(raw, facts)
-        if not is_needed:
-            return self._keep_besides(f"{int(moment):010d}-{digest}", raw, facts)
-        if known := self._find(digest, moment):
-            return known
         identifier = f"{int(moment):010d}-{digest}"
+        try:
+            if not is_needed:
+                self._keep_besides(identifier, raw, facts)
+                return identifier
+            if known := self._find(digest, moment):
+                return known
+            self._keep_needed(identifier, raw, facts, moment)
+        except OSError as error:  # the folder itself may be away
+            raise OriginalError(f"Cannot keep an original in {self._directory}: {error.strerror}.") from error
+        return identifier
+
+    def _keep_needed(self, identifier: str, raw: bytes, facts: OriginalFacts, now: float) -> None:
+        """Store a message durably. Raises OriginalsFullError and OSError."""
         sealed = self._seal(identifier, raw, facts)
         if self._stored_bytes() + len(sealed) > self._max_bytes:
-            self.expire(moment)
+            self.expire(now)
             if self._stored_bytes() + len(sealed) > self._max_bytes:
                 raise OriginalsFullError(
                     f"No room for originals in {self._directory}: the quota of {self._max_bytes} bytes is "
                     "used up. Raise originals_max_bytes or lower originals_days."
                 )
-        path = self._path(identifier)
-        partial = path.with_suffix(_PARTIAL)
-        try:
-            _write_durably(partial, sealed)
-            partial.rename(path)
-            _sync_directory(self._directory)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OriginalError(f"Cannot keep an original in {self._directory}: {error.strerror}.") from error
-        return identifier
+        self._put(identifier, sealed, is_durable=True)
+        _sync_directory(self._directory)
 
-    def _keep_besides(self, identifier: str, raw: bytes, facts: OriginalFacts) -> str:
+    def _keep_besides(self, identifier: str, raw: bytes, facts: OriginalFacts) -> None:
         """Store a message that nobody is lost without: a power failure may take it."""
         sealed = self._seal(identifier, raw, facts)
         with self._counting:
@@ -196,18 +197,21 @@ class OriginalStore:
                     "is for those that must be kept. Raise originals_max_bytes or lower originals_days."
                 )
             self._counted_bytes += len(sealed)
-        path = self._path(identifier)
-        partial = path.with_suffix(_PARTIAL)
+        self._put(identifier, sealed, is_durable=False)
+
+    def _put(self, identifier: str, sealed: bytes, *, is_durable: bool) -> None:
+        """Write a file whole or not at all. Raises OSError.
+
+        One message may come several times at once, through several gateways: each writes a file of its own, and the
+        last one stands.
+        """
+        partial = self._directory / f"{identifier}-{secrets.token_hex(8)}{_PARTIAL}"
         try:
-            with open(partial, "xb", opener=_private) as file:
-                file.write(sealed)
-            partial.rename(path)
-        except FileExistsError:
-            return identifier  # the very same message, in the same second
-        except OSError as error:
+            _write_new(partial, sealed, is_durable=is_durable)
+            partial.rename(self._path(identifier))
+        except OSError:
             partial.unlink(missing_ok=True)
-            raise OriginalError(f"Cannot keep an original in {self._directory}: {error.strerror}.") from error
-        return identifier
+            raise
 
     def list(self) -> list[KeptOriginal]:
         """Return what is kept, oldest first; a damaged file is listed with its problem."""
@@ -411,18 +415,14 @@ _MAX_HEADER_BYTES: Final = 2**20
 _MAX_FACTS_BYTES: Final = 2**21  # of a file, read to list it: facts come first
 
 
-def _private(path: str, flags: int) -> int:
-    """Open a file that nobody else reads, whatever the umask."""
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    """Write a new file with mode 0600 whatever the umask, and wait until it is on disk."""
+def _write_new(path: Path, data: bytes, *, is_durable: bool) -> None:
+    """Write a new file with mode 0600 whatever the umask; one that ``is_durable`` is on disk then."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if is_durable:
+            os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from mailveil.endpoints.web.console.wording import (
     Times,
@@ -19,6 +20,7 @@ from mailveil.endpoints.web.console.wording import (
     plural,
     probability,
     relative,
+    told,
     visible,
 )
 
@@ -120,3 +122,28 @@ def test_what_ends_with_a_day_is_said_to_hold_until_that_day() -> None:
     times = Times(1_764_100_000.0, ZoneInfo("Europe/Berlin"))
     assert ">30 Jun 2027<" in times.last_day(1_814_400_000.0)
     assert ">1 Jul 2027<" in times.last_day(1_814_400_000.0 + 8 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Größe\nand\tmore", "Größe\nand\tmore"),
+        ("gpj\u202e.exe", "gpj[U+202E].exe"),
+        ("a\0b\x1b[31m", "a[U+0000]b[U+001B][31m"),
+        ("half \ud800 of a letter", "half [U+D800] of a letter"),
+        ("👩\u200d🔬", "👩\u200d🔬"),
+    ],
+)
+def test_what_no_template_thought_of_is_told_too(text: str, shown: str) -> None:
+    assert told(text) == shown
+
+
+def test_markup_and_numbers_are_told_as_they_are() -> None:
+    assert told(7) == 7
+    assert told(Markup("<b>\u202e</b>")) == "<b>\u202e</b>"
+
+
+def test_letters_do_not_reach_into_other_lines() -> None:
+    shown = visible("e" + "\u0301" * 300 + " ti\u0301e\u0302\u0301ng")
+    assert shown.count("\u0301") == 8 + 2
+    assert shown.count("more marks on one letter") == 1

@@ -52,6 +52,7 @@ class Rendering:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=wording.told,
         )
         self.templates.filters.update(
             number=wording.number,
@@ -110,7 +111,9 @@ class Rendering:
             "with_query": lambda **changes: with_query(request, **changes),
         }
         html = self.templates.get_template(template).render({**around, **(values or {})})
-        response = Response(html, status, media_type="text/html", headers=self.headers())
+        # A lone surrogate, which JSON on record can hold, is no reason to show nothing at all.
+        body = html.encode("utf-8", "replace")
+        response = Response(body, status, media_type="text/html", headers=self.headers())
         if cookie(request, NOTE, self.facts):
             drop_cookie(response, NOTE, self.facts)
         return response

@@ -19,6 +19,8 @@ CUT = 90  # characters of a text from outside that a line shows
 _HARMLESS = frozenset("\u200c\u200d\ufe0f")
 _HIDDEN = ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters that show nothing
+_MARKS = ("Mn", "Me")
+_MOST_MARKS = 8  # on one letter: more than any script has, and few enough not to reach into other lines
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 RISK_WORDS: Mapping[str, str] = {
@@ -99,13 +101,18 @@ OUTCOME_WORDS: Mapping[str, str] = {
 
 def visible(text: object) -> Markup:
     """Return a text from outside, escaped, what would not be seen in it shown by its number and name."""
-    shown = []
+    shown, marks = [], 0
     for character in str(text):
         category = unicodedata.category(character)
+        marks = marks + 1 if category in _MARKS and character not in _HARMLESS else 0
+        if marks > _MOST_MARKS:
+            continue
         if character in _BLANK or (category in _HIDDEN and character not in _HARMLESS):
             shown.append(_named(character))
         else:
             shown.append(str(escape(character)))
+        if marks == _MOST_MARKS:
+            shown.append('<span class="unseen" title="more marks on one letter are not shown">…</span>')
     return Markup(f"<bdi>{''.join(shown)}</bdi>")  # noqa: S704 - every character is escaped above
 
 
@@ -127,6 +134,16 @@ def cut(text: object, most: int = CUT) -> Markup:
 def _plain(character: str) -> str:
     hidden = unicodedata.category(character) in _HIDDEN and character not in _HARMLESS
     return f"[U+{ord(character):04X}]" if hidden else character
+
+
+def told(value: object) -> object:
+    """Return what a template writes out, with the numbers of characters that would not be seen, or turn the writing.
+
+    Whatever no template thought of goes through here; lines may end, and markup has been seen to.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(each if each in "\t\r\n" else _plain(each) for each in value)
 
 
 def defanged(url: object) -> str:

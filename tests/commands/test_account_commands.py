@@ -80,4 +80,9 @@ def test_organisations_come_change_and_go(mailveil: Run) -> None:
     assert "confirm it with --yes" in mailveil("organisation", "remove", "acme", code=2).stderr
     mailveil("organisation", "remove", "acme", "--yes")
     assert "acme" not in mailveil("organisation", "list").stdout
+    told = mailveil("organisation", "add", "kronos", "--language", "tlh").stderr
+    assert "no words in tlh yet: its readers are addressed in English" in told
+    assert "de, en, es, fr, ja" in told
+    assert "de, en, es, fr, ja" in " ".join(mailveil("organisation", "add", "--help").stdout.split())
+    assert "no words" not in mailveil("organisation", "change", "kronos", "--language", "fr-CA").stderr
     assert "stays" in mailveil("organisation", "remove", "default", "--yes", code=2).stderr

@@ -6,6 +6,7 @@ import click
 
 from mailveil.cli.root import Invocation, json_lines_option, organisation_option, program, yes_option
 
+LANGUAGE_HELP = "Of its readers: de, en, es, fr, ja; others are addressed in English."
 ROLE_NAMES = ("viewer", "analyst", "administrator")
 
 
@@ -226,7 +227,7 @@ def list_organisations(invocation: Invocation, *, as_json: bool) -> int:
 @click.argument("identifier")
 @click.option("--name", default="", help="[default: the identifier]")
 @click.option("--domain", "domains", multiple=True, metavar="DOMAIN", help="That it receives mail for.")
-@click.option("--language", default="en", show_default=True, metavar="TAG", help="Of its readers.")
+@click.option("--language", default="en", show_default=True, metavar="TAG", help=LANGUAGE_HELP)
 @click.pass_obj
 def add_organisation(
     invocation: Invocation, *, identifier: str, name: str, domains: tuple[str, ...], language: str
@@ -242,7 +243,7 @@ def add_organisation(
 @click.option("--name", default=None)
 @click.option("--domain", "domains", multiple=True, metavar="DOMAIN", help="That it receives mail for, too.")
 @click.option("--without", multiple=True, metavar="DOMAIN", help="That it receives mail for no more.")
-@click.option("--language", default=None, metavar="TAG", help="Of its readers.")
+@click.option("--language", default=None, metavar="TAG", help=LANGUAGE_HELP)
 @click.pass_obj
 def change_organisation(
     invocation: Invocation,

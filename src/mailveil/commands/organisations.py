@@ -18,6 +18,7 @@ from mailveil.control.organisations import (
     make_organisation,
     read_organisation,
     remove_organisation,
+    told_of_language,
 )
 from mailveil.control.records import Organisation
 from mailveil.control.room import ControlRoom
@@ -48,6 +49,7 @@ def add_organisation(
             room, actor, identifier, name or identifier, domains=domains, language=language
         )
         click.echo(printable(f"{made.identifier}: {made.name}, {', '.join(made.domains) or 'no domains'}"))
+        _tell_of_language(made)
         return 0
 
     return in_room(settings, work)
@@ -78,9 +80,15 @@ def alter_organisation(
         )
         domains_now = ", ".join(changed.domains) or "no domains"
         click.echo(printable(f"{changed.identifier}: {changed.name}, {domains_now}, {changed.language}"))
+        _tell_of_language(changed)
         return 0
 
     return in_room(settings, work)
+
+
+def _tell_of_language(organisation: Organisation) -> None:
+    if told := told_of_language(organisation):
+        click.echo(printable(told), err=True)
 
 
 def drop_organisation(settings: Settings, identifier: str, *, assume_yes: bool) -> int:

@@ -12,6 +12,8 @@ from mailveil.control.records import MAX_PAGE, Cut, FeedbackState
 from mailveil.control.room import ControlRoom
 
 DAY_S = 86_400
+# Words that begin so go on from a name; others stand by themselves, after a colon.
+_VERBS = frozenset(("is", "are", "was", "were", "has", "have", "does", "do", "cannot", "refuses", "answers"))
 SOON_S = 14 * DAY_S  # an allow-list entry or token that ends so soon is told of
 
 
@@ -67,7 +69,10 @@ async def what_needs_attention(
 
 def _of_health(measure: Measure) -> Matter:
     weight = Weight.BAD if measure.condition is Condition.BAD else Weight.WARN
-    return Matter(Topic.HEALTH, weight, f"{measure.name}: {measure.words}", measure.remedy)
+    is_verb = measure.words.partition(" ")[0] in _VERBS
+    return Matter(
+        Topic.HEALTH, weight, f"{measure.name}{' ' if is_verb else ': '}{measure.words}", measure.remedy
+    )
 
 
 async def _unexamined(room: ControlRoom, actor: Actor) -> list[Matter]:

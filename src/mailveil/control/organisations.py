@@ -12,6 +12,7 @@ from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import DEFAULT_ORGANISATION, Cut, Organisation
 from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError
+from mailveil.core.banner.language import language_of, languages
 from mailveil.core.policy import Direction
 from mailveil.core.policy.organisations import organisation_of_address, organisation_table
 from mailveil.ports import OriginalReader
@@ -141,6 +142,22 @@ async def _forget_originals(room: ControlRoom, organisation: Organisation) -> No
 def _anybody(recipients: Sequence[str]) -> bool:
     del recipients
     return True
+
+
+def spoken_languages() -> str:
+    """Return the languages that readers can be addressed in, as tags to read."""
+    return ", ".join(sorted(languages()))
+
+
+def told_of_language(organisation: Organisation) -> str:
+    """Return what to know of an organisation's language: ``""`` where its readers are addressed in it."""
+    wanted = organisation.language.lower().partition("-")[0]
+    if language_of(organisation.language).tag.partition("-")[0] == wanted:
+        return ""
+    return (
+        f"There are no words in {organisation.language} yet: its readers are addressed in English. "
+        f"Languages that there are words in: {spoken_languages()}."
+    )
 
 
 def parse_domains(text: str) -> tuple[str, ...]:

@@ -25,7 +25,9 @@ from mailveil.core.policy.rules import (
 )
 from mailveil.core.policy.settling import fit_of, reference_rules, settle
 from mailveil.core.policy.types import Action, PolicySettings
+from mailveil.core.verdicts.types import Finding
 
+_FINDING_WORDS: Final = {Finding.TRACKER: "a tracker", Finding.CONTENT: "content"}
 _EFFECT_WORDS: Final = {
     Effect.ACTION: "what is done about the reference",
     Effect.COPIES: "how copies reach readers",
@@ -128,7 +130,7 @@ def describe_conditions(when: Conditions) -> str:
         ("of the kind", when.kinds),
         ("with risk", when.risks),
         ("with a risk of at least", () if when.least_risk is None else (when.least_risk,)),
-        ("found to be", when.findings),
+        ("found to be", [_FINDING_WORDS[each] for each in when.findings]),
         ("that is", when.directions),
     ]
     words = [f"{word} {_either([str(each) for each in values])}" for word, values in said if values]

@@ -55,8 +55,7 @@ def walk(page: Page, console: OpenConsole, folder: Path) -> None:
         page.keyboard.type(PASSWORD)
     enter(page)
     assert "is set. Sign in with it" in page.inner_text("main")
-    press_until(page, "[name=name]")
-    page.keyboard.type("anna")
+    assert page.input_value("[name=name]") == "anna", "who has just chosen a password need not say who it is"
     press_until(page, "[name=password]")
     page.keyboard.type("not the password")
     enter(page)

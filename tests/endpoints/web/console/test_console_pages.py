@@ -111,6 +111,26 @@ def test_every_page_is_whole_by_itself_usable_by_everybody_and_fits_its_window(
         assert look.complaints == []
 
 
+def test_what_needs_somebody_reads_as_a_sentence(browser: Browser, full: OpenConsole) -> None:
+    with looking(browser, full, home="*") as look:
+        look.page.goto(full.url + "/")
+        told = look.page.locator(".attention").inner_text()
+        assert "Block lists are 47 days old" in told
+        assert "Exit socks5://10.8.0.4:1080 refuses connections" in told
+        look.page.goto(full.url + "/policy")
+        assert "found to be a tracker" in look.page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_way_in_stands_right_under_the_name(browser: Browser, bare: OpenConsole, width: int) -> None:
+    with looking(browser, bare, "", width=width) as look:
+        look.page.goto(bare.url + "/sign-in")
+        left = "what => document.querySelector(what).getBoundingClientRect().left"
+        assert look.page.evaluate(left, ".brand svg") == pytest.approx(
+            look.page.evaluate(left, ".card"), abs=2
+        )
+
+
 def test_everything_works_without_script(browser: Browser, full: OpenConsole) -> None:
     with looking(browser, full, script=False) as look:
         look.page.goto(full.url + "/messages")

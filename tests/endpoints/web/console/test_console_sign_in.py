@@ -94,7 +94,9 @@ def test_an_invitation_expires_and_a_reset_ends_what_was_begun(control_room: Con
         accounts = control_room.room.accounts
         invited = await invite_user(control_room.room, OPERATOR, "berta", Role.VIEWER)
         control_room.clock.advance(24 * 3600)
-        assert (await room.browser().get(f"/link/{invited.secret}")).status_code == 404
+        expired = await room.browser().get(f"/link/{invited.secret}")
+        assert expired.status_code == 404
+        assert "<h1>This link does not work any more</h1>" in expired.text
         anna = await room.user("anna")
         browser = room.browser()
         await browser.sign_in("anna")

@@ -53,6 +53,7 @@ from mailveil.endpoints.web.console.browsers import (
     local_path,
 )
 from mailveil.endpoints.web.console.facts import ConsoleFacts
+from mailveil.endpoints.web.console.link import SpentLinkError
 from mailveil.endpoints.web.console.openid import OpenId
 from mailveil.endpoints.web.console.pages import Entry, Page, Pages
 from mailveil.endpoints.web.console.rendering import Rendering, here
@@ -127,6 +128,8 @@ class Console:
                 return self._sorry(visit, error.status_code, str(error.detail))
             except ForbiddenError as error:
                 return self._sorry(visit, 403, f"{error}.")
+            except SpentLinkError as error:
+                return self._sorry(visit, 404, str(error), "This link does not work any more")
             except MissingError as error:
                 return self._sorry(visit, 404, str(error) or "There is nothing here, or not for you.")
             except ConflictError as error:
@@ -182,8 +185,8 @@ class Console:
         text = {404: "There is no such page.", 405: "That page does not do that."}
         return self._sorry(visit, error.status_code, text.get(error.status_code, str(error.detail)))
 
-    def _sorry(self, visit: Visit, status: int, text: str) -> Response:
-        return visit.page("sorry.html", status, title=HTTPStatus(status).phrase, text=text)
+    def _sorry(self, visit: Visit, status: int, text: str, title: str = "") -> Response:
+        return visit.page("sorry.html", status, title=title or HTTPStatus(status).phrase, text=text)
 
 
 def _sent_elsewhere(page: Page, visit: Visit) -> Response | None:

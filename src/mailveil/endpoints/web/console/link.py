@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
 from mailveil.control.failures import InvalidError, MissingError
@@ -14,6 +16,10 @@ from mailveil.endpoints.web.console.pages import Entry, Pages
 from mailveil.endpoints.web.console.visit import Visit
 
 pages = Pages()
+
+
+class SpentLinkError(MissingError):
+    """A link that opens nothing, or nothing any more."""
 
 
 @pages.get("/link/{secret}", Entry.ANYBODY)
@@ -43,7 +49,9 @@ async def choose_password(visit: Visit) -> Response:
         return visit.wrong("link.html", error, link=link, user=user)
     except ConflictError as error:
         return visit.wrong("link.html", InvalidError(str(error), "name"), link=link, user=user)
-    response = visit.go("/sign-in", f"The password of {made.name} is set. Sign in with it.")
+    response = visit.go(
+        f"/sign-in?{urlencode({'name': made.name})}", f"The password of {made.name} is set. Sign in with it."
+    )
     # Who guesses at the name elsewhere does not keep its owner out of this browser.
     leave_cookie(response, KNOWN, browser_mark(made), visit.facts, seconds=YEAR_S)
     return response
@@ -53,6 +61,4 @@ async def _opened(visit: Visit) -> tuple[OneTimeLink, User | None]:
     try:
         return await open_link(visit.room, visit.path("secret"))
     except MissingError as error:
-        raise MissingError(
-            "This link was used already, has expired, or never was. Ask for another."
-        ) from error
+        raise SpentLinkError("It was used already, has expired, or never was. Ask for another.") from error

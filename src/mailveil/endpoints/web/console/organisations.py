@@ -14,8 +14,9 @@ from mailveil.control.organisations import (
     parse_domains,
     read_organisation,
     remove_organisation,
+    told_of_language,
 )
-from mailveil.control.records import DEFAULT_ORGANISATION
+from mailveil.control.records import DEFAULT_ORGANISATION, Organisation
 from mailveil.control.stores import ConflictError
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.visit import Visit
@@ -44,7 +45,7 @@ async def make(visit: Visit) -> Response:
         )
     except (InvalidError, ConflictError) as error:
         return visit.wrong("organisations.html", _wrong(error))
-    return visit.go(f"/organisations/{made.identifier}", f"{made.name} is there now.")
+    return visit.go(f"/organisations/{made.identifier}", _with_language(f"{made.name} is there now.", made))
 
 
 @pages.get("/organisations/{identifier}", Permission.ORGANISATIONS_WRITE)
@@ -68,7 +69,13 @@ async def change(visit: Visit) -> Response:
         )
     except (InvalidError, ConflictError) as error:
         return visit.wrong("organisation.html", _wrong(error), **await _organisation(visit))
-    return visit.go(f"/organisations/{changed.identifier}", f"{changed.name} is changed.")
+    return visit.go(
+        f"/organisations/{changed.identifier}", _with_language(f"{changed.name} is changed.", changed)
+    )
+
+
+def _with_language(note: str, organisation: Organisation) -> str:
+    return f"{note} {told_of_language(organisation)}".strip()
 
 
 @pages.post("/organisations/{identifier}/remove", Permission.ORGANISATIONS_WRITE)

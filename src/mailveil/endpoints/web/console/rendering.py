@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailveil.control.access import ANY_ORGANISATION, Permission, Role
+from mailveil.control.organisations import spoken_languages
 from mailveil.endpoints.web.console import wording
 from mailveil.endpoints.web.console.browsers import NOTE, cookie, drop_cookie, note_in, theme_of
 from mailveil.endpoints.web.console.facts import ConsoleFacts
@@ -82,6 +83,7 @@ class Rendering:
             kind_names=wording.KIND_NAMES,
             category_words=wording.CATEGORY_WORDS,
             copy_words=wording.copy_words,
+            spoken_languages=spoken_languages,
             Permission=Permission,
             Role=Role,
             ANY_ORGANISATION=ANY_ORGANISATION,

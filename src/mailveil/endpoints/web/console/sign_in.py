@@ -32,7 +32,8 @@ async def sign_in_page(visit: Visit) -> Response:
     back = local_path(visit.query("next", "/"))
     if visit.visitor is not None and visit.visitor.session.is_complete:
         return visit.go(back)
-    return visit.page("sign_in.html", next=back, has_users=await visit.room.accounts.count_users() > 0)
+    has_users = await visit.room.accounts.count_users() > 0
+    return visit.page("sign_in.html", next=back, has_users=has_users, given={"name": visit.query("name")})
 
 
 @pages.post("/sign-in", Entry.ANYBODY)

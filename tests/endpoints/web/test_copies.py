@@ -261,7 +261,7 @@ def test_slow_readers_and_silent_clients_keep_nobody_waiting() -> None:
 
 
 def test_clients_that_never_go_on_lose_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(listener, "PATIENCE_S", 3.0)  # a busy machine may stand still for a moment
     large = StoredCopy(Media.IMAGE, "image/png", b"x" * 30_000_000, "12" * 32)
     monkeypatch.setitem(STORED, "large", large)
 
@@ -282,7 +282,7 @@ def test_clients_that_never_go_on_lose_their_place(monkeypatch: pytest.MonkeyPat
         assert taken > 30_000_000
         for connection in (silent, half):
             assert await connection[0].read() == b""
-        await asyncio.sleep(3)
+        await asyncio.sleep(10)  # thrice the patience: taking anything before would begin it anew
         got = 0
         with contextlib.suppress(ConnectionError):
             while piece := await unread[0].read(1 << 20):

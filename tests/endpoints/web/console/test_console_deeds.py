@@ -227,7 +227,8 @@ class TestReports:
         page.locator(".lines .subject").first.click()
         page.get_by_label("A missed spy").check()
         page.get_by_label("In your words").fill("They called five minutes after I read it.")
-        page.get_by_role("button", name="Put it in the queue").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Put it in the queue").click()
         page.goto(open_room.url + "/reports")
         assert "five minutes" in page.locator(".lines").inner_text()
 

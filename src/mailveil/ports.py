@@ -14,6 +14,7 @@ from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy.freshness import shows_delivery
+from mailveil.core.sharing.types import SharedEvent
 from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome
 from mailveil.core.verdicts.types import Verdict
 
@@ -722,4 +723,35 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds since the epoch."""
+        ...
+
+
+# --- sharing ---------------------------------------------------------------------------------------------
+
+
+class DeliveryError(Exception):
+    """Events could not be delivered; the text says why, without secrets.
+
+    ``is_permanent`` says that the very same events will never be taken, ``retry_after_s`` what the other side asked
+    for (0: nothing). ``taken`` counts those of the batch that it has taken, from the beginning.
+    """
+
+    def __init__(
+        self, text: str, *, is_permanent: bool = False, retry_after_s: float = 0.0, taken: int = 0
+    ) -> None:
+        super().__init__(text)
+        self.is_permanent = is_permanent
+        self.retry_after_s = retry_after_s
+        self.taken = taken
+
+
+class Publisher(Protocol):
+    """Brings events to one destination, which may get the same event more than once."""
+
+    async def publish(self, events: Sequence[SharedEvent]) -> None:
+        """Deliver events in order; returns once the other side has all of them. Raises ``DeliveryError``."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
         ...

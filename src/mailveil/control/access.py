@@ -24,6 +24,13 @@ class Permission(StrEnum):
     FEEDBACK_READ = "feedback:read"
     FEEDBACK_WRITE = "feedback:write"
     INSPECT = "inspect"
+    ACTIVITIES_READ = "activities:read"  # who reconnoitres whom, alerts, campaigns, marked people
+    ACTIVITIES_WRITE = "activities:write"
+    INTELLIGENCE_READ = (
+        "intelligence:read"  # what is published: TAXII, the MISP feed, filter lists; no people
+    )
+    SHARING_READ = "sharing:read"  # destinations and feeds, without their secrets
+    SHARING_WRITE = "sharing:write"
     HEALTH_READ = "health:read"
     AUDIT_READ = "audit:read"
     USERS_READ = "users:read"
@@ -48,6 +55,7 @@ _VIEWER = frozenset(
     {
         Permission.STATISTICS_READ,
         Permission.TRACKERS_READ,
+        Permission.INTELLIGENCE_READ,
         Permission.HEALTH_READ,
         Permission.ORGANISATIONS_READ,
     }
@@ -60,6 +68,9 @@ _ANALYST = _VIEWER | {
     Permission.ORIGINALS_READ,
     Permission.FEEDBACK_READ,
     Permission.FEEDBACK_WRITE,
+    Permission.ACTIVITIES_READ,
+    Permission.ACTIVITIES_WRITE,
+    Permission.SHARING_READ,
     Permission.INSPECT,
 }
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {

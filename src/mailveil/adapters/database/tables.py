@@ -392,3 +392,261 @@ grants = sa.Table(
     sa.Column("expires_at", Time, nullable=False),
     sa.Index(None, "organisation", "message"),
 )
+
+# --- what it means -----------------------------------------------------------------------------------------
+
+unstudied = sa.Table(  # what studying has not looked at yet, in the order of time
+    "unstudied",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),  # of a message or of a decision
+    sa.Column("kind", Line(12), nullable=False),  # "message", "decision"
+    sqlite_with_rowid=False,
+)
+studies = sa.Table(  # what was studied, in that order: done again in it, the same comes out
+    "studies",
+    metadata,
+    _organisation(),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", Line(12), nullable=False),
+    sa.Column("subject", Sorted, nullable=False),
+    sa.Index(None, "organisation", "subject"),
+    sqlite_with_rowid=False,
+)
+memos = sa.Table(  # what studying remembers (core.intelligence.book)
+    "memos",
+    metadata,
+    _organisation(),
+    sa.Column("key", Term, primary_key=True),
+    sa.Column("memo", Prose, nullable=False),  # JSON
+    sa.Column("touched_day", sa.Integer, nullable=False),  # days since the epoch, of the mail
+    sa.Index(None, "organisation", "touched_day"),
+    sqlite_with_rowid=False,
+)
+campaigns = sa.Table(
+    "campaigns",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),
+    sa.Column("sender_domain", Line(255), nullable=False),
+    sa.Column("nature", Line(12), nullable=False),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Index(None, "organisation", "last_at", "identifier"),
+    sa.Index(None, "organisation", "nature", "last_at", "identifier"),
+    sa.Index(None, "organisation", "sender_domain", "last_at"),
+)
+activities = sa.Table(
+    "activities",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),
+    sa.Column("actor", Line(255), nullable=False),
+    sa.Column("score", sa.Double, nullable=False),
+    sa.Column("first_at", Time, nullable=False),
+    sa.Column("last_at", Time, nullable=False),
+    sa.Column("changed_at", Time, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    sa.Column("probes", sa.Integer, nullable=False),
+    sa.Column("merged_into", Sorted, nullable=False),
+    sa.Column("record", Json, nullable=False),  # what studying found: worked out anew, it may change
+    # What people decided, which it never touches.
+    sa.Column("verdict", Line(12), nullable=False),
+    sa.Column("decided_by", Line(200), nullable=False),
+    sa.Column("decided_at", Time, nullable=False),
+    sa.Column("acknowledged_by", Line(200), nullable=False),
+    sa.Column("acknowledged_at", Time, nullable=False),
+    sa.Column("closed_by", Line(200), nullable=False),
+    sa.Column("closed_at", Time, nullable=False),
+    sa.Index(None, "organisation", "score", "identifier"),
+    sa.Index(None, "organisation", "last_at", "identifier"),
+    sa.Index(None, "organisation", "changed_at", "identifier"),
+)
+activity_messages = sa.Table(
+    "activity_messages",
+    metadata,
+    _organisation(),
+    sa.Column("activity", Sorted, primary_key=True),
+    sa.Column("message", Sorted, primary_key=True),
+    sa.Index(None, "organisation", "message"),
+    sqlite_with_rowid=False,
+)
+activity_people = sa.Table(
+    "activity_people",
+    metadata,
+    _organisation(),
+    sa.Column("recipient", Name, primary_key=True),
+    sa.Column("activity", Sorted, primary_key=True),
+    sa.Column("probes", sa.Integer, nullable=False),
+    sa.Index(None, "organisation", "activity"),
+    sqlite_with_rowid=False,
+)
+activity_notes = sa.Table(
+    "activity_notes",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("activity", Sorted, nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("by", Line(200), nullable=False),
+    sa.Column("text", Prose, nullable=False),
+    sa.Index(None, "organisation", "activity", "identifier"),
+)
+decisions = sa.Table(  # analysts' verdicts, from which scoring learns
+    "decisions",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("activity", Sorted, nullable=False),
+    sa.Column("verdict", Line(12), nullable=False),
+    sa.Column("by", Line(200), nullable=False),
+)
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("kind", Line(20), nullable=False),
+    sa.Column("activity", Sorted, nullable=False),
+    sa.Column("message", Sorted, nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Index(None, "organisation", "at", "identifier"),
+    sa.Index(None, "organisation", "activity", "identifier"),
+)
+marked_people = sa.Table(  # people whom an organisation says something of
+    "marked_people",
+    metadata,
+    _organisation(),
+    sa.Column("person", Name, primary_key=True),
+    sa.Column("function", Line(60), nullable=False),
+    sa.Column("is_high_value", sa.Boolean, nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("by", Line(200), nullable=False),
+)
+infrastructure = sa.Table(  # what is known of what lies behind a host
+    "infrastructure",
+    metadata,
+    _organisation(),
+    sa.Column("host", Line(255), primary_key=True),  # as host_template gives it
+    sa.Column("at", Time, nullable=False),
+    sa.Column("record", Json, nullable=False),
+)
+
+# --- what others are told, and what they tell --------------------------------------------------------------
+
+outbox_numbers = (
+    sa.Table(  # the last number that was given; whoever takes one holds the row, so commits keep the order
+        "outbox_numbers",
+        metadata,
+        _organisation(),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+)
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _organisation(),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("identifier", Sorted, nullable=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("kind", Line(24), nullable=False),
+    sa.Column("subject", Sorted, nullable=False),  # the activity, alert or tracker
+    sa.Column("record", Json, nullable=False),  # as it was then, before anything is veiled
+    sa.Index(None, "organisation", "at"),
+    sa.Index(None, "organisation", "subject"),
+)
+destinations = sa.Table(
+    "destinations",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("name", Line(200), nullable=False),
+    sa.Column("kind", Line(24), nullable=False),
+    sa.Column("address", Line(2000), nullable=False),
+    sa.Column("options", Json, nullable=False),
+    sa.Column("secret", Prose, nullable=False),  # encrypted
+    sa.Column("is_enabled", sa.Boolean, nullable=False),
+    sa.Column("created_by", Line(200), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("changed_at", Time, nullable=False),
+    # How far it has come.
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try_at", Time, nullable=False),
+    sa.Column("delivered_at", Time, nullable=False),
+    sa.Column("problem", Prose, nullable=False),
+)
+dead_letters = sa.Table(  # what a destination did not take, with the reason
+    "dead_letters",
+    metadata,
+    _organisation(),
+    sa.Column("destination", Key, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("died_at", Time, nullable=False),
+    sa.Column("kind", Line(24), nullable=False),
+    sa.Column("subject", Sorted, nullable=False),
+    sa.Column("identifier", Sorted, nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Column("problem", Prose, nullable=False),
+    sa.Index(None, "organisation", "died_at"),
+    sa.Index(None, "organisation", "subject"),
+)
+leases = sa.Table(  # who does what only one process may do at a time
+    "leases",
+    metadata,
+    sa.Column("name", Line(120), primary_key=True),
+    sa.Column("holder", Key, nullable=False),
+    sa.Column("until", Time, nullable=False),
+)
+shared_objects = sa.Table(  # STIX objects, in the order in which collections got them
+    "shared_objects",
+    metadata,
+    _organisation(),
+    sa.Column("collection", Key, primary_key=True),
+    sa.Column("identifier", Line(100), primary_key=True),
+    sa.Column("version", Line(32), primary_key=True),
+    sa.Column("added_at", sa.BigInteger, nullable=False),  # microseconds since the epoch, no two alike
+    sa.Column("kind", Line(40), nullable=False),
+    sa.Column("object", Json, nullable=False),
+    sa.Column("subject", Sorted, nullable=False),  # the activity or tracker that it was made of
+    sa.Index(None, "organisation", "collection", "added_at"),
+    sa.Index(None, "organisation", "subject"),
+)
+feeds = sa.Table(  # whose indicators are taken in
+    "feeds",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Key, primary_key=True),
+    sa.Column("name", Line(200), nullable=False),
+    sa.Column("kind", Line(24), nullable=False),
+    sa.Column("address", Line(2000), nullable=False),
+    sa.Column("options", Json, nullable=False),
+    sa.Column("secret", Prose, nullable=False),  # encrypted
+    sa.Column("is_enabled", sa.Boolean, nullable=False),
+    sa.Column("created_by", Line(200), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("position", Prose, nullable=False),  # where the next reading begins
+    sa.Column("read_at", Time, nullable=False),
+    sa.Column("next_read_at", Time, nullable=False),
+    sa.Column("problem", Prose, nullable=False),
+)
+indicators = sa.Table(
+    "indicators",
+    metadata,
+    _organisation(),
+    sa.Column("feed", Key, primary_key=True),
+    sa.Column("identifier", Line(100), primary_key=True),
+    sa.Column("kind", Line(12), primary_key=True),  # "domain", "host", "url"
+    sa.Column("value", Term, primary_key=True),
+    sa.Column("confidence", sa.Double, nullable=False),
+    sa.Column("valid_from", Time, nullable=False),
+    sa.Column("valid_until", Time, nullable=False),  # 0: without end
+    sa.Column("record", Json, nullable=False),  # name, source, marking
+    sa.Index(None, "organisation", "kind", "value"),
+)

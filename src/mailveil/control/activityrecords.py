@@ -1,0 +1,84 @@
+"""Activity records: what studying found beside what people decided about it. Times are seconds since the epoch, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from mailveil.core.intelligence.types import DAY_S, Activity, ActivityState, AnalystVerdict
+
+QUIET_AFTER_S: Final = 14 * DAY_S
+CLOSED_AFTER_S: Final = 90 * DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityNote:
+    """What somebody wrote about an activity."""
+
+    identifier: str
+    organisation: str
+    activity: str
+    at: float
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityFile:
+    """An activity with what people decided. ``changed_at`` is when either last changed."""
+
+    activity: Activity
+    changed_at: float
+    verdict: AnalystVerdict = AnalystVerdict.OPEN
+    decided_by: str = ""
+    decided_at: float = 0.0
+    acknowledged_by: str = ""
+    acknowledged_at: float = 0.0
+    closed_by: str = ""
+    closed_at: float = 0.0
+
+    def state(self, now: float) -> ActivityState:
+        """Return how it stands: what comes after an analyst closed it opens it again; dismissed it stays closed."""
+        if self.verdict is AnalystVerdict.BENIGN or self.activity.merged_into:
+            return ActivityState.CLOSED
+        if self.closed_at and self.activity.last_at <= self.closed_at:
+            return ActivityState.CLOSED
+        silence_s = now - self.activity.last_at
+        if silence_s >= CLOSED_AFTER_S:
+            return ActivityState.CLOSED
+        return ActivityState.QUIET if silence_s >= QUIET_AFTER_S else ActivityState.ACTIVE
+
+    def with_activity(self, activity: Activity, changed_at: float) -> ActivityFile:
+        """Return it with what studying found now."""
+        return replace(self, activity=activity, changed_at=changed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityQuery:
+    """Which activities are wanted. ``state`` is judged at ``now``; ``order`` is ``score``, ``last`` or ``changed``."""
+
+    now: float
+    state: ActivityState | None = None
+    verdict: AnalystVerdict | None = None
+    least_score: float = 0.0
+    person: str = ""
+    actor: str = ""
+    since: float = 0.0
+    order: str = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """Something to tell others: ``record`` as it was then, before anything is veiled.
+
+    ``kind`` is one of ``core.sharing.types.EventKind``; ``number`` goes up within an organisation (0: not given yet).
+    """
+
+    organisation: str
+    identifier: str
+    at: float
+    kind: str
+    subject: str
+    record: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 0

@@ -1,0 +1,132 @@
+"""Stores of what observations mean, and of what is shared, as protocols; the same rules hold as in ``stores``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mailveil.control.activityrecords import ActivityFile, ActivityNote, ActivityQuery, OutboxEntry
+from mailveil.control.records import Cut, Page
+from mailveil.core.intelligence.book import Memo
+from mailveil.core.intelligence.types import (
+    Activity,
+    Alert,
+    Campaign,
+    Decision,
+    InfrastructureFacts,
+    MarkedPerson,
+    Nature,
+)
+from mailveil.core.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Unstudied:
+    """What is next to be studied, in the order of time; ``infrastructure`` of the hosts that are mentioned."""
+
+    subjects: tuple[Observation | Decision, ...] = ()
+    infrastructure: Mapping[str, InfrastructureFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """What came of a batch; written down as one, with what others are to be told, or not at all."""
+
+    subjects: tuple[Observation | Decision, ...]
+    memos: Mapping[str, Memo | None]
+    activities: tuple[Activity, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
+
+
+class StudyStore(Protocol):
+    """What studying reads and writes. One process at a time studies an organisation (``leases``)."""
+
+    async def lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        """Take or renew a lease; False while somebody else has it."""
+        ...
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+        ...
+
+    async def unstudied(self, organisation: str, limit: int) -> Unstudied:
+        """Return what is next, at most ``limit`` subjects."""
+        ...
+
+    async def memos(self, organisation: str, keys: Collection[str]) -> Mapping[str, Memo | None]:
+        """Return memos by key, ``None`` for those that are not there."""
+        ...
+
+    async def write(self, organisation: str, studied: Studied) -> None:
+        """Write down what came of a batch, in one transaction."""
+        ...
+
+    async def begin_again(self, organisation: str) -> int:
+        """Forget what studying found and remembered; everything stored is to be studied again, in the same order.
+
+        What people decided stays. Returns how many subjects that are.
+        """
+        ...
+
+
+class ActivityStore(Protocol):
+    """Activities, campaigns and alerts, and what people decide about them."""
+
+    async def activities(self, organisation: str, query: ActivityQuery, cut: Cut) -> Page[ActivityFile]:
+        """Return activities; those that were merged into others are left out."""
+        ...
+
+    async def activity(self, organisation: str, identifier: str) -> ActivityFile | None:
+        """Return one activity."""
+        ...
+
+    async def put_decisions(self, file: ActivityFile, outbox: Sequence[OutboxEntry] = ()) -> None:
+        """Write down what people decided (never the activity itself), with what others are told of it."""
+        ...
+
+    async def messages_of(self, organisation: str, activity: str, cut: Cut) -> Page[str]:
+        """Return the identifiers of an activity's messages, newest first."""
+        ...
+
+    async def activity_of_message(self, organisation: str, message: str) -> Sequence[str]:
+        """Return the activities that a message belongs to."""
+        ...
+
+    async def notes(self, organisation: str, activity: str) -> Sequence[ActivityNote]:
+        """Return notes, oldest first."""
+        ...
+
+    async def add_note(self, note: ActivityNote) -> None:
+        """Add a note."""
+        ...
+
+    async def decide(self, decision: Decision, by: str) -> None:
+        """Write an analyst's verdict down for scoring to learn from."""
+        ...
+
+    async def campaigns(
+        self, organisation: str, cut: Cut, *, nature: Nature | None = None, sender_domain: str = ""
+    ) -> Page[Campaign]:
+        """Return campaigns, the latest first."""
+        ...
+
+    async def alerts(
+        self, organisation: str, cut: Cut, *, activity: str = "", since: float = 0.0
+    ) -> Page[Alert]:
+        """Return alerts, newest first."""
+        ...
+
+    async def marked(self, organisation: str) -> Sequence[MarkedPerson]:
+        """Return the people whom the organisation says something of."""
+        ...
+
+    async def mark(self, organisation: str, person: MarkedPerson, by: str, at: float) -> None:
+        """Say something of a person; with neither function nor value, nothing any more."""
+        ...
+
+    async def stamp(self, organisation: str) -> str:
+        """Return what changes whenever activities, decisions or marked people do; cheap to ask for."""
+        ...

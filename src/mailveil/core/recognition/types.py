@@ -1,0 +1,64 @@
+"""The words of recognition: actors whose mail is known again when it comes, and what it was known by. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class KnownBy(StrEnum):
+    """By what mail of a known actor was recognised. Values are permanent."""
+
+    SENDER_DOMAIN = "sender-domain"
+    REPLY_DOMAIN = "reply-domain"
+    INFRASTRUCTURE = "infrastructure"  # a host or domain of its own that the message refers to
+    LOOK_ALIKE = "look-alike"  # a domain that looks like the actor's, or like the one that the actor imitates
+    THREAD = "thread"  # an answer in a conversation that the actor began
+    INDICATOR = "indicator"  # an indicator that others shared
+
+
+@dataclass(frozen=True, slots=True)
+class KnownActor:
+    """One activity as the gateway knows it: by what its mail is recognised, and what readers are told.
+
+    ``first_at`` is when it was first seen, seconds since the epoch. Domains are registrable ones, in lower case;
+    ``threads`` are digests of the Message-IDs with which it wrote to us (``recognition.thread_digest``).
+    """
+
+    activity: str
+    actor: str
+    first_at: float
+    last_at: float
+    score: float
+    confirmed: bool = False
+    sender_domains: frozenset[str] = frozenset()
+    reply_domains: frozenset[str] = frozenset()
+    tracker_domains: frozenset[str] = frozenset()
+    tracker_hosts: frozenset[str] = frozenset()
+    threads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What a message was recognised as: the activity, by what, and in words for whoever reads the evidence."""
+
+    activity: str
+    actor: str
+    known_by: KnownBy
+    value: str
+    first_at: float
+    words: str
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """All known actors of one organisation. ``stamp`` changes whenever anything in it does."""
+
+    organisation: str
+    actors: tuple[KnownActor, ...] = ()
+    own_domains: frozenset[str] = frozenset()
+    stamp: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)

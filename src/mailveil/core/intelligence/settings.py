@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mailveil.core.intelligence.types import Activity, Alert, Campaign, MarkedPerson
+from mailveil.core.intelligence.types import Activity, Alert, Campaign, LearnedTracker, MarkedPerson
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,12 @@ class StudySettings:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is new after one subject was studied: each as it stands now."""
+    """What is new after one subject was studied: each as it stands now.
+
+    ``learned`` is tracking that somebody built and that was met for the first time.
+    """
 
     activities: tuple[Activity, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    learned: tuple[LearnedTracker, ...] = ()

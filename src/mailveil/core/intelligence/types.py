@@ -252,6 +252,31 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnedTracker:
+    """Tracking that somebody built, as it was met: found again by ``template`` and ``attribution.fingerprint``.
+
+    ``people`` are those whom it was aimed at, as records call them; they tell what has to be veiled.
+    """
+
+    identifier: str
+    organisation: str
+    template: str
+    host: str
+    domain: str
+    first_at: float
+    last_at: float
+    kinds: tuple[str, ...] = ()
+    vector: str = ""
+    attribution: Attribution = field(default_factory=Attribution)
+    messages: int = 1
+    people: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object, from which ``learned_tracker_of`` makes it again."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class MarkedPerson:
     """What an organisation says of one of its people: a function, such as ``finance``, and whether they weigh more."""
 
@@ -287,6 +312,13 @@ def activity_of(record: Mapping[str, Any]) -> Activity:
     for name in ("probes", "follow_ups"):
         values[name] = tuple(Probe(**_known(Probe, each)) for each in record.get(name, ()))
     return Activity(**values)
+
+
+def learned_tracker_of(record: Mapping[str, Any]) -> LearnedTracker:
+    """Return what ``LearnedTracker.record`` wrote down. Raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+    values = _known(LearnedTracker, record)
+    values["attribution"] = attribution_of(record.get("attribution", {}))
+    return LearnedTracker(**values)
 
 
 def attribution_of(record: Mapping[str, Any]) -> Attribution:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from mailveil.control.activitystores import ActivityStore
 from mailveil.control.stores import (
     AccountStore,
     AuditLog,
@@ -39,5 +40,6 @@ class ControlRoom:
     memory: Memory | None = None
     fetches: FetchRecord | None = None
     originals: OriginalReader | None = None
+    activities: ActivityStore | None = None
     privacy: RecordSettings = field(default_factory=RecordSettings)
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)

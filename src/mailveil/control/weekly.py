@@ -1,0 +1,291 @@
+"""Weekly: gathers the report of one organisation's week, each part as far as the reader may know of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+from mailveil.control.access import Actor, Permission
+from mailveil.control.activityrecords import CLOSED_AFTER_S, ActivityFile, ActivityQuery
+from mailveil.control.activitystores import ActivityStore
+from mailveil.control.failures import InvalidError
+from mailveil.control.records import MAX_PAGE, Cut, Item, Page
+from mailveil.control.room import ControlRoom
+from mailveil.control.statistics import DAY_S, Dimension, figures, series, top
+from mailveil.control.weeklyreport import (
+    ActivityLine,
+    AlertLine,
+    OperatorMet,
+    SenderBuilt,
+    Watching,
+    WeeklyReport,
+)
+from mailveil.control.weeklywords import caveats, comparison
+from mailveil.control.weeks import WEEK_S, Week
+from mailveil.core.intelligence.types import (
+    ActivityState,
+    Alert,
+    AnalystVerdict,
+    Campaign,
+    Probe,
+    Role,
+    Target,
+    Tooling,
+)
+from mailveil.core.verdicts.addresses import registrable_domain
+from mailveil.core.verdicts.operators import catalogue
+from mailveil.core.verdicts.operators.types import Category
+
+TREND_WEEKS: Final = 12
+TOP: Final = 10
+WORTH_A_LOOK: Final = 0.5  # from which score on an activity is told one by one; alerts begin there
+MAX_READ: Final = 1000  # activities, alerts and campaigns each
+MAX_SHOWN: Final = 20  # domains, kinds, targets and reasons of one activity
+_DOMAIN_ROLES = (Role.SENDER_DOMAIN, Role.REPLY_DOMAIN, Role.TRACKER_DOMAIN)
+
+
+async def weekly_report(
+    room: ControlRoom, actor: Actor, week: Week, *, with_people: bool = False
+) -> WeeklyReport:
+    """Return the report of a week. Raises ``InvalidError`` for one that has not begun, ``ForbiddenError``.
+
+    ``with_people`` needs the permission ``activities:read``.
+    """
+    actor.require(Permission.STATISTICS_READ)
+    if with_people:
+        actor.require(Permission.ACTIVITIES_READ)
+    now = room.clock.now()
+    if week.since >= now:
+        raise InvalidError(f"the week {week} has not begun", "week")
+    until = min(week.until, now)
+    total = await figures(room, actor, week.since, until)
+    before = await figures(room, actor, week.since - WEEK_S, until - WEEK_S)
+    weeks = tuple(await series(room, actor, week.since - (TREND_WEEKS - 1) * WEEK_S, until, WEEK_S))
+    operators = await _operators(room, actor, week, until)
+    watching, built, lacks = None, None, []
+    if not _may_know(actor):
+        lacks.append(
+            "Who was watching is not told: it takes the permission intelligence:read or activities:read."
+        )
+    elif room.activities is None:
+        lacks.append("Who was watching is not told: this process has no records of activities.")
+    else:
+        watching = await _Watched(room.activities, actor.organisation, week, until, with_people).told()
+        built, is_whole = await _built(room.activities, actor.organisation, week.since, until)
+        if not is_whole:
+            watching = replace(watching, is_whole=False)
+    if operators is None:
+        lacks.append("Operators are not told: it takes the permission trackers:read.")
+    if watching is not None and not with_people:
+        lacks.append("People are left out, with their functions, and reasons that could tell of them.")
+    is_complete = until >= week.until
+    span = "the week before" if is_complete else "the same part of the week before"
+    return WeeklyReport(
+        organisation=actor.organisation,
+        organisation_name=await _name_of(room, actor.organisation),
+        week=week,
+        made_at=now,
+        until=until,
+        total=total,
+        before=before,
+        days=tuple(await series(room, actor, week.since, until, DAY_S)),
+        weeks=weeks,
+        kinds=tuple(await top(room, actor, Dimension.KIND, week.since, until, limit=TOP)),
+        operators=operators,
+        built=built,
+        watching=watching,
+        with_people=with_people,
+        said=comparison(total, before, watching, span=span),
+        missing=caveats(
+            total=total, weeks=weeks, is_complete=is_complete, until=until, watching=watching, lacks=lacks
+        ),
+    )
+
+
+def _may_know(actor: Actor) -> bool:
+    """Tell whether somebody may know who watches; what is published tells it, too, and neither tells of people."""
+    return actor.may(Permission.INTELLIGENCE_READ) or actor.may(Permission.ACTIVITIES_READ)
+
+
+async def _name_of(room: ControlRoom, organisation: str) -> str:
+    found = await room.organisations.organisations()
+    return next((each.name for each in found if each.identifier == organisation), organisation)
+
+
+async def _operators(
+    room: ControlRoom, actor: Actor, week: Week, until: float
+) -> tuple[OperatorMet, ...] | None:
+    """Return the operators met most, without senders that count the openings of their own mail."""
+    if not actor.may(Permission.TRACKERS_READ):
+        return None
+    met = []
+    for each in await top(room, actor, Dimension.OPERATOR, week.since, until, limit=2 * TOP):
+        owner, category = _catalogued().get(each.value, ("", ""))
+        if each.value and category != Category.SENDER:
+            met.append(OperatorMet(each.value, owner, category, each.messages, each.references))
+    return tuple(met[:TOP])
+
+
+@cache
+def _catalogued() -> dict[str, tuple[str, str]]:
+    return {each.name: (each.owner, str(each.category)) for each in catalogue().entries}
+
+
+async def _built(
+    store: ActivityStore, organisation: str, since: float, until: float
+) -> tuple[tuple[SenderBuilt, ...], bool]:
+    """Return senders whose campaigns of the week had tracking of their own, and whether all campaigns were read."""
+    campaigns, is_whole = await _all(
+        lambda cut: store.campaigns(organisation, cut), lambda each: each.last_at < since
+    )
+    of_sender: dict[str, list[Campaign]] = {}
+    for each in campaigns:
+        if each.tooling is Tooling.BUILT and each.first_at < until:
+            of_sender.setdefault(each.sender_domain, []).append(each)
+    found = [
+        SenderBuilt(
+            domain,
+            len(some),
+            sum(each.messages for each in some),
+            max(each.people for each in some),
+            min(each.first_at for each in some),
+        )
+        for domain, some in of_sender.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.messages, each.sender_domain))[:TOP]), is_whole
+
+
+async def _all(
+    part: Callable[[Cut], Awaitable[Page[Item]]], is_past: Callable[[Item], bool] = lambda _: False
+) -> tuple[list[Item], bool]:
+    """Return a list up to its first item that is past, and False where it goes on after ``MAX_READ``."""
+    found: list[Item] = []
+    cursor = ""
+    while len(found) < MAX_READ:
+        page = await part(Cut(MAX_PAGE, cursor))
+        for each in page.items:
+            if is_past(each):
+                return found, True
+            found.append(each)
+        cursor = page.next
+        if not cursor:
+            return found, True
+    return found, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Reads who watched an organisation in a week."""
+
+    store: ActivityStore
+    organisation: str
+    week: Week
+    until: float
+    with_people: bool
+
+    async def told(self) -> Watching:
+        """Return it."""
+        # What ended in the week has its last probe before it; by itself it ends so long after that.
+        query = ActivityQuery(now=self.until, since=self.week.since - CLOSED_AFTER_S, order="score")
+        files, is_whole = await _all(lambda cut: self.store.activities(self.organisation, query, cut))
+        alerts, are_whole = await _all(
+            lambda cut: self.store.alerts(self.organisation, cut, since=self.week.since)
+        )
+        lines = [self._line(each) for each in files if each.activity.first_at < self.until]
+        # Those that had ended before are history, whatever their score.
+        lines = [each for each in lines if each.state is not ActivityState.CLOSED or each.is_ended]
+        worth = [each for each in lines if each.score >= WORTH_A_LOOK]
+        told = [self._alert(each) for each in alerts if each.at < self.until]
+        decided = [each for each in files if self.week.since <= each.decided_at < self.until]
+        return Watching(
+            activities=tuple(sorted(worth, key=lambda each: (-each.score, each.first_at, each.identifier))),
+            weaker=len(lines) - len(worth),
+            new=sum(each.is_new for each in worth),
+            ended=sum(each.is_ended for each in worth),
+            dismissed=sum(each.verdict is AnalystVerdict.BENIGN for each in decided),
+            confirmed=sum(each.verdict is AnalystVerdict.CONFIRMED for each in decided),
+            alerts=tuple(told),
+            alert_counts=Counter(each.kind for each in told),
+            functions=self._functions(files) if self.with_people else (),
+            is_whole=is_whole and are_whole,
+        )
+
+    def _line(self, file: ActivityFile) -> ActivityLine:
+        activity, since = file.activity, self.week.since
+        probes = [each for each in activity.probes if self._is_of_week(each)]
+        domains = [
+            registrable_domain(each.value) for each in activity.infrastructure if each.role in _DOMAIN_ROLES
+        ]
+        return ActivityLine(
+            identifier=activity.identifier,
+            actor=activity.actor,
+            score=activity.score,
+            risk=activity.risk,
+            state=self._state(file, self.until),
+            verdict=file.verdict if file.decided_at < self.until else AnalystVerdict.OPEN,
+            first_at=activity.first_at,
+            last_at=activity.last_at,
+            is_new=activity.first_at >= since,
+            is_ended=self._state(file, self.until) is ActivityState.CLOSED
+            and (activity.first_at >= since or self._state(file, since) is not ActivityState.CLOSED),
+            week_probes=len(probes),
+            week_people=len({each.person for each in probes}),
+            total_probes=activity.total_probes,
+            total_people=activity.total_people,
+            kinds=activity.kinds[:MAX_SHOWN],
+            techniques=tuple(dict.fromkeys(each.technique for each in activity.techniques)),
+            tooling=activity.attribution.tooling,
+            operator=activity.attribution.operator,
+            domains=tuple(dict.fromkeys(each for each in domains if each))[:MAX_SHOWN],
+            targets=self._targets(file) if self.with_people else (),
+            reasons=activity.reasons[:MAX_SHOWN] if self.with_people else (),
+        )
+
+    def _state(self, file: ActivityFile, at: float) -> ActivityState:
+        """Return how an activity stood at a time, whatever was decided later."""
+        decided = file.decided_at <= at
+        closed = file.closed_at <= at
+        then = replace(
+            file,
+            verdict=file.verdict if decided else AnalystVerdict.OPEN,
+            closed_at=file.closed_at if closed else 0.0,
+        )
+        return then.state(at)
+
+    def _is_of_week(self, probe: Probe) -> bool:
+        return self.week.since <= probe.at < self.until
+
+    def _targets(self, file: ActivityFile) -> tuple[Target, ...]:
+        """Return the people of an activity, those who weigh more and those probed most first."""
+        ranked = sorted(
+            file.activity.targets, key=lambda each: (not each.is_high_value, -each.probes, each.person)
+        )
+        return tuple(ranked[:MAX_SHOWN])
+
+    def _functions(self, files: list[ActivityFile]) -> tuple[tuple[str, int], ...]:
+        """Return how many people of each function were probed in the week, by activities worth a look."""
+        of_person: dict[str, str] = {}
+        for file in files:
+            activity = file.activity
+            if activity.score < WORTH_A_LOOK or file.verdict is AnalystVerdict.BENIGN:
+                continue
+            functions = {each.person: each.function for each in activity.targets}
+            for probe in activity.probes:
+                if self._is_of_week(probe):
+                    of_person[probe.person] = of_person.get(probe.person) or functions.get(probe.person, "")
+        return tuple(sorted(Counter(of_person.values()).items(), key=lambda each: (-each[1], each[0])))
+
+    def _alert(self, alert: Alert) -> AlertLine:
+        return AlertLine(
+            at=alert.at,
+            kind=alert.kind,
+            activity=alert.activity,
+            sender_domain=alert.sender_domain,
+            score=alert.score,
+            earlier=alert.earlier,
+            words=alert.words if self.with_people else "",
+            people=alert.people[:MAX_SHOWN] if self.with_people else (),
+        )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from mailveil.core.authentication import Authentication
+from mailveil.core.intelligence.types import InfrastructureFacts
 from mailveil.core.observation import MessageFacts, Observation, ObservedReference
 from mailveil.core.policy import Envelope, MessagePolicy
 from mailveil.core.references.types import Media
@@ -633,6 +634,10 @@ class Memory(Protocol):
 
     async def verdicts(self, keys: Sequence[str]) -> Mapping[str, Verdict]:
         """Return the verdicts under these keys as they stand now; what is not known any more is left out."""
+        ...
+
+    async def infrastructure(self, hosts: Sequence[str]) -> Mapping[str, InfrastructureFacts]:
+        """Return what fetches have shown of hosts (templates of them); those that nothing is known of are left out."""
         ...
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import ssl
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from mailveil.adapters.egress import EgressGuard
 from mailveil.adapters.fetcher import FetchOutcome, OriginFetcher
 from mailveil.core.references.types import Media
 from origin_room import GIF, Names, Origin, answer, fetching
+from tls_room import Authority
 
 
 def test_fetches_once_like_a_browser() -> None:
@@ -201,3 +205,21 @@ def test_an_error_page_is_no_copy() -> None:
             assert (fetched.outcome, fetched.detail) == (FetchOutcome.HTTP_ERROR, "404")
 
     asyncio.run(work())
+
+
+def test_the_certificate_that_an_origin_shows_is_told_by_its_digest(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("news.example.com")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    expected = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
+
+    async def steps() -> None:
+        async with fetching(answer(GIF), tls=tls) as (fetcher, _, _):
+            fetched = await fetcher.fetch("https://news.example.com/p.gif", Media.IMAGE)
+            assert [hop.certificate for hop in fetched.hops] == [expected]
+        async with fetching(answer(GIF)) as (fetcher, _, _):
+            fetched = await fetcher.fetch("http://news.example.com/p.gif", Media.IMAGE)
+            assert [hop.certificate for hop in fetched.hops] == [""]
+
+    asyncio.run(steps())

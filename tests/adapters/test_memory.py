@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,35 @@ def test_names_that_are_answered_alike_are_those_of_a_wildcard(memory: SqliteMem
         )
     key = key_of(f"r0@example.org {urls[0]}")
     assert Signal.WILDCARD_ZONE in asyncio.run(memory.verdicts([key]))[key].signals
+
+
+def test_what_lies_behind_a_host_is_known_by_its_template(memory: SqliteMemory) -> None:
+    name = NameAnswer(
+        "johanna-7f3a.px.spy.example",
+        (
+            NameRecord("johanna-7f3a.px.spy.example", "CNAME", 60, "edge.spy-hosting.example"),
+            NameRecord("edge.spy-hosting.example", "A", 60, "192.0.2.9"),
+        ),
+        ("NS2.spy.example.", "ns1.spy.example"),
+    )
+    url = "https://johanna-7f3a.px.spy.example/o.gif"
+    fields = (("date", "x"), ("server", "nginx"), ("content-type", "image/gif"))
+    hop = Hop(url, 200, fields, address="192.0.2.9", name=name, certificate="c" * 64)
+    asyncio.run(
+        memory.learn(url, FetchEvidence(FetchOutcome.FETCHED, hops=(hop,), body=BodyFacts(43, "d" * 64)))
+    )
+    known = asyncio.run(memory.infrastructure(["*.spy.example", "px.elsewhere.example"]))
+    assert list(known) == ["*.spy.example"]
+    facts = known["*.spy.example"]
+    assert facts.canonical_names == ("*.spy-hosting.example",)
+    assert facts.name_servers == ("ns1.spy.example", "ns2.spy.example")
+    assert (facts.addresses, facts.certificate, facts.body) == (("192.0.2.9",), "c" * 64, "d" * 32)
+    later = FetchEvidence(FetchOutcome.FETCHED, hops=(replace(hop, fields=(("age", "1"), *fields[1:])),))
+    asyncio.run(memory.learn(url, later))
+    assert (
+        asyncio.run(memory.infrastructure(["*.spy.example"]))["*.spy.example"].header_order
+        == facts.header_order
+    )
 
 
 def test_what_reached_nobody_is_not_learned(memory: SqliteMemory) -> None:

@@ -245,6 +245,7 @@ class OriginFetcher:
                 received_bytes=contact.received_bytes,
                 connect_s=contact.connect_s,
                 name=contact.name,
+                certificate=answer.certificate if answer else "",
             )
         )
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import encodings.idna  # noqa: F401 - loaded before no file can be opened any more
+import hashlib
 import os
 import resource
 import signal
+import ssl
 import sys
 import time
 from typing import Any
 
 from curl_cffi import AsyncCurl, Curl, CurlError, CurlHttpVersion, CurlInfo, CurlOpt
+from curl_cffi._wrapper import ffi, lib
 
 from mailveil.adapters.confinement import bound, die_with, leave_files, leave_network
 from mailveil.adapters.frames import LENGTHS, encode_frame, parse_header, parse_lengths
@@ -29,6 +32,9 @@ MAX_OPEN_FILES = 256
 WATCH_S = 0.25
 MAX_POINTS = 32
 RATIO_AFTER_BYTES = 1 << 20  # small things compress as they like
+CERTINFO = 0x400000 + 34  # CURLINFO_CERTINFO (curl/curl.h)
+MAX_CERTIFICATE_ENTRIES = 64
+MAX_CERTIFICATE_BYTES = 128 * 1024
 VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
@@ -131,6 +137,7 @@ class Flight:
                 ["Host", *(each.partition(":")[0] for each in asked["fields"])]
             ),
             CurlOpt.CAINFO: f"{self.child.folder.rstrip('/')}/ca.pem",
+            CurlOpt.CERTINFO: int(secure),
             CurlOpt.SSL_VERIFYPEER: int(asked["verify"]),
             CurlOpt.SSL_VERIFYHOST: 2 * int(asked["verify"]),
             # A resumed session or a kept connection would tell the origin that two fetches belong together.
@@ -163,9 +170,37 @@ class Flight:
             "encoded_bytes": int(curl.getinfo(CurlInfo.SIZE_DOWNLOAD_T)),  # type: ignore[arg-type]
             "size_bytes": len(self.body),
             "profile": [(round(at, 3), size) for at, size in points],
+            "certificate": certificate_of(curl),
         }
         kept = len(self.body) if not (code or self.cut) else int(self.asked["part_bytes"])
         return encode_frame(header, bytes(self.body[:kept]))
+
+
+def certificate_of(curl: Curl) -> str:
+    """Return the SHA-256 of the certificate that the origin showed (DER), ``""`` where it showed none.
+
+    The binding cannot read libcurl's ``struct curl_certinfo`` (``int num_of_certs; struct curl_slist **certinfo``), so
+    its memory is read as that: in this process, which origins may break and nobody misses.
+    """
+    place = ffi.new("void **")
+    if lib.curl_easy_getinfo(curl._curl, CERTINFO, place) or place[0] == ffi.NULL:
+        return ""
+    if ffi.cast("int *", place[0])[0] < 1:
+        return ""
+    chain = ffi.cast("void **", ffi.cast("void **", place[0])[1])  # behind the number, aligned to a pointer
+    entry = chain[0]
+    for _ in range(MAX_CERTIFICATE_ENTRIES):
+        if entry == ffi.NULL:
+            break
+        text, following = ffi.cast("void **", entry)[0:2]
+        told = ffi.string(ffi.cast("char *", text), MAX_CERTIFICATE_BYTES)
+        if told.startswith(b"Cert:"):
+            try:
+                return hashlib.sha256(ssl.PEM_cert_to_DER_cert(told[5:].decode("ascii").strip())).hexdigest()
+            except ValueError:
+                return ""
+        entry = following
+    return ""
 
 
 class Child:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class HttpAnswer:
     """What came of a request.
 
     ``code`` is libcurl's (0: all went well), ``cut`` why we ended it (``large``, ``bomb``, ``room``, ``fields``,
-    ``drip``, ``stalled``) or ``""``. ``status`` is 0 where no answer came.
+    ``drip``, ``stalled``) or ``""``. ``status`` is 0 where no answer came. ``certificate`` is the SHA-256 of
+    the one that the origin showed, ``""`` without TLS.
     """
 
     status: int
@@ -70,6 +72,7 @@ class HttpAnswer:
     size_bytes: int
     profile: tuple[tuple[float, int], ...]
     body: bytes
+    certificate: str = ""
 
 
 class HttpClient:
@@ -268,4 +271,5 @@ def _answer(header: dict[str, Any], body: bytes) -> HttpAnswer:
         size_bytes=int(header["size_bytes"]),
         profile=tuple((float(at), int(size)) for at, size in header["profile"])[:40],
         body=body,
+        certificate=digest if re.fullmatch(r"[0-9a-f]{64}", digest := str(header["certificate"])) else "",
     )

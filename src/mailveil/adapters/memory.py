@@ -25,6 +25,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailveil.adapters.originals import OriginalError, load_key
+from mailveil.core.intelligence.infrastructure import facts_of_fetch
+from mailveil.core.intelligence.types import InfrastructureFacts, infrastructure_facts_of
 from mailveil.core.verdicts.addresses import Place, take_apart
 from mailveil.core.verdicts.behaviour import Behaviour, observe, revise
 from mailveil.core.verdicts.evidence import FetchEvidence
@@ -69,11 +71,20 @@ CREATE INDEX IF NOT EXISTS behaviours_by_day ON behaviours (day);
 CREATE TABLE IF NOT EXISTS verdicts (
     key BLOB PRIMARY KEY, url BLOB NOT NULL, record BLOB NOT NULL, day INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS infrastructure (host BLOB PRIMARY KEY, record BLOB NOT NULL, day INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS infrastructure_by_day ON infrastructure (day);
 CREATE INDEX IF NOT EXISTS verdicts_by_url ON verdicts (url);
 CREATE INDEX IF NOT EXISTS verdicts_by_day ON verdicts (day);
 """
 SEEN = "SELECT thing, who, message FROM seen WHERE {} = ?"
-TABLES = {"seen": "day", "answers": "day", "hosts": "last", "behaviours": "day", "verdicts": "day"}
+TABLES = {
+    "seen": "day",
+    "answers": "day",
+    "hosts": "last",
+    "behaviours": "day",
+    "verdicts": "day",
+    "infrastructure": "day",
+}
 DAY_S = 86_400.0
 # More recipients of one thing, and more things of one pattern, prove nothing more.
 MAX_OF_A_THING, MAX_OF_A_PATTERN = 6, 120
@@ -147,6 +158,22 @@ class SqliteMemory:
     async def verdicts(self, keys: Sequence[str]) -> Mapping[str, Verdict]:
         """Return the verdicts under these keys as they stand with everything that is known now."""
         return await self._run(lambda database: self._verdicts(database, keys))
+
+    async def infrastructure(self, hosts: Sequence[str]) -> Mapping[str, InfrastructureFacts]:
+        """Return what fetches have shown of hosts (templates of them); those that nothing is known of are left out."""
+
+        def work(database: sqlite3.Connection) -> dict[str, InfrastructureFacts]:
+            found: dict[str, InfrastructureFacts] = {}
+            for host in dict.fromkeys(hosts):
+                digest = self._digest("infrastructure", host)
+                row = database.execute(
+                    "SELECT record FROM infrastructure WHERE host = ?", (digest,)
+                ).fetchone()
+                if row is not None:
+                    found[host] = infrastructure_facts_of(self._open_sealed(row[0], digest))
+            return found
+
+        return await self._run(work)
 
     async def verdicts_on(self, urls: Sequence[str]) -> Mapping[str, Verdict]:
         """Return the latest verdict on each URL as it stands now; what is not known any more is left out."""
@@ -293,6 +320,13 @@ class SqliteMemory:
             "ON CONFLICT DO UPDATE SET record = excluded.record, day = excluded.day",
             (traces.url, self._seal(told, traces.url), day),
         )
+        if (facts := facts_of_fetch(url, evidence)) is not None:
+            host = self._digest("infrastructure", facts.host)
+            database.execute(
+                "INSERT INTO infrastructure VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET record = excluded.record, day = excluded.day",
+                (host, self._seal(facts.record(), host), day),
+            )
         if evidence.body.sha256:
             self._answer(database, traces.pattern, traces.url, evidence.body.sha256, day)
         name = evidence.hops[0].name

@@ -131,8 +131,9 @@ class Infrastructure:
 class InfrastructureFacts:
     """What is known of the infrastructure behind a host, from the DNS and from the one fetch of its content.
 
-    ``header_order`` is a digest of the names of the header fields in the order in which they came, ``body`` one of
-    the content, ``certificate`` one of the certificate; ``""`` where it is not known.
+    ``host`` is a host's template. ``header_order`` is a digest of the names of the header fields in the order in which
+    they came, ``body`` one of the content, ``certificate`` one of the certificate; ``""`` where it is not known.
+    ``identifier``, ``organisation`` and ``at`` are there once it was put on record, as something to study.
     """
 
     host: str
@@ -142,6 +143,13 @@ class InfrastructureFacts:
     certificate: str = ""
     header_order: str = ""
     body: str = ""
+    identifier: str = ""
+    organisation: str = ""
+    at: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object, from which ``infrastructure_facts_of`` makes it again."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +320,11 @@ def activity_of(record: Mapping[str, Any]) -> Activity:
     for name in ("probes", "follow_ups"):
         values[name] = tuple(Probe(**_known(Probe, each)) for each in record.get(name, ()))
     return Activity(**values)
+
+
+def infrastructure_facts_of(record: Mapping[str, Any]) -> InfrastructureFacts:
+    """Return what ``InfrastructureFacts.record`` wrote down. Raises ``KeyError`` or ``TypeError``."""
+    return InfrastructureFacts(**_known(InfrastructureFacts, record))
 
 
 def learned_tracker_of(record: Mapping[str, Any]) -> LearnedTracker:

@@ -103,6 +103,7 @@ class Hop:
 
     ``address`` is what was connected to, ``sent_bytes`` and ``received_bytes`` are those of the connection
     (TLS included), ``http`` the version such as ``2``. ``status`` is 0 where there was no answer.
+    ``certificate`` is the SHA-256 of the certificate that was shown, ``""`` without TLS.
     """
 
     url: str
@@ -115,6 +116,7 @@ class Hop:
     received_bytes: int = 0
     connect_s: float = 0.0
     name: NameAnswer | None = None
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,3 +130,15 @@ class ActivityStore(Protocol):
     async def stamp(self, organisation: str) -> str:
         """Return what changes whenever activities, decisions or marked people do; cheap to ask for."""
         ...
+
+
+class InfrastructureStore(Protocol):
+    """What lies behind the hosts of trackers that no vendor is known to run."""
+
+    async def wanted(self, organisation: str, now: float, limit: int) -> Collection[str]:
+        """Return hosts that were met lately and that nothing is known of, or nothing new for long."""
+        ...
+
+    async def found(self, organisation: str, facts: Mapping[str, InfrastructureFacts], now: float) -> int:
+        """Write down what is known of hosts; what is new is to be studied. Return how much that is."""
+        ...

@@ -528,13 +528,17 @@ marked_people = sa.Table(  # people whom an organisation says something of
     sa.Column("at", Time, nullable=False),
     sa.Column("by", Line(200), nullable=False),
 )
-infrastructure = sa.Table(  # what is known of what lies behind a host
+infrastructure = sa.Table(  # what is known of what lies behind a host, or that it is wanted
     "infrastructure",
     metadata,
     _organisation(),
     sa.Column("host", Line(255), primary_key=True),  # as host_template gives it
-    sa.Column("at", Time, nullable=False),
+    sa.Column("at", Time, nullable=False),  # when it was last met
+    sa.Column("found_at", Time, nullable=False),  # 0: not known yet
+    sa.Column("identifier", Sorted, nullable=False),  # as a subject of studying, "" while it is not known
     sa.Column("record", Json, nullable=False),
+    sa.Index(None, "organisation", "at"),
+    sa.Index(None, "organisation", "identifier"),
 )
 
 # --- what others are told, and what they tell --------------------------------------------------------------

@@ -364,6 +364,12 @@ def upgrade() -> None:
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column("host", sa.String(255), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("found_at", sa.Double(), nullable=False),
+        sa.Column(
+            "identifier",
+            sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("record", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
@@ -373,6 +379,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation", "host", name=op.f("pk_infrastructure")),
     )
+    with op.batch_alter_table("infrastructure", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_infrastructure_organisation_at"), ["organisation", "at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_infrastructure_organisation_identifier"),
+            ["organisation", "identifier"],
+            unique=False,
+        )
+
     op.create_table(
         "marked_people",
         sa.Column("organisation", sa.String(64), nullable=False),

@@ -14,6 +14,7 @@ DAY_S: Final = 86_400.0
 MAX_PROBES: Final = 200  # of an activity that are kept one by one; the rest is counted
 MAX_TARGETS: Final = 200
 MAX_INFRASTRUCTURE: Final = 100
+MAX_THREADS: Final = 200
 
 
 class Tooling(StrEnum):
@@ -78,6 +79,7 @@ class Role(StrEnum):
     NAME_SERVER = "name-server"
     ADDRESS = "address"
     CERTIFICATE = "certificate"
+    SENDER_MAILBOX = "sender-mailbox"  # a digest of an address of free mail (recognition.keys.mailbox_digest)
     FINGERPRINT = "fingerprint"  # of tracking that somebody built: URL grammar and how the server answers
 
 
@@ -185,7 +187,8 @@ class Activity:
     ``score`` is 0 to 1, ``actor`` what the actor goes by (its first sender domain), ``learned`` in words what the spy
     would have learned without us. ``probes`` are the latest, oldest first; ``total_probes`` and ``total_people`` count
     all. ``follow_ups`` are messages of the same actor that carry no tracker. ``merged_into`` names the activity that
-    this one turned out to be part of. What an analyst decided stands beside it, not in it (``control.records``).
+    this one turned out to be part of. ``threads`` are digests of the Message-IDs of its messages, the latest
+    ``MAX_THREADS``. What an analyst decided stands beside it, not in it (``control.records``).
     """
 
     identifier: str
@@ -209,6 +212,7 @@ class Activity:
     total_people: int = 0
     alerted_at: float = 0.0
     merged_into: str = ""
+    threads: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``activity_of`` makes it again."""

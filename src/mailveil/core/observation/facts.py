@@ -14,6 +14,9 @@ from mailveil.core.observation.templates import host_template, place_of_url, url
 from mailveil.core.observation.types import MAX_REFERENCES, ObservedReference
 from mailveil.core.protection import Plan
 from mailveil.core.protection.inspecting import ADDRESS
+from mailveil.core.recognition.freemail import is_free_mail
+from mailveil.core.recognition.keys import mailbox_digest, thread_digest
+from mailveil.core.verdicts.addresses import registrable_domain
 from mailveil.core.verdicts.judging import reasons_of
 from mailveil.core.verdicts.record import key_of
 from mailveil.core.verdicts.types import SERVICE_FIELDS, Verdict
@@ -24,6 +27,10 @@ _MAX_PARTS: Final = 50
 _TAG: Final = re.compile(rb"<[^<>]*+>")
 _SPACE: Final = re.compile(rb"(?:\s|&nbsp;|=\r?\n)++")
 _MAX_REASONS: Final = 10
+DIGESTS: Final = frozenset({"thread", "threads", "mailbox"})  # of the header fields that are kept
+MAX_THREADS: Final = 10  # conversations that are kept of a message: as many digests as a field holds
+MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,998})>")
+_MAX_IDS_TEXT: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,28 @@ def _header_of(root: Part) -> dict[str, str]:
         found["mail_service"] = service
     if reply_to := ADDRESS.findall(root.field("reply-to")[-1024:]):
         found["reply_to_domain"] = host_template(reply_to[-1].rpartition("@")[2].lower())
+    found.update(_kept_as_digests(root))
     return {name: value[:MAX_FIELD] for name, value in found.items()}
+
+
+def _kept_as_digests(root: Part) -> dict[str, str]:
+    """Return by what later mail of the same sender is known again, as digests that can be compared and not read.
+
+    ``thread`` is the message's own Message-ID, ``threads`` are those that it answers to: the one that the conversation
+    began with, and the latest. ``mailbox`` is the author's address where anybody may have one at its domain.
+    """
+    found: dict[str, str] = {}
+    if own := MESSAGE_ID.findall(root.field("message-id")[:_MAX_IDS_TEXT]):
+        found["thread"] = thread_digest(own[0])
+    before = MESSAGE_ID.findall(root.field("references")[:_MAX_IDS_TEXT])
+    answered = MESSAGE_ID.findall(root.field("in-reply-to")[:_MAX_IDS_TEXT])
+    some = dict.fromkeys((*before[:1], *answered[:2], *reversed(before)))
+    if some:
+        found["threads"] = " ".join(thread_digest(each) for each in list(some)[:MAX_THREADS])
+    author = author_of(root)
+    if is_free_mail(registrable_domain(author.rpartition("@")[2])):
+        found["mailbox"] = mailbox_digest(author)
+    return found
 
 
 def _text_of(root: Part) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from mailveil.core.observation.facts import MAX_FIELD, MessageFacts, placed_at, shown_first
+from mailveil.core.observation.facts import DIGESTS, MAX_FIELD, MessageFacts, placed_at, shown_first
 from mailveil.core.observation.privacy import RecordSettings, UrlsKept, Veil
 from mailveil.core.observation.types import Observation, ObservedReference, observation_identifier
 from mailveil.core.policy import Direction, Envelope, direction_of
@@ -153,15 +153,18 @@ class _Making:
             original=passed.original,
             authentication=self._authentication(),
             header={
-                name: _clean(
-                    veil.text(veil.domain(value) if "domain" in name or name in _NAMED_BY_HOST else value),
-                    MAX_FIELD,
-                )
+                name: _clean(self._header_value(name, value), MAX_FIELD)
                 for name, value in facts.header.items()
             },
             defects=tuple(_clean(each, MAX_FIELD) for each in passed.defects[:_MAX_DEFECTS]),
             references=tuple(self._reference(each) for each in shown),
         )
+
+    def _header_value(self, name: str, value: str) -> str:
+        if name in DIGESTS:
+            return value  # names nobody
+        is_domain = "domain" in name or name in _NAMED_BY_HOST
+        return self.veil.text(self.veil.domain(value) if is_domain else value)
 
     def _fared(self) -> Fared:
         """Return how it fared with the organisation's recipients; well where it did with one of them."""

@@ -59,7 +59,8 @@ class Observation:
     own, in clear or as pseudonyms. ``references`` are the first ones, trackers before content; ``total_references`` and
     ``total_trackers`` count all. ``delivered`` tells whether the next hop took it, ``monitored`` that a rule reports
     only, ``original`` the name under which the original is kept. ``header`` holds what tells mailings from letters
-    (``list_id``, ``list_unsubscribe``, ``mail_service``, ``reply_to_domain`` …), ``authentication`` what
+    (``list_id``, ``list_unsubscribe``, ``mail_service``, ``reply_to_domain`` …) and, as digests, by what later
+    mail of the same sender is known again (``thread``, ``threads``, ``mailbox``), ``authentication`` what
     ``Authentication.record`` wrote down.
     """
 

@@ -15,6 +15,7 @@ class KnownBy(StrEnum):
     REPLY_DOMAIN = "reply-domain"
     INFRASTRUCTURE = "infrastructure"  # a host or domain of its own that the message refers to
     LOOK_ALIKE = "look-alike"  # a domain that looks like the actor's, or like the one that the actor imitates
+    MAILBOX = "mailbox"  # the same address at a provider of free mail, whose domain says nothing
     THREAD = "thread"  # an answer in a conversation that the actor began
     INDICATOR = "indicator"  # an indicator that others shared
 
@@ -24,7 +25,8 @@ class KnownActor:
     """One activity as the gateway knows it: by what its mail is recognised, and what readers are told.
 
     ``first_at`` is when it was first seen, seconds since the epoch. Domains are registrable ones, in lower case;
-    ``threads`` are digests of the Message-IDs with which it wrote to us (``recognition.thread_digest``).
+    ``threads`` are digests of the Message-IDs with which it wrote to us (``keys.thread_digest``), ``mailboxes`` of
+    addresses at providers of free mail (``keys.mailbox_digest``).
     """
 
     activity: str
@@ -38,6 +40,28 @@ class KnownActor:
     tracker_domains: frozenset[str] = frozenset()
     tracker_hosts: frozenset[str] = frozenset()
     threads: frozenset[str] = frozenset()
+    mailboxes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTraits:
+    """What of a message a known actor is recognised by; ``traits.traits_of`` and ``traits.traits_of_parts`` make it.
+
+    Domains are registrable ones in lower case: of the From field, of the reverse-path and of Reply-To. ``domains`` and
+    ``hosts`` are those that the message refers to, ``threads`` digests of the Message-IDs that it answers to,
+    ``mailbox`` that of its author's address where its domain is a provider's of free mail. ``own_message`` is the
+    digest of its own Message-ID. ``is_list`` says that it came through a mailing list.
+    """
+
+    author_domain: str = ""
+    sender_domain: str = ""
+    reply_domain: str = ""
+    domains: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    threads: frozenset[str] = frozenset()
+    mailbox: str = ""
+    own_message: str = ""
+    is_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 SECOND_FACTORS_KEY = bytes(range(32))
+SHARING_KEY = bytes(range(100, 132))
 
 
 @dataclass
@@ -164,6 +165,7 @@ async def fill(room: ControlRoomForTests) -> None:
         await stores.feedback.grant(
             records.ReleaseGrant(f"{name}-g", name, first, "original", "asked", "änna", now, now + 99)
         )
+        await _fill_sharing(room, name)
     await stores.accounts.put_session(
         records.Session("session", anna.identifier, "default", now, now, now + 99, csrf="c")
     )
@@ -173,6 +175,42 @@ async def fill(room: ControlRoomForTests) -> None:
     )
     await stores.accounts.note_failure("name:x", now)
     await stores.repeats.begin("anna", "key", "fingerprint", now)
+
+
+async def _fill_sharing(room: ControlRoomForTests, organisation: str) -> None:
+    """Write a destination with a dead letter, and what goes to it."""
+    from mailveil.control.activityrecords import OutboxEntry
+    from mailveil.control.sharingrecords import DeadLetter, Destination, DestinationKind
+
+    now, store = room.clock.now(), room.room.sharing
+    assert store is not None
+    destination = Destination(
+        identifier=f"{organisation}-d",
+        organisation=organisation,
+        name="Größe",
+        kind=DestinationKind.SPLUNK,
+        address="https://siem.example:8088",
+        format="ecs",
+        events=("activity.opened",),
+        options={"index": "mail"},
+        secret=f"secret of {organisation}",
+        created_by="änna",
+        created_at=now,
+        changed_at=now,
+    )
+    await store.put_destination(destination)
+    record = {"words": "Größe «測試»", "score": 0.5}
+    entries = [
+        OutboxEntry(organisation, f"{organisation}-e{each}", now + each, "alert.raised", f"s{each}", record)
+        for each in range(3)
+    ]
+    await store.append(entries)
+    letter = DeadLetter(
+        destination.identifier, organisation, 1, now, now + 1, "alert.raised", "s0", "refused «é»", record,
+        f"{organisation}-e0",
+    )  # fmt: skip
+    await store.bury(destination, letter)
+    await store.lease(f"lease of {organisation}", "holder", now, now + 60)
 
 
 def actor(
@@ -208,6 +246,8 @@ def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.policies import SqlPolicyStore
     from mailveil.adapters.database.repeats import SqlRepeatStore
     from mailveil.adapters.database.secondfactors import SecondFactorSealer
+    from mailveil.adapters.database.sharing import SqlSharingStore
+    from mailveil.adapters.database.sharingsecrets import SharingSealer
     from mailveil.control.room import ControlRoom
 
     clock = SetClock()
@@ -220,6 +260,7 @@ def _made(database: Database) -> ControlRoomForTests:
         audit=SqlAuditLog(database),
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
+        sharing=SqlSharingStore(database, SharingSealer(SHARING_KEY)),
     )
     return ControlRoomForTests(room, database, clock)
 

@@ -25,6 +25,8 @@ from mailveil.adapters.database.policies import SqlPolicyStore
 from mailveil.adapters.database.repeats import SqlRepeatStore
 from mailveil.adapters.database.schema import upgrade
 from mailveil.adapters.database.secondfactors import SecondFactorSealer
+from mailveil.adapters.database.sharing import SqlSharingStore
+from mailveil.adapters.database.sharingsecrets import SharingSealer
 from mailveil.adapters.originals import OriginalReader as StoredOriginals
 from mailveil.adapters.originals import load_key
 from mailveil.app.building import build_originals, record_settings
@@ -92,6 +94,7 @@ def build_room(
         memory=memory,
         fetches=fetches,
         originals=originals,
+        sharing=SqlSharingStore(database, SharingSealer(load_key(settings.sharing_key_file))),
         privacy=record_settings(settings),
     )
 

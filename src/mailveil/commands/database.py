@@ -38,7 +38,7 @@ from mailveil.config import Settings
 from mailveil.ports import UnavailableError
 
 UNUSABLE = 2
-TRAVELLING_KEYS = ("second-factors.key", "copies.key", "originals.key", "pseudonyms.key")
+TRAVELLING_KEYS = ("second-factors.key", "copies.key", "originals.key", "pseudonyms.key", "sharing.key")
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,17 @@ class RecordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharingSettings:
+    """Whether and how other systems are told what was found."""
+
+    enabled: bool
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    files_directory: str
+    keep_days: int = whole(1, 3650)
+    max_events: int = whole(1000, 100_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSettings:
     """Who is told figures, and where."""
 
@@ -333,6 +344,7 @@ class Settings:
     storage: StorageSettings
     database: DatabaseSettings
     records: RecordSettings
+    sharing: SharingSettings
     metrics: MetricsSettings
     telemetry: TelemetrySettings
     log: LogSettings
@@ -388,6 +400,16 @@ class Settings:
     def second_factors_key_file(self) -> Path:
         """The file that holds the key of second factors."""
         return self.directory / "second-factors.key"
+
+    @property
+    def sharing_key_file(self) -> Path:
+        """The file that holds the key of the secrets of destinations and feeds."""
+        return self.directory / "sharing.key"
+
+    @property
+    def sharing_files(self) -> Path:
+        """The folder below which events are written to files."""
+        return Path(self.sharing.files_directory or self.directory / "shared").expanduser()
 
     @property
     def hostname(self) -> str:

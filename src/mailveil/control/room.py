@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from mailveil.control.activitystores import ActivityStore
+from mailveil.control.publishing import Publishers
+from mailveil.control.sharingstores import SharingStore
 from mailveil.control.stores import (
     AccountStore,
     AuditLog,
@@ -41,5 +43,7 @@ class ControlRoom:
     fetches: FetchRecord | None = None
     originals: OriginalReader | None = None
     activities: ActivityStore | None = None
+    sharing: SharingStore | None = None
+    publishers: Publishers | None = None  # also ``None`` where sharing is switched off
     privacy: RecordSettings = field(default_factory=RecordSettings)
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)

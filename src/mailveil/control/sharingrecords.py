@@ -35,7 +35,8 @@ class Destination:
 
     ``events`` are kinds of ``EventKind`` (empty: all), ``least_score`` leaves activities below it out, ``format`` what
     a SIEM is written in (``cef``, ``ecs``, ``ocsf``). ``position`` is the number of the last event that was delivered
-    or given up; ``problem`` says in words why nothing is delivered now.
+    or given up; ``problem`` says in words why nothing is delivered now. ``delivered`` counts the events that it took,
+    ``missed`` those that were gone before it could be reached. ``is_secret_lost``: what is stored does not open.
     """
 
     identifier: str
@@ -60,11 +61,34 @@ class Destination:
     next_try_at: float = 0.0
     delivered_at: float = 0.0
     problem: str = ""
+    delivered: int = 0
+    missed: int = 0
+    is_secret_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a destination is behind: events that wait for it, and those that it did not take."""
+
+    waiting: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What delivery looks at every moment: a destination, and whether there is something to do for it.
+
+    ``last`` is the number of the organisation's last event.
+    """
+
+    destination: Destination
+    last: int = 0
+    has_retries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that a destination did not take, with the reason."""
+    """An event that a destination did not take, with the reason. ``retry_at``: since when it is to be tried again."""
 
     destination: str
     organisation: str
@@ -76,6 +100,7 @@ class DeadLetter:
     problem: str
     record: Mapping[str, Any] = field(default_factory=dict)
     identifier: str = ""
+    retry_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -584,6 +584,8 @@ destinations = sa.Table(
     sa.Column("next_try_at", Time, nullable=False),
     sa.Column("delivered_at", Time, nullable=False),
     sa.Column("problem", Prose, nullable=False),
+    sa.Column("delivered", sa.BigInteger, nullable=False),  # how many events
+    sa.Column("missed", sa.BigInteger, nullable=False),  # how many were gone before they could be delivered
 )
 dead_letters = sa.Table(  # what a destination did not take, with the reason
     "dead_letters",
@@ -598,6 +600,7 @@ dead_letters = sa.Table(  # what a destination did not take, with the reason
     sa.Column("identifier", Sorted, nullable=False),
     sa.Column("record", Json, nullable=False),
     sa.Column("problem", Prose, nullable=False),
+    sa.Column("retry_at", Time, nullable=False),  # since when it is to be tried again, 0: it is not
     sa.Index(None, "organisation", "died_at"),
     sa.Index(None, "organisation", "subject"),
 )

@@ -241,6 +241,7 @@ def upgrade() -> None:
         ),
         sa.Column("record", sa.JSON(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("retry_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],
@@ -297,6 +298,8 @@ def upgrade() -> None:
         sa.Column("next_try_at", sa.Double(), nullable=False),
         sa.Column("delivered_at", sa.Double(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("missed", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],

@@ -1,0 +1,28 @@
+"""Leases: who does what only one process may do at a time. They end by themselves, should whoever has one end first."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mailveil.adapters.database import tables
+from mailveil.adapters.database.statements import insert
+
+
+async def take_lease(connection: AsyncConnection, name: str, holder: str, now: float, until: float) -> bool:
+    """Take or renew a lease; False while somebody else has it. Of two at once, one gets it."""
+    leases = tables.leases
+    statement = insert(connection, leases).values(name=name, holder=holder, until=until)
+    is_free = (leases.c.holder == holder) | (leases.c.until <= now)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"holder": statement.excluded["holder"], "until": statement.excluded["until"]},
+        where=is_free,
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def give_back(connection: AsyncConnection, name: str, holder: str) -> None:
+    """Give a lease back, if it is still ours."""
+    leases = tables.leases
+    await connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.holder == holder))

@@ -17,6 +17,7 @@ from mailveil.core.intelligence.types import (
     InfrastructureFacts,
     MarkedPerson,
     Nature,
+    Role,
 )
 from mailveil.core.observation import Observation
 
@@ -132,11 +133,32 @@ class ActivityStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class InfrastructureShared:
+    """What several hosts have in common: ``hosts`` are some of the others, ``total`` counts them all.
+
+    What very many have in common tells nothing: it serves everybody.
+    """
+
+    role: Role
+    value: str
+    hosts: tuple[str, ...]
+    total: int
+
+
 class InfrastructureStore(Protocol):
     """What lies behind the hosts of trackers that no vendor is known to run."""
 
     async def wanted(self, organisation: str, now: float, limit: int) -> Collection[str]:
         """Return hosts that were met lately and that nothing is known of, or nothing new for long."""
+        ...
+
+    async def known(self, organisation: str, host: str) -> InfrastructureFacts | None:
+        """Return what is known of a host (a template)."""
+        ...
+
+    async def alike(self, organisation: str, host: str) -> Sequence[InfrastructureShared]:
+        """Return what a host has in common with others."""
         ...
 
     async def found(self, organisation: str, facts: Mapping[str, InfrastructureFacts], now: float) -> int:

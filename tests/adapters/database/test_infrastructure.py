@@ -18,7 +18,7 @@ from mailveil.adapters.database.infrastructure import (
     want,
 )
 from mailveil.app.prospecting import ProspectLoop
-from mailveil.core.intelligence.types import InfrastructureFacts
+from mailveil.core.intelligence.types import InfrastructureFacts, Role
 from mailveil.core.observation import Observation, ObservedReference, observation_identifier
 from postgres_room import DatabasePlace
 
@@ -82,6 +82,34 @@ def test_it_is_wanted_of_own_trackers_found_once_and_studied(database: DatabaseP
             assert facts.organisation == "default"
             assert abs(facts.at - now) < 0.01
             assert replace(facts, identifier="", organisation="", at=0.0) == FACTS
+
+    asyncio.run(steps())
+
+
+def test_hosts_behind_the_same_things_are_found_together(database: DatabasePlace) -> None:
+    hosts = [f"px.spy{number}.example" for number in range(3)]
+    other = InfrastructureFacts("px.else.example", name_servers=("ns1.spy.example",))
+
+    async def steps() -> None:
+        async with opened_room(database) as room:
+            store, now = SqlInfrastructureStore(room.database), room.clock.now()
+            async with room.database.write() as connection:
+                await want(connection, [seen(now, *map(reference, [*hosts, "px.else.example"]))])
+            facts = {host: replace(FACTS, host=host, header_order="aa", body="bb") for host in hosts}
+            await store.found("default", {**facts, "px.else.example": other}, now)
+            found = {each.role: each for each in await store.alike("default", hosts[0])}
+            assert set(found) == set(Role) & {
+                Role.CANONICAL_NAME, Role.NAME_SERVER, Role.ADDRESS, Role.CERTIFICATE, Role.FINGERPRINT,
+            }  # fmt: skip
+            assert found[Role.CERTIFICATE].hosts == (hosts[1], hosts[2])
+            assert (found[Role.NAME_SERVER].total, found[Role.ADDRESS].total) == (3, 2)
+            assert await store.known("default", hosts[0]) == facts[hosts[0]]
+            assert await store.known("acme", hosts[0]) is None
+            assert await store.alike("acme", hosts[0]) == []
+            moved = replace(facts[hosts[1]], certificate="cd" * 32)
+            await store.found("default", {hosts[1]: moved}, now)
+            found = {each.role: each for each in await store.alike("default", hosts[0])}
+            assert found[Role.CERTIFICATE].hosts == (hosts[2],)
 
     asyncio.run(steps())
 

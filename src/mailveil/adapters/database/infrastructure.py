@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database
 from mailveil.adapters.database.statements import insert
-from mailveil.core.intelligence.types import InfrastructureFacts, infrastructure_facts_of
+from mailveil.control.activitystores import InfrastructureShared
+from mailveil.core.intelligence.types import InfrastructureFacts, Role, infrastructure_facts_of
 from mailveil.core.observation import observation_identifier
 from mailveil.core.observation.types import Observation
 
 WANTED_FOR_S = 3 * 86_400.0  # a fetch comes soon after a message, or never
 ANEW_AFTER_S = 7 * 86_400.0
+MAX_SHOWN = 20
 MAX_HOSTS = 50  # of one message
 FACTS = "facts"  # what such a subject is called among those to be studied
 
@@ -92,6 +94,7 @@ class SqlInfrastructureStore:
                 values: dict[str, Any] = {"found_at": now}
                 bare = replace(each, identifier="", organisation="", at=0.0)
                 if known[host] != bare.record():
+                    await _mark(connection, organisation, bare)
                     identifier = observation_identifier(now, f"{FACTS} {host}", organisation)
                     values |= {"identifier": identifier, "record": bare.record()}
                     await connection.execute(
@@ -110,6 +113,38 @@ class SqlInfrastructureStore:
                 )
         return news
 
+    async def known(self, organisation: str, host: str) -> InfrastructureFacts | None:
+        """Return what is known of a host (a template)."""
+        async with self._database.read() as connection:
+            record = (await self._known(connection, organisation, [host])).get(host)
+        return infrastructure_facts_of(record) if record else None
+
+    async def alike(self, organisation: str, host: str) -> Sequence[InfrastructureShared]:
+        """Return what a host has in common with others, what fewest have first."""
+        columns = tables.infrastructure_marks.c
+        of_host = sa.select(columns.role, columns.value).where(
+            columns.organisation == organisation, columns.host == host
+        )
+        shared = []
+        async with self._database.read() as connection:
+            for mark in (await connection.execute(of_host)).all():
+                same = (
+                    columns.organisation == organisation,
+                    columns.role == mark.role,
+                    columns.value == mark.value,
+                    columns.host != host,
+                )
+                total = (
+                    await connection.execute(
+                        sa.select(sa.func.count()).select_from(tables.infrastructure_marks).where(*same)
+                    )
+                ).scalar_one()
+                if total:
+                    some = sa.select(columns.host).where(*same).order_by(columns.host).limit(MAX_SHOWN)
+                    hosts = (await connection.execute(some)).scalars()
+                    shared.append(InfrastructureShared(Role(mark.role), mark.value, tuple(hosts), total))
+        return sorted(shared, key=lambda each: (each.total, each.role, each.value))
+
     @staticmethod
     async def _known(
         connection: AsyncConnection, organisation: str, hosts: Collection[str]
@@ -123,6 +158,32 @@ class SqlInfrastructureStore:
             row.host: infrastructure_facts_of({**plain.record(), **row.record}).record() if row.record else {}
             for row in await connection.execute(question)
         }
+
+
+async def _mark(connection: AsyncConnection, organisation: str, facts: InfrastructureFacts) -> None:
+    """Write down by what a host belongs with others, instead of what stood there before."""
+    marks = tables.infrastructure_marks
+    await connection.execute(
+        marks.delete().where(marks.c.organisation == organisation, marks.c.host == facts.host)
+    )
+    rows = [
+        {"organisation": organisation, "role": str(role), "value": value[:255], "host": facts.host}
+        for role, value in marks_of(facts)
+    ]
+    if rows:
+        await connection.execute(insert(connection, marks).on_conflict_do_nothing(), rows)
+
+
+def marks_of(facts: InfrastructureFacts) -> list[tuple[Role, str]]:
+    """Return by what hosts belong together; how a server answers counts as a whole, since each part is everybody's."""
+    marks = [(Role.CANONICAL_NAME, each) for each in facts.canonical_names]
+    marks += [(Role.NAME_SERVER, each) for each in facts.name_servers]
+    marks += [(Role.ADDRESS, each) for each in facts.addresses]
+    if facts.certificate:
+        marks.append((Role.CERTIFICATE, facts.certificate))
+    if facts.header_order and facts.body:
+        marks.append((Role.FINGERPRINT, f"{facts.header_order} {facts.body}"))
+    return list(dict.fromkeys(marks))
 
 
 async def facts_by_identifier(

@@ -541,6 +541,17 @@ infrastructure = sa.Table(  # what is known of what lies behind a host, or that 
     sa.Index(None, "organisation", "identifier"),
 )
 
+infrastructure_marks = sa.Table(  # by what hosts belong together
+    "infrastructure_marks",
+    metadata,
+    _organisation(),
+    sa.Column("role", Line(24), primary_key=True),
+    sa.Column("value", Line(255), primary_key=True),
+    sa.Column("host", Line(255), primary_key=True),
+    sa.Index(None, "organisation", "host"),
+    sqlite_with_rowid=False,
+)
+
 # --- what others are told, and what they tell --------------------------------------------------------------
 
 outbox_numbers = (

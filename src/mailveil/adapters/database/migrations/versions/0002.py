@@ -393,6 +393,28 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "infrastructure_marks",
+        sa.Column("organisation", sa.String(64), nullable=False),
+        sa.Column("role", sa.String(24), nullable=False),
+        sa.Column("value", sa.String(255), nullable=False),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation"],
+            ["organisations.identifier"],
+            name=op.f("fk_infrastructure_marks_organisation"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "organisation", "role", "value", "host", name=op.f("pk_infrastructure_marks")
+        ),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("infrastructure_marks", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_infrastructure_marks_organisation_host"), ["organisation", "host"], unique=False
+        )
+
+    op.create_table(
         "marked_people",
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column("person", sa.String(320), nullable=False),

@@ -166,6 +166,14 @@ async def fill(room: ControlRoomForTests) -> None:
             records.ReleaseGrant(f"{name}-g", name, first, "original", "asked", "änna", now, now + 99)
         )
         await _fill_sharing(room, name)
+        assert stores.shared is not None
+        item = {
+            "id": f"indicator--{name}",
+            "type": "indicator",
+            "modified": "2027-01-15T08:00:00.000Z",
+            "name": "é",
+        }
+        await stores.shared.add(name, "activities", [item], f"{name}-activity")
     await stores.accounts.put_session(
         records.Session("session", anna.identifier, "default", now, now, now + 99, csrf="c")
     )
@@ -240,6 +248,7 @@ async def opened_room(place: DatabasePlace) -> AsyncIterator[ControlRoomForTests
 def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.accounts import SqlAccountStore
     from mailveil.adapters.database.audit import SqlAuditLog
+    from mailveil.adapters.database.collections import SqlSharedObjectStore
     from mailveil.adapters.database.feedback import SqlFeedbackStore
     from mailveil.adapters.database.observations import SqlObservationStore
     from mailveil.adapters.database.organisations import SqlOrganisationStore
@@ -261,6 +270,7 @@ def _made(database: Database) -> ControlRoomForTests:
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
         sharing=SqlSharingStore(database, SharingSealer(SHARING_KEY)),
+        shared=SqlSharedObjectStore(database, clock),
     )
     return ControlRoomForTests(room, database, clock)
 

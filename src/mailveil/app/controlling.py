@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mailveil.adapters.database.accounts import SqlAccountStore
 from mailveil.adapters.database.audit import SqlAuditLog
+from mailveil.adapters.database.collections import SqlSharedObjectStore
 from mailveil.adapters.database.engine import Database, DatabaseAddressError, database_url
 from mailveil.adapters.database.feedback import SqlFeedbackStore
 from mailveil.adapters.database.observations import SqlObservationStore
@@ -89,6 +90,7 @@ def build_room(
         audit=SqlAuditLog(database),
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
+        shared=SqlSharedObjectStore(database, clock),
         engine=engine,
         copies=copies,
         memory=memory,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mailveil.control.activitystores import ActivityStore
 from mailveil.control.publishing import Publishers
+from mailveil.control.sharedobjects import SharedObjectStore
 from mailveil.control.sharingstores import SharingStore
 from mailveil.control.stores import (
     AccountStore,
@@ -45,5 +46,6 @@ class ControlRoom:
     activities: ActivityStore | None = None
     sharing: SharingStore | None = None
     publishers: Publishers | None = None  # also ``None`` where sharing is switched off
+    shared: SharedObjectStore | None = None
     privacy: RecordSettings = field(default_factory=RecordSettings)
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)

@@ -180,6 +180,16 @@ def no_longer_claimed(
     return gone
 
 
+def revoked(known: Iterable[Object], changed_at: float) -> list[Object]:
+    """Return what was told before in a version that takes it back."""
+    modified = timestamp(changed_at)
+    return [
+        {**each, "modified": max(modified, each["created"]), "revoked": True}
+        for each in known
+        if each["type"] != "identity" and "modified" in each and not each.get("revoked")
+    ]
+
+
 @dataclass
 class _Writer:
     """Collects objects of one subject: who tells, since when, in which version, under which marking."""

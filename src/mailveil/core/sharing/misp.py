@@ -1,0 +1,251 @@
+"""MISP: activities and learned trackers as events of MISP's core format, for its feeds and its REST API. Pure.
+
+``to_ids`` is set for what is exact, the actor's own and not dismissed: such an attribute blocks things elsewhere.
+Shapes of URLs and addresses are told for people to look at. One event for each activity or tracker, for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid5
+
+from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Role
+from mailveil.core.sharing.claims import Claim, ClaimKind, claims_of_activity, claims_of_tracker
+from mailveil.core.sharing.stix import NAMELESS
+from mailveil.core.sharing.stixvocabulary import NAMESPACE, technique_name
+from mailveil.core.sharing.types import SharedActivity, SharedEvent, SharedTracker, TrafficLight
+from mailveil.core.sharing.wording import line, moment, prose
+from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
+
+Event = dict[str, Any]
+MAX_ATTRIBUTES: Final = 600
+DISMISSED: Final = "Dismissed: "
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+# How far MISP passes an event on: 0 nobody else, 1 this community, 2 connected communities, 3 everybody.
+_DISTRIBUTION: Final[Mapping[TrafficLight, str]] = {
+    TrafficLight.RED: "0",
+    TrafficLight.AMBER_STRICT: "0",
+    TrafficLight.AMBER: "1",
+    TrafficLight.GREEN: "2",
+    TrafficLight.CLEAR: "3",
+}
+_THREAT: Final = {"high": "1", "medium": "2", "low": "3"}
+_UNDEFINED: Final = "4"
+_MANIFEST: Final = ("Orgc", "Tag", "info", "date", "analysis", "threat_level_id", "timestamp")
+
+
+def misp_event(event: SharedEvent) -> Event | None:
+    """Return the event that MISP is told, ``None`` for what is none of its business (alerts, tests)."""
+    if event.activity is not None:
+        return activity_event(event.activity)
+    if event.tracker is not None:
+        return tracker_event(event.tracker, event.organisation, event.traffic_light, event.at)
+    return None
+
+
+def activity_event(activity: SharedActivity) -> Event:
+    """Return the event of an activity. One that was dismissed says so, and nothing in it is for detection."""
+    is_dismissed = activity.verdict is AnalystVerdict.BENIGN
+    stamp = _stamp(max(activity.changed_at, activity.first_at))
+    actor = line(activity.actor, 200) or "somebody unknown"
+    uuid = _uuid("event", "activity", activity.identifier)
+    attributes = [
+        _claimed(uuid, each, stamp, to_ids=not is_dismissed) for each in claims_of_activity(activity)
+    ]
+    attributes += [
+        made for each in activity.infrastructure if not each.shared and (made := _other(uuid, each, stamp))
+    ]
+    summary = prose(
+        f"{activity.total_probes} probes in {activity.total_messages} messages to {activity.total_people} people.",
+        *(f"Would have learned: {line(each)}" for each in activity.learned[:10]),
+        *(f"Because: {line(each.words)}" for each in activity.reasons[:20] if each.weight > 0),
+        f"Fingerprint of its technology: {line(activity.fingerprint, 100)}" if activity.fingerprint else "",
+    )
+    attributes.append(_attribute(uuid, "Other", "comment", summary, stamp))
+    tags = [f"tlp:{activity.traffic_light}", "kill-chain:Reconnaissance"]
+    tags += [
+        f'misp-galaxy:mitre-attack-pattern="{technique_name(each.technique)} - {each.technique}"'
+        for each in activity.techniques
+    ]
+    if is_dismissed:
+        tags.append('false-positive:risk="high"')
+    return _event(
+        uuid,
+        f"{DISMISSED if is_dismissed else ''}Reconnaissance by mail: {actor}",
+        activity.first_at,
+        stamp,
+        organisation=activity.organisation,
+        traffic_light=activity.traffic_light,
+        threat=_UNDEFINED if is_dismissed else _THREAT.get(activity.risk, _UNDEFINED),
+        # 1: going on, 2: complete
+        analysis="2" if is_dismissed or activity.state is ActivityState.CLOSED else "1",
+        tags=tags,
+        attributes=attributes,
+    )
+
+
+def tracker_event(
+    tracker: SharedTracker, organisation: str, traffic_light: TrafficLight, changed_at: float
+) -> Event | None:
+    """Return the event of a tracker that somebody built, ``None`` for a vendor's."""
+    claims = claims_of_tracker(tracker)
+    if not claims:
+        return None
+    stamp = _stamp(max(changed_at, tracker.first_at))
+    uuid = _uuid("event", "tracker", tracker.identifier)
+    attributes = [_claimed(uuid, each, stamp, to_ids=True) for each in claims]
+    if fingerprint := line(tracker.fingerprint, 100):
+        text = f"Fingerprint of its technology: {fingerprint}"
+        attributes.append(_attribute(uuid, "Other", "comment", text, stamp))
+    return _event(
+        uuid,
+        f"Tracking in mail, built by its sender: {line(tracker.domain or tracker.host, 200) or 'somebody'}",
+        tracker.first_at,
+        stamp,
+        organisation=organisation,
+        traffic_light=traffic_light,
+        threat=_THREAT["low"],
+        analysis="2",
+        tags=[f"tlp:{traffic_light}", "kill-chain:Reconnaissance"],
+        attributes=attributes,
+    )
+
+
+def dismissed(event: Event, changed_at: float) -> Event:
+    """Return an event whose subject turned out to be something else: it says so, and nothing in it is for detection."""
+    stamp, inner = _stamp(changed_at), event["Event"]
+    attributes = [{**each, "to_ids": False, "timestamp": stamp} for each in inner["Attribute"]]
+    return {
+        "Event": {
+            **inner,
+            "info": f"{DISMISSED}{inner['info'].removeprefix(DISMISSED)}",
+            "timestamp": stamp,
+            "publish_timestamp": stamp,
+            "threat_level_id": _UNDEFINED,
+            "Attribute": attributes,
+        }
+    }
+
+
+def uuid_of(event: Event) -> str:
+    """Return an event's UUID."""
+    return str(event["Event"]["uuid"])
+
+
+def manifest(events: Iterable[Event]) -> dict[str, Any]:
+    """Return what a feed says of its events (``manifest.json``), by UUID."""
+    return {uuid_of(each): {name: each["Event"][name] for name in _MANIFEST} for each in events}
+
+
+def hashes(events: Iterable[Event]) -> str:
+    """Return the digests of a feed's values with the events that they are in (``hashes.csv``)."""
+    lines = []
+    for each in events:
+        for attribute in each["Event"]["Attribute"]:
+            digest = hashlib.md5(attribute["value"].encode("utf-8"), usedforsecurity=False).hexdigest()
+            lines.append(f"{digest},{uuid_of(each)}\n")
+    return "".join(lines)
+
+
+def document(event: Event) -> str:
+    """Return an event as JSON."""
+    return json.dumps(event, ensure_ascii=True)
+
+
+def _event(
+    uuid: str,
+    info: str,
+    at: float,
+    stamp: str,
+    *,
+    organisation: str,
+    traffic_light: TrafficLight,
+    threat: str,
+    analysis: str,
+    tags: list[str],
+    attributes: list[dict[str, Any]],
+) -> Event:
+    name = line(organisation) or NAMELESS
+    different = {each["uuid"]: each for each in attributes}
+    return {
+        "Event": {
+            "uuid": uuid,
+            "info": info,
+            "date": f"{datetime.fromtimestamp(moment(at), UTC):%Y-%m-%d}",
+            "timestamp": stamp,
+            "publish_timestamp": stamp,
+            "published": True,
+            "analysis": analysis,
+            "threat_level_id": threat,
+            "distribution": _DISTRIBUTION[traffic_light],
+            "Orgc": {"name": name, "uuid": _uuid("organisation", name)},
+            "Tag": [{"name": each, "colour": "#0f7b83"} for each in tags],
+            "Attribute": list(different.values())[:MAX_ATTRIBUTES],
+        }
+    }
+
+
+def _claimed(event: str, claim: Claim, stamp: str, *, to_ids: bool) -> dict[str, Any]:
+    """Return the attribute of what is the actor's own."""
+    if claim.kind is ClaimKind.URL:
+        kind = "url" if claim.is_exact else "pattern-in-traffic"
+    else:
+        kind = "domain" if claim.value == registrable_domain(claim.value) else "hostname"
+        kind = kind if claim.is_exact else "pattern-in-traffic"
+    comment = f"Seen as {claim.role.replace('-', ' ')} in mail"
+    made = _attribute(
+        event, "Network activity", kind, claim.value, stamp, comment=comment, to_ids=to_ids and claim.is_exact
+    )
+    return {**made, "first_seen": _iso(claim.first_at), "last_seen": _iso(max(claim.first_at, claim.last_at))}
+
+
+def _other(event: str, item: Any, stamp: str) -> dict[str, Any] | None:
+    """Return the attribute of an address or a certificate: for people, since others may use the same."""
+    value = item.value.strip().lower()
+    if item.role is Role.ADDRESS and is_ip_address(value.strip("[]")):
+        return _attribute(
+            event, "Network activity", "ip-dst", value.strip("[]"), stamp, comment="Where its host was"
+        )
+    if item.role is Role.CERTIFICATE and _SHA256.fullmatch(value):
+        return _attribute(
+            event,
+            "Network activity",
+            "x509-fingerprint-sha256",
+            value,
+            stamp,
+            comment="Its host’s certificate",
+        )
+    return None
+
+
+def _attribute(
+    event: str, category: str, kind: str, value: str, stamp: str, *, comment: str = "", to_ids: bool = False
+) -> dict[str, Any]:
+    return {
+        "uuid": _uuid("attribute", event, kind, value),
+        "category": category,
+        "type": kind,
+        "value": value,
+        "to_ids": to_ids,
+        "comment": comment,
+        "distribution": "5",  # as the event
+        "timestamp": stamp,
+        "disable_correlation": category == "Other",
+    }
+
+
+def _uuid(*key: str) -> str:
+    return str(uuid5(NAMESPACE, json.dumps(["misp", *key])))
+
+
+def _stamp(at: float) -> str:
+    return str(int(moment(at)))
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(int(moment(at)), UTC).isoformat(timespec="microseconds")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -26,16 +27,20 @@ from mailveil.control.weeklyreport import (
 from mailveil.control.weeklywords import caveats, comparison
 from mailveil.control.weeks import WEEK_S, Week
 from mailveil.core.intelligence.types import (
+    Activity,
     ActivityState,
     Alert,
     AnalystVerdict,
     Campaign,
+    Infrastructure,
     Probe,
     Role,
     Target,
     Tooling,
 )
-from mailveil.core.verdicts.addresses import registrable_domain
+from mailveil.core.sharing.entries import Standing
+from mailveil.core.sharing.types import Disclosure, PeopleShared, SharedInfrastructure
+from mailveil.core.sharing.veiling import Organisation, shared_activity, shared_alert
 from mailveil.core.verdicts.operators import catalogue
 from mailveil.core.verdicts.operators.types import Category
 
@@ -43,7 +48,9 @@ TREND_WEEKS: Final = 12
 TOP: Final = 10
 WORTH_A_LOOK: Final = 0.5  # from which score on an activity is told one by one; alerts begin there
 MAX_READ: Final = 1000  # activities, alerts and campaigns each
-MAX_SHOWN: Final = 20  # domains, kinds, targets and reasons of one activity
+MAX_TOLD: Final = 200  # of these, one by one
+MAX_EACH: Final = 20  # domains, kinds, people and reasons of one activity
+NOBODY: Final = Disclosure(PeopleShared.NONE)
 _DOMAIN_ROLES = (Role.SENDER_DOMAIN, Role.REPLY_DOMAIN, Role.TRACKER_DOMAIN)
 
 
@@ -80,7 +87,9 @@ async def weekly_report(
     if operators is None:
         lacks.append("Operators are not told: it takes the permission trackers:read.")
     if watching is not None and not with_people:
-        lacks.append("People are left out, with their functions, and reasons that could tell of them.")
+        lacks.append(
+            "People are left out: their names, their functions, and whatever else could tell of one of them."
+        )
     is_complete = until >= week.until
     span = "the week before" if is_complete else "the same part of the week before"
     return WeeklyReport(
@@ -198,50 +207,72 @@ class _Watched:
         # Those that had ended before are history, whatever their score.
         lines = [each for each in lines if each.state is not ActivityState.CLOSED or each.is_ended]
         worth = [each for each in lines if each.score >= WORTH_A_LOOK]
-        told = [self._alert(each) for each in alerts if each.at < self.until]
+        worth.sort(key=lambda each: (-each.score, each.first_at, each.identifier))
         decided = [each for each in files if self.week.since <= each.decided_at < self.until]
+        alerts = [each for each in alerts if each.at < self.until]
+        told, told_alerts = await asyncio.to_thread(self._told, worth[:MAX_TOLD], files, alerts[:MAX_TOLD])
         return Watching(
-            activities=tuple(sorted(worth, key=lambda each: (-each.score, each.first_at, each.identifier))),
+            activities=told,
             weaker=len(lines) - len(worth),
             new=sum(each.is_new for each in worth),
             ended=sum(each.is_ended for each in worth),
             dismissed=sum(each.verdict is AnalystVerdict.BENIGN for each in decided),
             confirmed=sum(each.verdict is AnalystVerdict.CONFIRMED for each in decided),
-            alerts=tuple(told),
-            alert_counts=Counter(each.kind for each in told),
+            alerts=told_alerts,
+            alert_counts=Counter(each.kind for each in alerts),
             functions=self._functions(files) if self.with_people else (),
-            is_whole=is_whole and are_whole,
+            is_whole=is_whole and are_whole and max(len(worth), len(alerts)) <= MAX_TOLD,
         )
 
+    def _told(
+        self, lines: list[ActivityLine], files: list[ActivityFile], alerts: list[Alert]
+    ) -> tuple[tuple[ActivityLine, ...], tuple[AlertLine, ...]]:
+        """Return activities and alerts as the reader may know them; looking for people's names takes a while."""
+        if not self.with_people:
+            known = {each.activity.identifier: each.activity for each in files}
+            lines = [self._veiled(each, known[each.identifier]) for each in lines]
+        return tuple(lines), tuple(self._alert(each) for each in alerts)
+
     def _line(self, file: ActivityFile) -> ActivityLine:
+        """Return an activity with everything that is known of it."""
         activity, since = file.activity, self.week.since
         probes = [each for each in activity.probes if self._is_of_week(each)]
-        domains = [
-            registrable_domain(each.value) for each in activity.infrastructure if each.role in _DOMAIN_ROLES
-        ]
+        state = self._state(file, self.until)
         return ActivityLine(
             identifier=activity.identifier,
             actor=activity.actor,
             score=activity.score,
             risk=activity.risk,
-            state=self._state(file, self.until),
+            state=state,
             verdict=file.verdict if file.decided_at < self.until else AnalystVerdict.OPEN,
             first_at=activity.first_at,
             last_at=activity.last_at,
             is_new=activity.first_at >= since,
-            is_ended=self._state(file, self.until) is ActivityState.CLOSED
+            is_ended=state is ActivityState.CLOSED
             and (activity.first_at >= since or self._state(file, since) is not ActivityState.CLOSED),
             week_probes=len(probes),
             week_people=len({each.person for each in probes}),
             total_probes=activity.total_probes,
             total_people=activity.total_people,
-            kinds=activity.kinds[:MAX_SHOWN],
+            kinds=activity.kinds[:MAX_EACH],
             techniques=tuple(dict.fromkeys(each.technique for each in activity.techniques)),
             tooling=activity.attribution.tooling,
             operator=activity.attribution.operator,
-            domains=tuple(dict.fromkeys(each for each in domains if each))[:MAX_SHOWN],
-            targets=self._targets(file) if self.with_people else (),
-            reasons=activity.reasons[:MAX_SHOWN] if self.with_people else (),
+            domains=_domains(activity.infrastructure),
+            targets=_ranked(activity.targets),
+            reasons=activity.reasons[:MAX_EACH],
+        )
+
+    def _veiled(self, line: ActivityLine, activity: Activity) -> ActivityLine:
+        """Return an activity as it is told where people are not."""
+        shared = shared_activity(activity, Standing(), NOBODY, Organisation(self.organisation))
+        return replace(
+            line,
+            actor=shared.actor,
+            operator=shared.operator,
+            domains=_domains(shared.infrastructure),
+            targets=(),
+            reasons=shared.reasons[:MAX_EACH],
         )
 
     def _state(self, file: ActivityFile, at: float) -> ActivityState:
@@ -258,13 +289,6 @@ class _Watched:
     def _is_of_week(self, probe: Probe) -> bool:
         return self.week.since <= probe.at < self.until
 
-    def _targets(self, file: ActivityFile) -> tuple[Target, ...]:
-        """Return the people of an activity, those who weigh more and those probed most first."""
-        ranked = sorted(
-            file.activity.targets, key=lambda each: (not each.is_high_value, -each.probes, each.person)
-        )
-        return tuple(ranked[:MAX_SHOWN])
-
     def _functions(self, files: list[ActivityFile]) -> tuple[tuple[str, int], ...]:
         """Return how many people of each function were probed in the week, by activities worth a look."""
         of_person: dict[str, str] = {}
@@ -279,13 +303,29 @@ class _Watched:
         return tuple(sorted(Counter(of_person.values()).items(), key=lambda each: (-each[1], each[0])))
 
     def _alert(self, alert: Alert) -> AlertLine:
-        return AlertLine(
+        line = AlertLine(
             at=alert.at,
             kind=alert.kind,
             activity=alert.activity,
             sender_domain=alert.sender_domain,
             score=alert.score,
             earlier=alert.earlier,
-            words=alert.words if self.with_people else "",
-            people=alert.people[:MAX_SHOWN] if self.with_people else (),
+            words=alert.words,
+            people=alert.people[:MAX_EACH],
         )
+        if self.with_people:
+            return line
+        shared = shared_alert(alert, NOBODY, Organisation(self.organisation))
+        return replace(line, sender_domain=shared.sender_domain, words=shared.words, people=())
+
+
+def _domains(infrastructure: Iterable[Infrastructure | SharedInfrastructure]) -> tuple[str, ...]:
+    """Return the domains that something was carried out with, without those that serve everybody."""
+    found = [each.value for each in infrastructure if each.role in _DOMAIN_ROLES and not each.shared]
+    return tuple(dict.fromkeys(found))[:MAX_EACH]
+
+
+def _ranked(targets: Iterable[Target]) -> tuple[Target, ...]:
+    """Return people, those who weigh more and those probed most first."""
+    ranked = sorted(targets, key=lambda each: (not each.is_high_value, -each.probes, each.person))
+    return tuple(ranked[:MAX_EACH])

@@ -1,7 +1,7 @@
 """Weekly report: what one organisation is told of one week, as values; whoever draws it needs nothing else.
 
-Without ``with_people`` nothing in it tells of a single person: no names, no functions, and no words that were made
-with them in mind.
+Without ``with_people`` nothing in it tells of a single person: no names, no functions, and what else is told went
+through the same veil as what leaves for other systems.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class ActivityLine:
     """An activity of reconnaissance as it stood at the end of the week, as far as that is still known.
 
     ``domains`` are registrable domains that it was carried out with; whole host names may be made for one person.
-    ``week_probes`` and ``week_people`` are those of the week, of the probes that are kept one by one. ``targets`` and
-    ``reasons`` are there with people alone.
+    ``week_probes`` and ``week_people`` are those of the week, of the probes that are kept one by one. ``targets`` are
+    there with people alone.
     """
 
     identifier: str
@@ -78,7 +78,7 @@ class ActivityLine:
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """An alert of the week; ``words`` and ``people`` are there with people alone."""
+    """An alert of the week; ``people`` are there with people alone."""
 
     at: float
     kind: AlertKind

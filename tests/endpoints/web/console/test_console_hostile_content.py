@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Debian's Chromium is driven")
-FILES = ("/policy/export",)
+FILES = ("/policy/export", "/weekly/file")
 ALIKE = 10  # pages of one kind that are looked at
 FOUND = """() => {
   const fails = [];

@@ -84,7 +84,7 @@ def pages_of(room: OpenConsole) -> list[str]:
     return found
 
 
-DOWNLOADS = ("/policy/export",)
+DOWNLOADS = ("/policy/export", "/weekly/file")
 SEEN_BY_NOBODY_SIGNED_IN = ("/sign-in", "/link", "/oidc", "/report")
 
 

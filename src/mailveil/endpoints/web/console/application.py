@@ -43,6 +43,7 @@ from mailveil.endpoints.web.console import (
     tokens,
     trackers,
     users,
+    weekly,
 )
 from mailveil.endpoints.web.console.browsers import (
     SESSION,
@@ -82,6 +83,7 @@ MODULES: tuple[Pages, ...] = (
     audit.pages,
     organisations.pages,
     mailbox.pages,
+    weekly.pages,
 )
 NOBODY = Actor(ActorKind.USER, "", "nobody", "", "", frozenset())
 

@@ -35,6 +35,7 @@ NAVIGATION = (
             Destination("/trackers", "Trackers", Permission.TRACKERS_READ),
             Destination("/operators", "Operators", Permission.TRACKERS_READ),
             Destination("/reports", "Reports", Permission.FEEDBACK_READ),
+            Destination("/weekly", "Weekly report", Permission.STATISTICS_READ),
         ),
     ),
     Area(

@@ -17,6 +17,7 @@ from mailveil.endpoints.web.api.resources import (
     tokens,
     trackers,
     users,
+    weekly,
 )
 
 RESOURCES: tuple[Resource, ...] = tuple(
@@ -25,6 +26,7 @@ RESOURCES: tuple[Resource, ...] = tuple(
         messages,
         trackers,
         statistics,
+        weekly,
         policy,
         allowing,
         feedback,

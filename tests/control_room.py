@@ -91,6 +91,95 @@ class ControlRoomForTests:
         return (await self.room.audit.entries(organisation, Cut(MAX_PAGE), action=action)).items
 
 
+async def fill_activities(room: ControlRoomForTests, organisation: str) -> None:
+    """Study what is stored, with some of every kind of record as what came of it."""
+    from mailveil.control.activityrecords import ActivityFile, ActivityNote
+    from mailveil.control.activitystores import Studied
+    from mailveil.control.telling import activity_event, alert_event
+    from mailveil.core.intelligence import types
+    from mailveil.core.observation import Observation
+    from mailveil.core.sharing.types import EventKind
+
+    stores, now = room.room, room.clock.now()
+    await _fill_what_is_known(room, organisation)
+    waiting = await stores.studies.unstudied(organisation, 3)
+    probes = tuple(
+        types.Probe(each.at, each.identifier, each.recipients[0], "news.example", ("open",))
+        for each in waiting.subjects
+        if isinstance(each, Observation)
+    )
+    reader = probes[0].person
+    activity = types.Activity(
+        f"{organisation}-activity",
+        organisation,
+        "news.example",
+        now - 3600.0,
+        now,
+        score=0.8,
+        risk="high",
+        reasons=(types.Reason("FIRST_SEEN", 1.5, "«news.example» was never seen before"),),
+        targets=(types.Target(reader, now - 3600.0, now, 2, "finance", True),),
+        probes=probes,
+        total_messages=2,
+        total_probes=2,
+        total_people=1,
+    )
+    campaign = types.Campaign(
+        f"{organisation}-campaign", organisation, "news.example", "https://t.example/*", now - 3600.0, now
+    )
+    alert = types.Alert(
+        f"{organisation}-alert", organisation, now, types.AlertKind.RECONNAISSANCE,
+        activity.identifier, probes[0].message, "somebody looks", 0.8, "news.example", (reader,),
+    )  # fmt: skip
+    studied = Studied(
+        waiting.subjects, {"sender news.example": {"people": [reader]}}, now, waiting.generation,
+        activities=(activity,), campaigns=(campaign,), alerts=(alert,), outbox=(alert_event(alert, now),),
+    )  # fmt: skip
+    await stores.studies.write(organisation, studied)
+    file = ActivityFile(
+        activity, now, types.AnalystVerdict.CONFIRMED, "änna", now, acknowledged_by="bea", acknowledged_at=now
+    )
+    decision = types.Decision(
+        f"{organisation}-decision", organisation, now, activity.identifier, types.AnalystVerdict.CONFIRMED
+    )
+    await stores.activities.put_decisions(
+        file, [activity_event(file, now, EventKind.ACTIVITY_DECIDED)], decision
+    )
+    note = ActivityNote(f"{organisation}-note", organisation, activity.identifier, now, "änna", "seen \0 «»")
+    await stores.activities.add_note(note)
+    await stores.activities.mark(organisation, types.MarkedPerson(reader, "finance", True), "änna", now)
+    await stores.studies.lease(f"studying {organisation}", "somebody", now, now + 60)
+
+
+async def _fill_what_is_known(room: ControlRoomForTests, organisation: str) -> None:
+    """Write down what is known of a host, and what others shared and get."""
+    from mailveil.adapters.database import tables
+    from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
+    from mailveil.core.intelligence.types import InfrastructureFacts
+
+    now = room.clock.now()
+    host = {"host": "t.example", "at": now, "found_at": 0.0, "identifier": "", "record": {}}
+    feed = {
+        "identifier": f"{organisation}-f", "name": "CERT", "kind": "taxii", "address": "https://cert.example/",
+        "options": {}, "secret": "", "is_enabled": True, "created_by": "änna", "created_at": now,
+        "position": "", "read_at": now, "next_read_at": now + 60, "problem": "",
+    }  # fmt: skip
+    indicator = {
+        "feed": f"{organisation}-f", "identifier": "indicator--2", "kind": "domain", "value": "spy.example",
+        "confidence": 0.7, "valid_from": now, "valid_until": 0.0, "record": {"name": "spy"},
+    }  # fmt: skip
+    rows = (
+        (tables.infrastructure, host),
+        (tables.feeds, feed),
+        (tables.indicators, indicator),
+    )
+    async with room.database.write() as connection:
+        for table, row in rows:
+            await connection.execute(table.insert().values(row | {"organisation": organisation}))
+    facts = InfrastructureFacts("t.example", name_servers=("ns.t.example",))
+    await SqlInfrastructureStore(room.database).found(organisation, {"t.example": facts}, now - 7200.5)
+
+
 async def fill(room: ControlRoomForTests) -> None:
     """Write some of every kind of record, for two organisations, with text from everywhere in it."""
     from mailveil.control import records
@@ -139,6 +228,7 @@ async def fill(room: ControlRoomForTests) -> None:
             )
             seen.append(observation)
         await stores.observations.add(seen)
+        await fill_activities(room, name)
         first = seen[0].identifier
         for version in (1, 2):
             document = {
@@ -247,6 +337,7 @@ async def opened_room(place: DatabasePlace) -> AsyncIterator[ControlRoomForTests
 
 def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.accounts import SqlAccountStore
+    from mailveil.adapters.database.activities import SqlActivityStore
     from mailveil.adapters.database.audit import SqlAuditLog
     from mailveil.adapters.database.collections import SqlSharedObjectStore
     from mailveil.adapters.database.feedback import SqlFeedbackStore
@@ -257,6 +348,7 @@ def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.secondfactors import SecondFactorSealer
     from mailveil.adapters.database.sharing import SqlSharingStore
     from mailveil.adapters.database.sharingsecrets import SharingSealer
+    from mailveil.adapters.database.studying import SqlStudyStore
     from mailveil.control.room import ControlRoom
 
     clock = SetClock()
@@ -271,6 +363,8 @@ def _made(database: Database) -> ControlRoomForTests:
         repeats=SqlRepeatStore(database),
         sharing=SqlSharingStore(database, SharingSealer(SHARING_KEY)),
         shared=SqlSharedObjectStore(database, clock),
+        activities=SqlActivityStore(database),
+        studies=SqlStudyStore(database),
     )
     return ControlRoomForTests(room, database, clock)
 

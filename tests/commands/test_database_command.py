@@ -43,12 +43,12 @@ def test_a_new_database_is_made_and_told_about(bare_database: DatabasePlace, tmp
     before = mailveil(bare_database, state, "status")
     assert (before.returncode, "none yet" in before.stdout) == (0, True), before
     made = mailveil(bare_database, state, "upgrade")
-    assert (made.returncode, made.stdout) == (0, "the database is at revision 0001, was empty\n"), made
+    assert (made.returncode, made.stdout) == (0, "the database is at revision 0002, was empty\n"), made
     again = mailveil(bare_database, state, "upgrade")
-    assert again.stdout == "the database is at revision 0001\n"
+    assert again.stdout == "the database is at revision 0002\n"
     facts = json.loads(mailveil(bare_database, state, "status", "--json").stdout)
     assert facts["kind"] == bare_database.kind
-    assert facts["revision"] == facts["program_revision"] == "0001"
+    assert facts["revision"] == facts["program_revision"] == "0002"
     assert facts["rows"]["organisations"] == 1
     assert facts["size_bytes"] > 10_000
 
@@ -86,7 +86,7 @@ def test_moving_from_sqlite_to_postgresql_and_back(
         found: dict[str, int] = json.loads(mailveil(place, directory, "status", "--json").stdout)["rows"]
         return {name: count for name, count in found.items() if name not in gone}
 
-    gone = {"sessions", "links", "failures", "used_steps", "repeats", "stamps"}
+    gone = {"sessions", "links", "failures", "used_steps", "repeats", "stamps", "leases"}
     assert rows(sqlite_database, old) == rows(postgresql_database, new) == rows("", last)
 
     async def second_factor() -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailveil.adapters.database.accounts import SqlAccountStore
+from mailveil.adapters.database.activities import SqlActivityStore
 from mailveil.adapters.database.audit import SqlAuditLog
 from mailveil.adapters.database.collections import SqlSharedObjectStore
 from mailveil.adapters.database.engine import Database, DatabaseAddressError, database_url
@@ -28,6 +29,7 @@ from mailveil.adapters.database.schema import upgrade
 from mailveil.adapters.database.secondfactors import SecondFactorSealer
 from mailveil.adapters.database.sharing import SqlSharingStore
 from mailveil.adapters.database.sharingsecrets import SharingSealer
+from mailveil.adapters.database.studying import SqlStudyStore
 from mailveil.adapters.originals import OriginalReader as StoredOriginals
 from mailveil.adapters.originals import load_key
 from mailveil.app.building import build_originals, record_settings
@@ -46,6 +48,7 @@ NOT_READY = "the database has not been opened yet"
 PATIENCE_AT_START_S = 5.0  # afterwards the rest starts without the database
 RETRY_S = (1.0, 60.0)  # the first pause and the longest
 HOUSEKEEPING_S = 3600.0
+REMEMBERED_DAYS = 400  # for so long studying remembers what it does not meet again
 
 
 def build_database(settings: Settings) -> Database:
@@ -91,6 +94,8 @@ def build_room(
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
         shared=SqlSharedObjectStore(database, clock),
+        activities=SqlActivityStore(database),
+        studies=SqlStudyStore(database),
         engine=engine,
         copies=copies,
         memory=memory,
@@ -155,6 +160,10 @@ def retention_rules(settings: Settings) -> RetentionRules:
             "messages": records.messages_days,
             "trackers": records.trackers_days,
             "figures": records.figures_days,
+        },
+        studied={
+            **dict.fromkeys(("activities", "campaigns", "alerts"), records.messages_days),
+            **dict.fromkeys(("memos", "infrastructure"), REMEMBERED_DAYS if records.messages_days else 0),
         },
         audit_days=records.audit_days,
         feedback_days=records.feedback_days,

@@ -10,6 +10,7 @@ from mailveil.core.intelligence.types import DAY_S, Activity, ActivityState, Ana
 
 QUIET_AFTER_S: Final = 14 * DAY_S
 CLOSED_AFTER_S: Final = 90 * DAY_S
+FLOOR_SCORE: Final = 0.2  # below it an activity is remembered, and neither shown nor told
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class ActivityNote:
 
 @dataclass(frozen=True, slots=True)
 class ActivityFile:
-    """An activity with what people decided. ``changed_at`` is when either last changed."""
+    """An activity with what people decided. ``changed_at`` is when either last changed.
+
+    ``told`` is a digest of what others were told of it last, ``told_state`` the state it had then; ``""``: nothing yet.
+    """
 
     activity: Activity
     changed_at: float
@@ -37,6 +41,13 @@ class ActivityFile:
     acknowledged_at: float = 0.0
     closed_by: str = ""
     closed_at: float = 0.0
+    told: str = ""
+    told_state: str = ""
+
+    @property
+    def has_decisions(self) -> bool:
+        """Whether anybody has decided anything about it."""
+        return self.verdict is not AnalystVerdict.OPEN or bool(self.acknowledged_at or self.closed_at)
 
     def state(self, now: float) -> ActivityState:
         """Return how it stands: what comes after an analyst closed it opens it again; dismissed it stays closed."""
@@ -73,6 +84,7 @@ class OutboxEntry:
     """Something to tell others: ``record`` as it was then, before anything is veiled.
 
     ``kind`` is one of ``core.sharing.types.EventKind``; ``number`` goes up within an organisation (0: not given yet).
+    Records are those of ``core.sharing.entries``; ``control.telling`` makes entries.
     """
 
     organisation: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from mailveil.control.activityrecords import ActivityFile, ActivityNote, ActivityQuery, OutboxEntry
@@ -21,21 +21,34 @@ from mailveil.core.intelligence.types import (
 )
 from mailveil.core.observation import Observation
 
+Subject = Observation | Decision | InfrastructureFacts
+
 
 @dataclass(frozen=True, slots=True)
 class Unstudied:
-    """What is next to be studied, in the order of time; ``infrastructure`` of the hosts that are mentioned."""
+    """What is next to be studied, in the order of time.
 
-    subjects: tuple[Observation | Decision, ...] = ()
-    infrastructure: Mapping[str, InfrastructureFacts] = field(default_factory=dict)
+    ``is_again`` tells that it was studied before: nobody is told of it twice. ``generation`` goes up whenever what was
+    read until then must not be written back, such as when somebody was erased.
+    """
+
+    subjects: tuple[Subject, ...] = ()
+    is_again: bool = False
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Studied:
-    """What came of a batch; written down as one, with what others are to be told, or not at all."""
+    """What came of a batch; written down as one, with what others are to be told, or not at all.
 
-    subjects: tuple[Observation | Decision, ...]
+    ``outbox`` is told besides what is new of the activities. ``generation`` and ``is_again`` are as they were given.
+    """
+
+    subjects: tuple[Subject, ...]
     memos: Mapping[str, Memo | None]
+    at: float
+    generation: int = 0
+    is_again: bool = False
     activities: tuple[Activity, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     alerts: tuple[Alert, ...] = ()
@@ -62,7 +75,30 @@ class StudyStore(Protocol):
         ...
 
     async def write(self, organisation: str, studied: Studied) -> None:
-        """Write down what came of a batch, in one transaction."""
+        """Write down what came of a batch, in one transaction, and what others are told of its activities.
+
+        Raises ``ConflictError``, and changes nothing, where somebody else has studied any of it, or ``generation`` has
+        gone up.
+        """
+        ...
+
+    async def tell(self, organisation: str, now: float) -> int:
+        """Have others told of a portion of the activities that stand differently than they know, as time passes.
+
+        Returns how many were looked at, 0 once there is nothing. While all is studied again nobody is told.
+        """
+        ...
+
+    async def waiting(self, organisation: str, most: int) -> int:
+        """Return how many subjects wait to be studied, ``most`` at most."""
+        ...
+
+    async def expire(self, organisation: str, kind: str, before: float) -> int:
+        """Forget a portion of what is older than that; return how many records, 0 once there are none.
+
+        ``kind`` is ``activities``, ``campaigns``, ``alerts``, ``memos`` or ``infrastructure``. Raises ``ValueError``
+        for another one.
+        """
         ...
 
     async def begin_again(self, organisation: str) -> int:
@@ -84,8 +120,13 @@ class ActivityStore(Protocol):
         """Return one activity."""
         ...
 
-    async def put_decisions(self, file: ActivityFile, outbox: Sequence[OutboxEntry] = ()) -> None:
-        """Write down what people decided (never the activity itself), with what others are told of it."""
+    async def put_decisions(
+        self, file: ActivityFile, outbox: Sequence[OutboxEntry] = (), decision: Decision | None = None
+    ) -> None:
+        """Write down what people decided (never the activity itself), with what others are told of it.
+
+        ``decision`` is a verdict for scoring to learn from. Raises ``ConflictError`` where the activity is no more.
+        """
         ...
 
     async def messages_of(self, organisation: str, activity: str, cut: Cut) -> Page[str]:
@@ -102,10 +143,6 @@ class ActivityStore(Protocol):
 
     async def add_note(self, note: ActivityNote) -> None:
         """Add a note."""
-        ...
-
-    async def decide(self, decision: Decision, by: str) -> None:
-        """Write an analyst's verdict down for scoring to learn from."""
         ...
 
     async def campaigns(

@@ -19,10 +19,12 @@ Portion = Callable[[float], Awaitable[int]]
 class RetentionRules:
     """How many days each kind of record is kept; 0 and what is not named: for ever.
 
-    ``observed`` are the kinds that ``ObservationStore.expire`` knows, such as ``messages`` and ``subjects``.
+    ``observed`` are the kinds that ``ObservationStore.expire`` knows, such as ``messages`` and ``subjects``,
+    ``studied`` those that ``StudyStore.expire`` knows.
     """
 
     observed: Mapping[str, int] = field(default_factory=dict)
+    studied: Mapping[str, int] = field(default_factory=dict)
     audit_days: int = 0
     feedback_days: int = 0
 
@@ -39,6 +41,9 @@ async def expire_records(room: ControlRoom, rules: RetentionRules) -> Mapping[st
         portions: list[tuple[str, int, Portion]] = [
             (kind, days, partial(room.observations.expire, name, kind))
             for kind, days in rules.observed.items()
+        ]
+        portions += [
+            (kind, days, partial(room.studies.expire, name, kind)) for kind, days in rules.studied.items()
         ]
         portions.append(("feedback", rules.feedback_days, partial(room.feedback.expire, name)))
         for kind, days, portion in portions:

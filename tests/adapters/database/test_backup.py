@@ -190,7 +190,9 @@ def test_a_backup_of_a_newer_program_is_refused(
 ) -> None:
     async def steps() -> None:
         backup, _ = await saved(sqlite_database)
-        raw = gzip.decompress(backup).replace(b'"revision":"0001"', b'"revision":"9999"', 1)
+        raw = gzip.decompress(backup).replace(
+            f'"revision":"{schema.head_revision()}"'.encode(), b'"revision":"9999"', 1
+        )
         async with target.opened() as other:
             with pytest.raises(schema.NewerDatabaseError, match="9999"):
                 await restore_backup(other, io.BytesIO(gzip.compress(raw)))

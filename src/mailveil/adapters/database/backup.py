@@ -4,7 +4,8 @@ gzip (RFC 1952) of one JSON text a line. First what it is: format, program, revi
 table its name, columns and how many rows, and the rows, each an array in the order of the columns (bytes as base64).
 Then the sealed keys, if any. Last a SHA-256 of all lines before, so that a file that was cut off or damaged is noticed.
 
-Left out is what only matters for hours: sessions, one-time links, failed sign-ins, used codes, answers to repeat.
+Left out is what only matters for hours: sessions, one-time links, failed sign-ins, used codes, answers to repeat, and
+who does what only one process may do.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mailveil.adapters.database.statements import POLICY_STAMP
 
 FORMAT: Final = 1
 LEFT_OUT: Final = frozenset(
-    {"sessions", "links", "failures", "used_steps", "repeats", "stamps", schema.VERSION_TABLE}
+    {"sessions", "links", "failures", "used_steps", "repeats", "stamps", "leases", schema.VERSION_TABLE}
 )
 BATCH: Final = 500
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024  # a row takes some hundred kB at most

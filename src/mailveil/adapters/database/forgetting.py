@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.finding import from_then
 from mailveil.adapters.database.statements import delete_in_portions
+from mailveil.adapters.database.studyexpiry import drop_subjects
 from mailveil.adapters.database.terms import (
     KEEPS_RECIPIENTS,
     KEEPS_SUBJECT,
@@ -347,6 +348,13 @@ class Forgetting:
         found = [(row.identifier, apart(row.terms)) for row in await self._connection.execute(question)]
         await self._delete_terms(tables.message_terms, "message", found)
         await self._lose_examples(found)
+        await drop_subjects(self._connection, self._organisation, identifiers)
+        of_activities = tables.activity_messages.c
+        await self._connection.execute(
+            sa.delete(tables.activity_messages).where(
+                of_activities.organisation == self._organisation, of_activities.message.in_(identifiers)
+            )
+        )
         records = tables.message_records.c
         await self._connection.execute(
             sa.delete(tables.message_records).where(

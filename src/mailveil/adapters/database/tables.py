@@ -400,8 +400,23 @@ unstudied = sa.Table(  # what studying has not looked at yet, in the order of ti
     metadata,
     _organisation(),
     sa.Column("identifier", Sorted, primary_key=True),  # of a message or of a decision
-    sa.Column("kind", Line(12), nullable=False),  # "message", "decision"
+    sa.Column("kind", Line(12), nullable=False),  # "message", "decision", "facts"
+    # What is studied again has the place that it had, and is studied before what is new, which has the last one.
+    sa.Column("place", sa.BigInteger, nullable=False, server_default=str(2**53)),
+    sa.Index(None, "organisation", "place", "identifier"),
     sqlite_with_rowid=False,
+)
+study_states = (
+    sa.Table(  # whoever changes what studying found holds the row, so that one does after the other
+        "study_states",
+        metadata,
+        _organisation(),
+        sa.Column("number", sa.BigInteger, nullable=False),  # the last one of studies
+        sa.Column(
+            "generation", sa.BigInteger, nullable=False
+        ),  # goes up where what was read must not be written back
+        sa.Column("stamp", sa.BigInteger, nullable=False),  # goes up with every change
+    )
 )
 studies = sa.Table(  # what was studied, in that order: done again in it, the same comes out
     "studies",
@@ -412,6 +427,15 @@ studies = sa.Table(  # what was studied, in that order: done again in it, the sa
     sa.Column("subject", Sorted, nullable=False),
     sa.Index(None, "organisation", "subject"),
     sqlite_with_rowid=False,
+)
+studied_facts = sa.Table(  # what was known of hosts when it was studied: it is found anew from time to time
+    "studied_facts",
+    metadata,
+    _organisation(),
+    sa.Column("identifier", Sorted, primary_key=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Index(None, "organisation", "at"),
 )
 memos = sa.Table(  # what studying remembers (core.intelligence.book)
     "memos",
@@ -461,9 +485,15 @@ activities = sa.Table(
     sa.Column("acknowledged_at", Time, nullable=False),
     sa.Column("closed_by", Line(200), nullable=False),
     sa.Column("closed_at", Time, nullable=False),
+    # What others were told of it last ("": nothing yet): a digest and the state; and whether there may be more to tell.
+    sa.Column("told", Line(64), nullable=False),
+    sa.Column("told_state", Line(12), nullable=False),
+    sa.Column("is_untold", sa.Boolean, nullable=False),
     sa.Index(None, "organisation", "score", "identifier"),
     sa.Index(None, "organisation", "last_at", "identifier"),
     sa.Index(None, "organisation", "changed_at", "identifier"),
+    sa.Index(None, "organisation", "told_state", "last_at"),
+    sa.Index(None, "organisation", "is_untold"),
 )
 activity_messages = sa.Table(
     "activity_messages",
@@ -504,6 +534,7 @@ decisions = sa.Table(  # analysts' verdicts, from which scoring learns
     sa.Column("activity", Sorted, nullable=False),
     sa.Column("verdict", Line(12), nullable=False),
     sa.Column("by", Line(200), nullable=False),
+    sa.Index(None, "organisation", "activity"),
 )
 alerts = sa.Table(
     "alerts",

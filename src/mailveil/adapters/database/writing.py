@@ -19,6 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
+from mailveil.adapters.database.infrastructure import want
+from mailveil.adapters.database.studystates import LAST_PLACE
 from mailveil.adapters.database.terms import (
     joined,
     message_terms,
@@ -278,6 +280,7 @@ class Writing:
         await self._operators(operators, fresh)
         await self._figures(batch)
         await self._counts(batch)
+        await want(self._connection, batch)
         return len(batch)
 
     async def _new(self, given: Sequence[Prepared]) -> list[Prepared]:
@@ -306,16 +309,26 @@ class Writing:
         return [each for key, each in each_once.items() if key in written]
 
     async def _lay_down(self, new: Sequence[Prepared]) -> None:
-        """Write the records, and the terms that they are found by."""
-        records, terms = [], []
+        """Write the records, the terms that they are found by, and that they are still to be studied."""
+        records, terms, unstudied = [], [], []
         for each in new:
             organisation, message = each.key
             records.append({"organisation": organisation, "message": message, "record": each.record})
             terms += [{"organisation": organisation, "term": term, "message": message} for term in each.terms]
+            unstudied.append(
+                {
+                    "organisation": organisation,
+                    "identifier": message,
+                    "kind": "message",
+                    "place": LAST_PLACE,
+                }
+            )
         await self._connection.execute(sa.insert(tables.message_records), records)
         await self._connection.execute(
             sa.insert(tables.message_terms), _in_order(tables.message_terms, terms)
         )
+        queue = inserted(tables.unstudied, is_sqlite=self._is_sqlite).on_conflict_do_nothing()
+        await self._connection.execute(queue, _in_order(tables.unstudied, unstudied))
 
     async def _meet(
         self, batch: Sequence[Observation], trackers: dict[Subject, _Sum], operators: dict[Subject, _Sum]

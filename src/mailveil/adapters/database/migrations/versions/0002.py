@@ -51,6 +51,9 @@ def upgrade() -> None:
         sa.Column("acknowledged_at", sa.Double(), nullable=False),
         sa.Column("closed_by", sa.String(200), nullable=False),
         sa.Column("closed_at", sa.Double(), nullable=False),
+        sa.Column("told", sa.String(64), nullable=False),
+        sa.Column("told_state", sa.String(12), nullable=False),
+        sa.Column("is_untold", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],
@@ -66,6 +69,9 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(
+            batch_op.f("ix_activities_organisation_is_untold"), ["organisation", "is_untold"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_activities_organisation_last_at_identifier"),
             ["organisation", "last_at", "identifier"],
             unique=False,
@@ -73,6 +79,11 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_activities_organisation_score_identifier"),
             ["organisation", "score", "identifier"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_activities_organisation_told_state_last_at"),
+            ["organisation", "told_state", "last_at"],
             unique=False,
         )
 
@@ -280,6 +291,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_decisions")),
     )
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_decisions_organisation_activity"), ["organisation", "activity"], unique=False
+        )
+
     op.create_table(
         "destinations",
         sa.Column("organisation", sa.String(64), nullable=False),
@@ -526,6 +542,29 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "studied_facts",
+        sa.Column("organisation", sa.String(64), nullable=False),
+        sa.Column(
+            "identifier",
+            sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("record", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation"],
+            ["organisations.identifier"],
+            name=op.f("fk_studied_facts_organisation"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_studied_facts")),
+    )
+    with op.batch_alter_table("studied_facts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_studied_facts_organisation_at"), ["organisation", "at"], unique=False
+        )
+
+    op.create_table(
         "studies",
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -548,6 +587,20 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "study_states",
+        sa.Column("organisation", sa.String(64), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("stamp", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation"],
+            ["organisations.identifier"],
+            name=op.f("fk_study_states_organisation"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("organisation", name=op.f("pk_study_states")),
+    )
+    op.create_table(
         "unstudied",
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column(
@@ -556,6 +609,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("kind", sa.String(12), nullable=False),
+        sa.Column("place", sa.BigInteger(), server_default="9007199254740992", nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],
@@ -565,3 +619,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_unstudied")),
         sqlite_with_rowid=False,
     )
+    with op.batch_alter_table("unstudied", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_unstudied_organisation_place_identifier"),
+            ["organisation", "place", "identifier"],
+            unique=False,
+        )

@@ -1,0 +1,258 @@
+"""Study writing: one transaction that writes down what came of a batch, all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mailveil.adapters.database import tables
+from mailveil.adapters.database.activityrows import found_columns, tell, undecided_columns
+from mailveil.adapters.database.infrastructure import FACTS
+from mailveil.adapters.database.outboxnumbers import append_outbox
+from mailveil.adapters.database.statements import insert, put
+from mailveil.adapters.database.studystates import StudyState, hold_state
+from mailveil.adapters.database.writing import chunks, person_key
+from mailveil.control.activityrecords import FLOOR_SCORE
+from mailveil.control.activitystores import Studied, Subject
+from mailveil.control.stores import ConflictError
+from mailveil.core.intelligence.types import (
+    DAY_S,
+    Activity,
+    AnalystVerdict,
+    Campaign,
+    Decision,
+    InfrastructureFacts,
+)
+
+MAX_KEY: Final = 300  # characters of a memo's key that are stored as they are
+
+
+def memo_key(key: str) -> str:
+    """Return how a memo's key is stored: one that is too long keeps its beginning, and a digest tells it apart."""
+    if key.isascii() and len(key) <= MAX_KEY and "\0" not in key:
+        return key
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    beginning = key[: MAX_KEY - 40].encode("ascii", "replace").decode("ascii").replace("\0", "?")
+    return f"{beginning} {digest}"
+
+
+class StudyWriting:
+    """One transaction that writes a batch down."""
+
+    def __init__(self, connection: AsyncConnection, organisation: str, studied: Studied) -> None:
+        self._connection = connection
+        self._organisation = organisation
+        self._studied = studied
+
+    async def write(self) -> None:
+        """Write everything down. Raises ``ConflictError`` where somebody else has studied any of it."""
+        state = await hold_state(self._connection, self._organisation)
+        if state.generation != self._studied.generation:
+            raise ConflictError("what was read for studying is no longer so")
+        await self._take_subjects()
+        await self._number(state)
+        await self._memos()
+        for activity in sorted(self._studied.activities, key=lambda each: each.identifier):
+            await self._activity(activity)
+        for campaign in sorted(self._studied.campaigns, key=lambda each: each.identifier):
+            await put(self._connection, tables.campaigns, _campaign_row(campaign))
+        for alert in sorted(self._studied.alerts, key=lambda each: each.identifier):
+            record = alert.record()
+            row = {name: record[name] for name in ("organisation", "identifier", "at", "activity", "message")}
+            await put(self._connection, tables.alerts, row | {"kind": str(alert.kind), "record": record})
+        if not self._studied.is_again:
+            changed = [each.identifier for each in self._studied.activities]
+            news = await tell(self._connection, self._organisation, changed, self._studied.at)
+            await append_outbox(self._connection, [*news, *self._studied.outbox])
+
+    async def _take_subjects(self) -> None:
+        """Take the subjects off the queue."""
+        columns, taken = tables.unstudied.c, 0
+        identifiers = sorted({each.identifier for each in self._studied.subjects})
+        for some in chunks(identifiers):
+            gone = await self._connection.execute(
+                sa.delete(tables.unstudied).where(
+                    columns.organisation == self._organisation, columns.identifier.in_(some)
+                )
+            )
+            taken += gone.rowcount
+        if taken != len(identifiers):
+            raise ConflictError("somebody else has studied this, or it is no more")
+
+    async def _number(self, state: StudyState) -> None:
+        """Write down in which order subjects were studied."""
+        rows = [
+            {
+                "organisation": self._organisation,
+                "number": number,
+                "kind": _kind_of(each),
+                "subject": each.identifier,
+            }
+            for number, each in enumerate(self._studied.subjects, start=state.number + 1)
+        ]
+        if not rows:
+            return
+        await self._connection.execute(sa.insert(tables.studies), rows)
+        for each in self._studied.subjects:
+            if isinstance(each, InfrastructureFacts):
+                key = {"organisation": self._organisation, "identifier": each.identifier}
+                row = key | {"at": each.at, "record": each.record()}
+                await put(self._connection, tables.studied_facts, row)
+        states = tables.study_states
+        await self._connection.execute(
+            sa.update(states)
+            .where(states.c.organisation == self._organisation)
+            .values(number=state.number + len(rows))
+        )
+
+    async def _memos(self) -> None:
+        columns = tables.memos.c
+        kept = {key: memo for key, memo in self._studied.memos.items() if memo is not None}
+        gone = sorted(memo_key(key) for key, memo in self._studied.memos.items() if memo is None)
+        for some in chunks(gone):
+            await self._connection.execute(
+                sa.delete(tables.memos).where(
+                    columns.organisation == self._organisation, columns.key.in_(some)
+                )
+            )
+        if not kept:
+            return
+        day = int(max((each.at for each in self._studied.subjects), default=self._studied.at) // DAY_S)
+        statement = insert(self._connection, tables.memos)
+        excluded = statement.excluded
+        later = sa.case(
+            (excluded.touched_day > columns.touched_day, excluded.touched_day), else_=columns.touched_day
+        )
+        upsert = statement.on_conflict_do_update(
+            index_elements=["organisation", "key"], set_={"memo": excluded.memo, "touched_day": later}
+        )
+        rows = [
+            {"organisation": self._organisation, "key": key, "memo": text, "touched_day": day}
+            for key, text in sorted(_stored(kept).items())
+        ]
+        await self._connection.execute(upsert, rows)
+
+    async def _activity(self, activity: Activity) -> None:
+        """Write what was found of an activity; what people decided of it stays."""
+        found = found_columns(activity, self._studied.at)
+        columns = tables.activities.c
+        if activity.score >= FLOOR_SCORE and not activity.merged_into:
+            key = {"organisation": self._organisation, "identifier": activity.identifier}
+            statement = insert(self._connection, tables.activities).values(key | found | undecided_columns())
+            changed = {name: statement.excluded[name] for name in found}
+            await self._connection.execute(
+                statement.on_conflict_do_update(index_elements=list(key), set_=changed)
+            )
+        else:  # it matters as far as it did before
+            known = await self._connection.execute(
+                sa.update(tables.activities)
+                .where(columns.organisation == self._organisation, columns.identifier == activity.identifier)
+                .values(found)
+            )
+            if not known.rowcount:
+                return
+        if activity.merged_into:
+            await self._merge(activity)
+        else:
+            await self._messages(activity)
+            await self._people(activity)
+
+    async def _messages(self, activity: Activity) -> None:
+        messages = {each.message for each in (*activity.probes, *activity.follow_ups) if each.message}
+        rows = [
+            {"organisation": self._organisation, "activity": activity.identifier, "message": each}
+            for each in sorted(messages)
+        ]
+        if rows:
+            add = insert(self._connection, tables.activity_messages).on_conflict_do_nothing()
+            await self._connection.execute(add, rows)
+
+    async def _people(self, activity: Activity) -> None:
+        columns = tables.activity_people.c
+        people: dict[str, int] = {}
+        for each in activity.targets:
+            if person := person_key(each.person):
+                people[person] = people.get(person, 0) + each.probes
+        rows = [
+            {
+                "organisation": self._organisation,
+                "recipient": person,
+                "activity": activity.identifier,
+                "probes": probes,
+            }
+            for person, probes in sorted(people.items())
+        ]
+        gone = (columns.organisation == self._organisation) & (columns.activity == activity.identifier)
+        await self._connection.execute(sa.delete(tables.activity_people).where(gone))
+        if rows:
+            await self._connection.execute(sa.insert(tables.activity_people), rows)
+
+    async def _merge(self, activity: Activity) -> None:
+        """Let the activity that this one is part of have its messages, its notes, and a verdict where it has none."""
+        mine = {"organisation": self._organisation, "activity": activity.identifier}
+        messages, people, notes = tables.activity_messages, tables.activity_people, tables.activity_notes
+        moved = sa.select(
+            messages.c.organisation, sa.literal(activity.merged_into), messages.c.message
+        ).filter_by(**mine)
+        await self._connection.execute(
+            insert(self._connection, messages)
+            .from_select(["organisation", "activity", "message"], moved)
+            .on_conflict_do_nothing()
+        )
+        for table in (messages, people):
+            await self._connection.execute(sa.delete(table).filter_by(**mine))
+        await self._connection.execute(
+            sa.update(notes).filter_by(**mine).values(activity=activity.merged_into)
+        )
+        await self._pass_verdict_on(activity)
+
+    async def _pass_verdict_on(self, activity: Activity) -> None:
+        columns = tables.activities.c
+        names = ("verdict", "decided_by", "decided_at")
+        question = sa.select(*(columns[name] for name in names)).where(
+            columns.organisation == self._organisation, columns.identifier == activity.identifier
+        )
+        verdict = (await self._connection.execute(question)).one()
+        if verdict.verdict == str(AnalystVerdict.OPEN):
+            return
+        await self._connection.execute(
+            sa.update(tables.activities)
+            .where(
+                columns.organisation == self._organisation,
+                columns.identifier == activity.merged_into,
+                columns.verdict == str(AnalystVerdict.OPEN),
+            )
+            .values({name: getattr(verdict, name) for name in names} | {"is_untold": True})
+        )
+
+
+def _kind_of(subject: Subject) -> str:
+    match subject:
+        case Decision():
+            return "decision"
+        case InfrastructureFacts():
+            return FACTS
+    return "message"
+
+
+def _stored(memos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {memo_key(key): json.dumps(memo, separators=(",", ":")) for key, memo in memos.items()}
+
+
+def _campaign_row(campaign: Campaign) -> dict[str, Any]:
+    record = campaign.record()
+    names: Sequence[str] = (
+        "organisation",
+        "identifier",
+        "sender_domain",
+        "first_at",
+        "last_at",
+        "messages",
+        "people",
+    )
+    return {name: record[name] for name in names} | {"nature": str(campaign.nature), "record": record}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mailveil.core.observation import Passed
 from mailveil.core.policy import CopyMode, Envelope, MessagePolicy, PolicySettings
+from mailveil.core.recognition.types import Recognition
 from mailveil.ports import (
     UNKNOWN_FAILURE,
     Attempt,
@@ -28,12 +30,14 @@ from mailveil.ports import (
     Sealer,
     Transaction,
     UnavailableError,
+    Watch,
 )
 from mailveil.stages import Embedding, Examination, Recording, Records, UnexaminedError
 from mailveil.stages.authenticity import authenticated, sealed
 from mailveil.stages.examination import told_of
 from mailveil.stages.measuring import Instruments, NoInstruments, Stage
 from mailveil.stages.observation import passed_of
+from mailveil.stages.recognising import Recognising
 from mailveil.stages.reporting import named
 
 log = logging.getLogger("mailveil.gateway")
@@ -51,8 +55,8 @@ class Gateway:
     originals of all messages that were changed are kept, as far as there is room. Fetches begin
     ``release_after_s`` later where the message may yet be refused by whoever has it from us. ``policies`` are the
     organisations' rules, with ``report_key`` for the codes by which readers report, which ``reports`` takes in by mail;
-    ``copies`` is how copies reach readers where they say nothing of it (``None``: as there is
-    ``store`` or ``embedding``).
+    ``copies`` is how copies reach readers where they say nothing of it (``None``: as there is ``store`` or
+    ``embedding``). ``watch`` knows actors that were met before, of whom readers are told.
     """
 
     engine: Engine
@@ -76,9 +80,11 @@ class Gateway:
     copies: CopyMode | None = None
     report_key: bytes = field(default=b"", repr=False)
     reports: ReportIntake | None = None
+    watch: Watch | None = None
     instruments: Instruments = field(default_factory=NoInstruments)
     _examination: Examination = field(init=False, repr=False, compare=False)
     _recording: Recording = field(init=False, repr=False, compare=False)
+    _recognising: Recognising = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         examination = Examination(
@@ -86,6 +92,8 @@ class Gateway:
         )
         object.__setattr__(self, "_examination", examination)
         object.__setattr__(self, "_recording", Recording(self.records, self.memory))
+        organisations = self.records.organisations if self.records is not None else None
+        object.__setattr__(self, "_recognising", Recognising(self.watch, organisations))
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
@@ -103,6 +111,7 @@ class Gateway:
         requester = requester_of(envelope, identifier)
         protected = Protected(raw)
         reply = UNKNOWN_FAILURE
+        known: Mapping[str, Recognition] = {}
         try:
             attempt = await self._examination.begin(raw)  # before anything looks into the message
             with stage(Stage.AUTHENTICATE):
@@ -110,6 +119,11 @@ class Gateway:
             policy = self._policy(envelope, at, identifier)
             with stage(Stage.EXAMINE):
                 protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
+                known = self._recognising.look(envelope, protected, identifier)
+                if warning := self._recognising.warning(envelope, policy, known):
+                    protected, policy = await self._examination.warn(
+                        protected, raw, envelope, identifier, policy=policy, warning=warning
+                    )
             if self.embedding is not None and protected.wanted and self._mode(policy) is not CopyMode.HOSTED:
                 with stage(Stage.EMBED):
                     protected = await self._embed(
@@ -125,6 +139,7 @@ class Gateway:
                 with stage(Stage.SEAL):
                     outgoing, sealing = await sealed(self.sealer, outgoing, envelope, identifier)
             passed = Passed(at, identifier, envelope, len(raw), changed=protected.raw != raw, sealing=sealing)
+            passed = replace(passed, recognised=known)
             self._recording.begin(passed_of(passed, protected))
             with stage(Stage.DELIVER):
                 reply = await transaction.deliver(outgoing)
@@ -139,7 +154,7 @@ class Gateway:
             log.error("message %s could not be processed: %s", identifier, told_of(error))
             reply = UNKNOWN_FAILURE
         finally:
-            passed = Passed(at, identifier, envelope, len(raw), sealing=sealing)
+            passed = Passed(at, identifier, envelope, len(raw), sealing=sealing, recognised=known)
             self._note(passed, protected, reply, raw)
         return reply
 

@@ -12,6 +12,7 @@ from mailveil.core.authentication import Authentication
 from mailveil.core.intelligence.types import InfrastructureFacts
 from mailveil.core.observation import MessageFacts, Observation, ObservedReference
 from mailveil.core.policy import Envelope, MessagePolicy
+from mailveil.core.recognition.types import MessageTraits, Recognition
 from mailveil.core.references.types import Media
 from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy.freshness import shows_delivery
@@ -267,6 +268,14 @@ class Policies(Protocol):
 
     def profile(self, recipient: str) -> str:
         """Return a key that is the same for recipients to whom the same rules can apply."""
+        ...
+
+
+class Watch(Protocol):
+    """Whom each organisation has met before, in memory: nothing here waits or fails."""
+
+    def recognise(self, organisation: str, traits: MessageTraits) -> Recognition | None:
+        """Return what a message to an organisation is recognised as."""
         ...
 
 

@@ -29,6 +29,7 @@ from mailveil.adapters.sandbox import Sandbox
 from mailveil.adapters.sealer import ArcSealer, read_key_file
 from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.txtlookup import DnsTxtLookup
+from mailveil.adapters.watchlistsource import WatchlistSource
 from mailveil.adapters.workers import WorkerPool
 from mailveil.config import Settings, engine_settings, policy_settings
 from mailveil.config.load import why_no_origin
@@ -246,6 +247,15 @@ def build_policies(settings: Settings, room: ControlRoom) -> PolicySource:
         settings.directory / "policy.json",
         banner=report_banner(settings),
         modes=copy_modes(settings),
+    )
+
+
+def build_watch(settings: Settings, room: ControlRoom) -> WatchlistSource | None:
+    """Return whom organisations have met before, ``None`` without records of activities."""
+    if room.activities is None:
+        return None
+    return WatchlistSource(
+        room.organisations, room.activities, room.clock, settings.directory / "watchlist.json"
     )
 
 

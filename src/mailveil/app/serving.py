@@ -24,6 +24,7 @@ from mailveil.adapters.originals import OriginalError, OriginalKeeper, OriginalR
 from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.sealer import SealingKeyError
 from mailveil.adapters.tracing import TracingError
+from mailveil.adapters.watchlistsource import WatchlistSource
 from mailveil.app.announcing import announcement, console_facts, program
 from mailveil.app.building import (
     api_settings,
@@ -46,6 +47,7 @@ from mailveil.app.building import (
     build_sealer,
     build_spool,
     build_store,
+    build_watch,
     copy_modes,
     milter_settings,
     record_settings,
@@ -250,6 +252,7 @@ async def _start_gateway(running: _Running) -> None:
         copies=settings.copies.mode,
         report_key=report_key(settings),
         reports=_start_reports(running),
+        watch=await _start_watch(running),
         instruments=running.monitor.instruments,
     )
     if isinstance(next_hop, SmtpNextHop):
@@ -297,6 +300,15 @@ async def _start_policies(running: _Running) -> PolicySource | None:
     running.endings.append(policies.stop)
     await policies.start()
     return policies
+
+
+async def _start_watch(running: _Running) -> WatchlistSource | None:
+    """Take up who was met before; as it was last known, where the database is away."""
+    watch = None if running.room is None else build_watch(running.settings, running.room)
+    if watch is not None:
+        running.endings.append(watch.stop)
+        await watch.start()
+    return watch
 
 
 def _start_reports(running: _Running) -> ReportLoop | None:

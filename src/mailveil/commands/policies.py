@@ -47,6 +47,7 @@ EFFECT_TITLES = {
     Effect.BANNER: "From which risk on readers get a notice",
     Effect.MONITOR: "What is only reported",
     Effect.LANGUAGE: "Which language readers are addressed in",
+    Effect.RECOGNISE: "Whether readers are warned of known actors",
 }
 
 

@@ -247,5 +247,13 @@ def policy_for_observation(snapshot: PolicySnapshot, observation: Observation) -
 def _has_banner(policy: MessagePolicy, observation: Observation) -> bool:
     if policy.banner is None or policy.monitored:
         return False
-    risk = Risk(observation.risk) if observation.risk in set(Risk) else Risk.NONE
+    if "known_by" in observation.header:  # mail of a known actor
+        if policy.recognises:
+            return True
+        risks = [each.risk for each in observation.references]  # as it would have been found without
+    else:
+        risks = [observation.risk]
+    risk = max(
+        (Risk(each) for each in risks if each in set(Risk)), key=RISK_ORDER.__getitem__, default=Risk.NONE
+    )
     return risk is not Risk.NONE and RISK_ORDER[risk] >= RISK_ORDER[Risk(policy.banner.least_risk)]

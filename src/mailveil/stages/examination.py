@@ -119,6 +119,34 @@ class Examination:
         policy: MessagePolicy | None = None,
     ) -> Protected | None:
         """Return an examined message that carries ``copies`` itself; ``None`` where that fails."""
+        return await self._again(raw, envelope, copies, identifier, policy=policy, purpose="carry its copies")
+
+    async def warn(
+        self,
+        protected: Protected,
+        raw: bytes,
+        envelope: Envelope,
+        identifier: str,
+        *,
+        policy: MessagePolicy | None,
+        warning: MessagePolicy,
+    ) -> tuple[Protected, MessagePolicy | None]:
+        """Return a message as ``warning`` has it, which tells of a known actor; as it was where that fails."""
+        warned = await self._again(
+            raw, envelope, {}, identifier, policy=warning, purpose="tell of a known actor"
+        )
+        return (protected, policy) if warned is None else (warned, warning)
+
+    async def _again(
+        self,
+        raw: bytes,
+        envelope: Envelope,
+        copies: Mapping[str, EmbeddedCopy],
+        identifier: str,
+        *,
+        policy: MessagePolicy | None,
+        purpose: str,
+    ) -> Protected | None:
         attempt = await self.begin(raw)
         if attempt.failures:
             # Something about it has failed before: what has been examined already is good enough.
@@ -127,7 +155,7 @@ class Examination:
         try:
             return await self._outcome(attempt, raw, envelope, policy, copies)
         except Exception as error:
-            log.error("message %s cannot carry its copies: %s", identifier, told_of(error))
+            log.error("message %s cannot %s: %s", identifier, purpose, told_of(error))
             return None
 
     async def _outcome(

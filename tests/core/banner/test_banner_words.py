@@ -16,6 +16,7 @@ from mailveil.core.message.parse import parse_message
 from mailveil.core.message.transfer import decode_body
 from mailveil.core.message.types import Limits
 from mailveil.core.policy import BannerSettings
+from mailveil.core.recognition.types import KnownBy, Recognition
 from mailveil.core.verdicts.types import Finding, Kind, Operator, Risk, Verdict
 
 EVERY_LANGUAGE = sorted(languages())
@@ -82,6 +83,39 @@ def test_a_spy_is_told_more_sharply_than_a_tracker(language: str) -> None:
     assert words.banner["careful"] in high.calm
     assert words.banner["careful"] not in medium.calm
     assert words.title(2) in high.told
+
+
+def _met(known_by: KnownBy, first_at: float = 1_799_500_000.0) -> Recognition:
+    return Recognition("a1", "fabrikam.com", known_by, "fabrikam.com", first_at, "secret evidence")
+
+
+@pytest.mark.parametrize("language", EVERY_LANGUAGE)
+@pytest.mark.parametrize("known_by", list(KnownBy))
+def test_a_known_actor_is_told_with_and_without_a_tracker(language: str, known_by: KnownBy) -> None:
+    words = languages()[language]
+    calm = sentences_of(
+        _notice(language, count=0, kinds=(), risk=Risk.HIGH, recognition=_met(known_by)), words
+    )
+    assert calm.title == words.banner["met_warning"]
+    key = {"look-alike": "met_alike", "indicator": "met_listed", "sender-domain": "met", "mailbox": "met"}
+    assert calm.told.startswith(words.banner[key.get(known_by, "met_related")])
+    assert ("2027-01-09" in calm.told) == (known_by is not KnownBy.INDICATOR)
+    assert calm.calm == words.banner["careful"]
+    assert words.title(0) not in calm.told
+    both = sentences_of(_notice(language, risk=Risk.HIGH, recognition=_met(known_by, 0.0)), words)
+    assert "2027" not in both.told
+    assert words.title(2) in both.told
+    assert words.kinds["open"] in both.told
+    assert words.banner["nothing_told"] in both.calm
+    for said in (calm, both):
+        assert not {"fabrikam.com", "secret evidence"} & set(f"{said.title} {said.told} {said.calm}".split())
+
+
+@pytest.mark.parametrize("at", [-1.0, float("inf"), 1e18])
+def test_a_time_that_is_none_is_not_told(at: float) -> None:
+    words = languages()["en"]
+    said = sentences_of(_notice(count=0, kinds=(), recognition=_met(KnownBy.THREAD, at)), words)
+    assert said.told == words.banner["met_related"] + "."
 
 
 @pytest.mark.parametrize("language", EVERY_LANGUAGE)

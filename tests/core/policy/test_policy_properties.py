@@ -64,6 +64,7 @@ message_effects = st.fixed_dictionaries(
     optional={
         "banner": st.sampled_from(["none", "low", "medium", "high"]),
         "monitor": st.booleans(),
+        "recognise": st.booleans(),
         "copies": st.sampled_from(["hosted", "embedded"]),
     },
 ).filter(bool)
@@ -194,6 +195,9 @@ def test_the_explanation_says_what_is_done(
     assert monitor is not None
     assert banner is not None
     assert (monitor.value == "true") == found.monitored
+    recognise = told.of(Effect.RECOGNISE)
+    assert recognise is not None
+    assert (recognise.value == "true") == found.recognises
     assert banner.value == (found.banner.least_risk if found.banner else "none")
 
 

@@ -1,5 +1,6 @@
 """Recognising: mail of a known actor by each sign there is, and everything that must not be taken for one."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,14 @@ from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.keys import actor_keys, mailbox_digest, message_keys, thread_digest
 from mailveil.core.recognition.recognising import index_of, recognise, recognised_as
 from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
-from mailveil.core.recognition.types import KnownActor, KnownBy, MessageTraits, Watchlist
+from mailveil.core.recognition.types import (
+    KnownActor,
+    KnownBy,
+    MessageTraits,
+    Watchlist,
+    recognition_of,
+    watchlist_of,
+)
 
 OWN = frozenset({"contoso.example", "contoso.com"})
 ACTOR = KnownActor(
@@ -56,6 +64,9 @@ KNOWN = [
     (MessageTraits(author_domain="fabrlkam.com"), KnownBy.LOOK_ALIKE),
     # It wrote from contoso-invoices.com, so what it imitates is contoso.com.
     (MessageTraits(author_domain="c0ntoso.org"), KnownBy.LOOK_ALIKE),
+    # Anybody can claim to be one of ours.
+    (MessageTraits(author_domain="contoso.com", reply_domain="quick-answers.net"), KnownBy.REPLY_DOMAIN),
+    (MessageTraits(author_domain="contoso.com", sender_domain="fabrikam-billing.com"), KnownBy.SENDER_DOMAIN),
 ]
 UNKNOWN = [
     MessageTraits(),
@@ -68,7 +79,7 @@ UNKNOWN = [
     MessageTraits(author_domain="other.org", threads=ACTOR.threads, is_list=True),
     # Our own people forward and answer.
     MessageTraits(author_domain="contoso.com", domains=frozenset({"pixelhost-zwei.org"})),
-    MessageTraits(author_domain="contoso.com", threads=ACTOR.threads, reply_domain="quick-answers.net"),
+    MessageTraits(author_domain="contoso.com", threads=ACTOR.threads, reply_domain="contoso.com"),
     MessageTraits(author_domain="contoso.example"),
 ]
 
@@ -101,6 +112,17 @@ def test_the_surest_sign_and_the_surest_actor_are_told():
     by_score = recognise(index_of(Watchlist("default", (ACTOR, worse), OWN)), traits)
     assert by_score is not None
     assert by_score.activity == "a3"
+
+
+def test_a_watchlist_is_written_down_and_read_again():
+    watchlist = Watchlist("default", (ACTOR,), OWN, "7")
+    assert watchlist_of(json.loads(json.dumps(watchlist.record()))) == watchlist
+
+
+def test_a_recognition_is_written_down_and_read_again():
+    recognition = recognise(INDEX, KNOWN[0][0])
+    assert recognition is not None
+    assert recognition_of(json.loads(json.dumps(recognition.record()))) == recognition
 
 
 def test_an_empty_watchlist_recognises_nobody():

@@ -10,6 +10,7 @@ from mailveil.core.observation.facts import DIGESTS, MAX_FIELD, MessageFacts, pl
 from mailveil.core.observation.privacy import RecordSettings, UrlsKept, Veil
 from mailveil.core.observation.types import Observation, ObservedReference, observation_identifier
 from mailveil.core.policy import Direction, Envelope, direction_of
+from mailveil.core.recognition.types import Recognition
 from mailveil.core.verdicts.addresses import registrable_domain
 
 MAX_RECIPIENTS: Final = 1_000
@@ -40,7 +41,8 @@ class Fared:
 class Passed:
     """One message that passed, as the gateway knows it. ``by_recipient`` is there where recipients fared differently.
 
-    ``sealing`` says whether it was sealed, ``original`` is the name under which its original is kept.
+    ``sealing`` says whether it was sealed, ``original`` is the name under which its original is kept, ``recognised``
+    what each organisation knows of the actor whose mail it is.
     """
 
     at: float
@@ -61,6 +63,7 @@ class Passed:
     banner: bool = False
     original: str = ""
     sealing: tuple[str, ...] = ()
+    recognised: Mapping[str, Recognition] = field(default_factory=dict)
 
 
 def make_observations(
@@ -154,17 +157,29 @@ class _Making:
             authentication=self._authentication(),
             header={
                 name: _clean(self._header_value(name, value), MAX_FIELD)
-                for name, value in facts.header.items()
+                for name, value in {**facts.header, **self._recognised()}.items()
             },
             defects=tuple(_clean(each, MAX_FIELD) for each in passed.defects[:_MAX_DEFECTS]),
             references=tuple(self._reference(each) for each in shown),
         )
 
     def _header_value(self, name: str, value: str) -> str:
-        if name in DIGESTS:
+        if name in DIGESTS or name in ("known_by", "recognised"):
             return value  # names nobody
         is_domain = "domain" in name or name in _NAMED_BY_HOST
         return self.veil.text(self.veil.domain(value) if is_domain else value)
+
+    def _recognised(self) -> dict[str, str]:
+        """Return what this organisation knows of whoever wrote; of what another knows there is nothing here."""
+        recognition = self.passed.recognised.get(self.organisation)
+        if recognition is None:
+            return {}
+        told = {
+            "known_by": str(recognition.known_by),
+            "recognised": recognition.activity,
+            "recognised_why": recognition.words,
+        }
+        return {name: value for name, value in told.items() if value}
 
     def _fared(self) -> Fared:
         """Return how it fared with the organisation's recipients; well where it did with one of them."""

@@ -60,7 +60,9 @@ class Observation:
     ``total_trackers`` count all. ``delivered`` tells whether the next hop took it, ``monitored`` that a rule reports
     only, ``original`` the name under which the original is kept. ``header`` holds what tells mailings from letters
     (``list_id``, ``list_unsubscribe``, ``mail_service``, ``reply_to_domain`` …) and, as digests, by what later
-    mail of the same sender is known again (``thread``, ``threads``, ``mailbox``), ``authentication`` what
+    mail of the same sender is known again (``thread``, ``threads``, ``mailbox``); of mail of a known actor
+    also by what it was known, which activity that is and in words why (``known_by``, ``recognised``,
+    ``recognised_why``). ``authentication`` is what
     ``Authentication.record`` wrote down.
     """
 

@@ -39,7 +39,7 @@ LAST_YEAR: Final = 9998
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DOCUMENT_KEYS: Final = ("format", "level", "comment", "groups", "rules")
 _RULE_KEYS: Final = ("id", "name", "enabled", "comment", "expires_at", "when", "then")
-_EFFECT_KEYS: Final = ("action", "copies", "banner", "monitor", "language")
+_EFFECT_KEYS: Final = ("action", "copies", "banner", "monitor", "language", "recognise")
 _LANGUAGE: Final = re.compile(
     r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}"
 )  # RFC 5646, as far as it is told apart here
@@ -315,17 +315,19 @@ class _Reader:
                 f"{where}.copies", '"none" is no way to carry copies; for placeholders write action = "blank"'
             )
         monitor, language = table.get("monitor"), table.get("language")
+        recognise = table.get("recognise")
         return Effects(
             action=chosen(Action, "action"),
             copies=copies,
             banner=chosen(Banner, "banner"),
             monitor=None if monitor is None else self.boolean(monitor, f"{where}.monitor"),
             language=None if language is None else self.language(language, f"{where}.language"),
+            recognise=None if recognise is None else self.boolean(recognise, f"{where}.recognise"),
         )
 
     def sense(self, when: Conditions, then: Effects, where: str) -> None:
         """Refuse what could not hold, or what nobody can want."""
-        for name in ("copies", "banner", "monitor", "language"):
+        for name in _EFFECT_KEYS[1:]:
             if getattr(then, name) is not None and when.names_references:
                 self.refuse(
                     f"{where}.then.{name}",

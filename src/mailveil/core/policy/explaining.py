@@ -34,6 +34,7 @@ _EFFECT_WORDS: Final = {
     Effect.BANNER: "from which risk on readers get a notice",
     Effect.MONITOR: "whether the message is only reported",
     Effect.LANGUAGE: "which language readers are addressed in",
+    Effect.RECOGNISE: "whether readers are told when somebody writes who spied on readers before",
 }
 ACTION_WORDS: Final = {
     Action.COPY: "a safe copy takes its place",
@@ -148,6 +149,9 @@ def describe_effects(rule: Rule) -> str:
         else ("no banner" if then.banner == "none" else f"banner from {then.banner} risk on"),
         "" if then.monitor is None else ("report only" if then.monitor else "no report only"),
         "" if then.language is None else f"language {then.language}",
+        ""
+        if then.recognise is None
+        else ("known actors told" if then.recognise else "known actors not told"),
     ]
     return ", ".join(each for each in said if each)
 
@@ -226,6 +230,7 @@ def _effect(
         Effect.COPIES: "as configured",
         Effect.BANNER: str(LEVEL_BANNERS[document.level]),
         Effect.LANGUAGE: "the organisation's",
+        Effect.RECOGNISE: "true",
     }.get(effect, "false")
     words = f"{_EFFECT_WORDS[effect]}: no rule says otherwise"
     return EffectExplanation(effect, value, key, words, _considered(met, key, effect))

@@ -15,6 +15,7 @@ from mailveil.core.policy.rules import (
     level_action,
 )
 from mailveil.core.policy.types import Action, CopyMode, Direction, PolicySettings
+from mailveil.core.recognition.types import Recognition, recognition_of
 from mailveil.core.verdicts.types import Finding, Kind, Risk
 
 
@@ -62,7 +63,8 @@ class MessagePolicy:
     ``organisation`` is ``""`` where the recipients belong to several. ``monitored``: the message leaves as it came in,
     and a report tells what would have been done. ``copies`` says how its safe copies reach the reader, ``None``: as the
     engine's settings have it. Of several ``parties`` in one message the strictest action holds for each reference;
-    without any, the engine's settings decide alone.
+    without any, the engine's settings decide alone. ``recognises``: readers are told when a known actor writes, and
+    ``recognition`` is that one does.
     """
 
     organisation: str = ""
@@ -70,6 +72,8 @@ class MessagePolicy:
     monitored: bool = False
     copies: CopyMode | None = None
     parties: tuple[Party, ...] = ()
+    recognises: bool = True
+    recognition: Recognition | None = None
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``message_policy_of`` makes it again."""
@@ -88,6 +92,8 @@ class MessagePolicy:
                 }
                 for party in self.parties
             ],
+            "recognises": self.recognises,
+            "recognition": None if self.recognition is None else self.recognition.record(),
         }
 
 
@@ -109,6 +115,8 @@ def message_policy_of(record: Mapping[str, Any]) -> MessagePolicy:
             )
             for party in record["parties"]
         ),
+        recognises=record["recognises"],
+        recognition=None if record["recognition"] is None else recognition_of(record["recognition"]),
     )
 
 

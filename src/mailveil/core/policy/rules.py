@@ -37,6 +37,7 @@ class Effect(StrEnum):
     BANNER = "banner"
     MONITOR = "monitor"
     LANGUAGE = "language"
+    RECOGNISE = "recognise"
 
 
 LEVEL_WORDS: Final = {
@@ -121,6 +122,7 @@ class Effects:
     banner: Banner | None = None
     monitor: bool | None = None
     language: str | None = None
+    recognise: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,8 @@ def strictness(then: Effects, effect: Effect) -> int:
             return -1 if then.banner is None else BANNER_STRICTNESS[then.banner]
         case Effect.MONITOR:
             return -1 if then.monitor is None else int(not then.monitor)
+        case Effect.RECOGNISE:
+            return -1 if then.recognise is None else int(then.recognise)
         case Effect.COPIES | Effect.LANGUAGE:
             return 0  # none is stricter than the other
 

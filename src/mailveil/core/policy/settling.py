@@ -93,6 +93,8 @@ def level_strictness(level: Level, effect: Effect) -> int:
             return BANNER_STRICTNESS[LEVEL_BANNERS[level]]
         case Effect.MONITOR:
             return strictness(Effects(monitor=False), effect)
+        case Effect.RECOGNISE:
+            return strictness(Effects(recognise=True), effect)
         case _:
             return 0
 

@@ -50,6 +50,7 @@ class _Prepared:
     banners: RulesBySender
     monitors: RulesBySender
     languages: RulesBySender
+    recognising: RulesBySender
     personal: tuple[Rule, ...]  # that are not for everybody
 
 
@@ -133,6 +134,7 @@ def _prepare(policy: OrganisationPolicy) -> _Prepared:
         banners=RulesBySender(in_order(rules, Effect.BANNER)),
         monitors=RulesBySender(in_order(rules, Effect.MONITOR)),
         languages=RulesBySender(in_order(rules, Effect.LANGUAGE)),
+        recognising=RulesBySender(in_order(rules, Effect.RECOGNISE)),
         personal=tuple(rule for rule in document.rules if rule.enabled and rule.when.names_recipients),
     )
 
@@ -237,6 +239,7 @@ def policy_of_facts(
         monitored=all(each.monitored for each in settled),
         copies=copies.pop() if len(copies) == 1 else None,
         parties=tuple(dict.fromkeys(each.party for each in settled)),
+        recognises=any(each.recognises for each in settled),
     )
 
 
@@ -248,6 +251,7 @@ class _Settled:
     monitored: bool
     copies: CopyMode | None
     language: str
+    recognises: bool
 
 
 def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[CopyMode]) -> _Settled:
@@ -258,6 +262,7 @@ def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[Copy
     monitor = settle(prepared.monitors.possible(facts), groups, facts, level, Effect.MONITOR)
     copies = settle(possible, groups, facts, level, Effect.COPIES)
     language = settle(prepared.languages.possible(facts), groups, facts, level, Effect.LANGUAGE)
+    recognise = settle(prepared.recognising.possible(facts), groups, facts, level, Effect.RECOGNISE)
     return _Settled(
         prepared,
         Party(level, reference_rules(prepared.actions.possible(facts), groups, facts)),
@@ -265,4 +270,5 @@ def _settle(snapshot: PolicySnapshot, facts: MessageFacts, modes: frozenset[Copy
         monitored=monitor is not None and bool(monitor.then.monitor),
         copies=None if copies is None else copies.then.copies,
         language=prepared.policy.language if language is None else language.then.language or "",
+        recognises=recognise is None or bool(recognise.then.recognise),
     )

@@ -98,12 +98,13 @@ def _banner(plan: Plan) -> tuple[list[Replacement], bool]:
 
 
 def _notice(plan: Plan, settings: BannerSettings) -> Notice | None:
-    """Return what is told of the trackers that are stopped; of what policy leaves alone there is nothing to tell."""
+    """Return what is told of trackers that are stopped, not of those that policy leaves alone, and of a known actor."""
+    recognition = None if plan.policy is None else plan.policy.recognition
     least = next((risk for risk in Risk if risk == settings.least_risk), Risk.MEDIUM)
     if list(Risk).index(plan.risk) < list(Risk).index(least):
         return None
     stopped = (decision.verdict for decision in plan.decisions if not is_left_alone(decision, plan))
-    return notice_of(stopped, plan.risk, settings)
+    return notice_of(stopped, plan.risk, settings, recognition)
 
 
 def _apply(

@@ -32,7 +32,7 @@ from mailveil.core.verdicts.addresses import registrable_domain
 from mailveil.core.verdicts.judging import judge, risk_of
 from mailveil.core.verdicts.lists import lists_of
 from mailveil.core.verdicts.operators import operator_by_authentication
-from mailveil.core.verdicts.types import SERVICE_FIELDS, MessageContext, Verdict
+from mailveil.core.verdicts.types import SERVICE_FIELDS, MessageContext, Risk, Verdict
 
 # An address as it stands in a field, good enough to know it again in a URL; the parser of the library that
 # reads the whole grammar took a tenth of the time that a message takes.
@@ -85,13 +85,20 @@ def inspect(
         unexamined=tuple(search.unexamined),
         signed=tuple(find_signed(message)),
         defects=tuple(dict.fromkeys((*message.defects, *search.findings.defects))),
-        risk=risk_of(verdicts, context),
+        risk=_risk(verdicts, context, policy),
         ambiguous=search.ambiguous,
         protected=is_protected(direction_of(envelope), settings.policy)
         and not (policy is not None and policy.monitored),
         forged=forged_fields(message, settings.authserv_id, settings.trust),
         policy=policy,
     )
+
+
+def _risk(verdicts: Sequence[Verdict], context: MessageContext, policy: MessagePolicy | None) -> Risk:
+    """Return the message's risk; mail of a known actor needs no tracker to be dangerous."""
+    if policy is not None and policy.recognition is not None:
+        return Risk.HIGH
+    return risk_of(verdicts, context)
 
 
 def _may_stay(decisions: Sequence[Decision], envelope: Envelope) -> bool:

@@ -1,7 +1,7 @@
 """Recognising: whether a message is of an actor that was met before, and by what it is known. Pure.
 
-Mail of the organisation itself is never recognised, nor is anybody by a domain that everybody uses. A look-alike of
-an actor's domain counts, and so does one of the domain that the actor imitates.
+Nobody is recognised by a domain that everybody uses or that is the organisation's own, nor by what its own people
+quote. A look-alike of an actor's domain counts, and so does one of the domain that the actor imitates.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def index_of(watchlist: Watchlist) -> WatchIndex:
 def recognise(index: WatchIndex, traits: MessageTraits) -> Recognition | None:
     """Return what a message is recognised as, by the surest sign there is; ``None`` where it is nobody's."""
     own = index.watchlist.own_domains
-    if not index.by_key or traits.author_domain in own:
+    if not index.by_key:
         return None
+    traits = _as_told(traits, own)
     found: list[tuple[tuple[int, bool, float, float, str], Recognition]] = []
     for actor in index.candidates(message_keys(traits)):
         recognition = recognised_as(actor, traits, own)
@@ -76,13 +77,25 @@ def recognised_as(
     actor: KnownActor, traits: MessageTraits, own_domains: frozenset[str] = frozenset()
 ) -> Recognition | None:
     """Return by what a message is this actor's, the surest sign first; ``None`` where it is not."""
-    if traits.author_domain and traits.author_domain in own_domains:
-        return None
+    traits = _as_told(traits, own_domains)
     for sign in _SIGNS:
         recognition = sign(actor, traits, own_domains)
         if recognition is not None:
             return recognition
     return None
+
+
+def _as_told(traits: MessageTraits, own: frozenset[str]) -> MessageTraits:
+    """Return what tells of an actor in a message.
+
+    What claims to be from the organisation itself may be: its people forward, quote and answer everything. Then only
+    that it came from somewhere else, or wants to be answered there, says something.
+    """
+    if not traits.author_domain or traits.author_domain not in own:
+        return traits
+    return MessageTraits(
+        sender_domain=traits.sender_domain, reply_domain=traits.reply_domain, is_list=traits.is_list
+    )
 
 
 def _by_sender(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> Recognition | None:

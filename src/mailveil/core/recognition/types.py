@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -66,7 +66,11 @@ class MessageTraits:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What a message was recognised as: the activity, by what, and in words for whoever reads the evidence."""
+    """What a message was recognised as: the activity, by what, and in words for whoever reads the evidence.
+
+    For an indicator that others shared, ``activity`` is ``""`` and ``actor`` the feed that it came from. ``first_at``
+    is 0 where readers are not told when the actor was first seen.
+    """
 
     activity: str
     actor: str
@@ -75,6 +79,10 @@ class Recognition:
     first_at: float
     words: str
     confirmed: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object, from which ``recognition_of`` makes it again."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +94,42 @@ class Watchlist:
     own_domains: frozenset[str] = frozenset()
     stamp: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON object, from which ``watchlist_of`` makes it again."""
+        return {
+            "organisation": self.organisation,
+            "actors": [
+                {
+                    each.name: sorted(value) if isinstance(value, frozenset) else value
+                    for each in fields(KnownActor)
+                    for value in (getattr(actor, each.name),)
+                }
+                for actor in self.actors
+            ],
+            "own_domains": sorted(self.own_domains),
+            "stamp": self.stamp,
+            "details": dict(self.details),
+        }
+
+
+def recognition_of(record: Mapping[str, Any]) -> Recognition:
+    """Return what ``Recognition.record`` wrote down. Raises ``TypeError``, ``KeyError`` or ``ValueError``."""
+    return Recognition(**{**record, "known_by": KnownBy(record["known_by"])})
+
+
+def watchlist_of(record: Mapping[str, Any]) -> Watchlist:
+    """Return what ``Watchlist.record`` wrote down. Raises ``TypeError``, ``KeyError`` or ``ValueError``."""
+    actors: list[KnownActor] = []
+    for each in record["actors"]:
+        values: dict[str, Any] = {
+            name: frozenset(value) if isinstance(value, list) else value for name, value in each.items()
+        }
+        actors.append(KnownActor(**values))
+    return Watchlist(
+        record["organisation"],
+        tuple(actors),
+        frozenset(record["own_domains"]),
+        record["stamp"],
+        dict(record["details"]),
+    )

@@ -15,6 +15,7 @@ from mailveil.control.originals import leave_to_read
 from mailveil.control.records import FeedbackKind, MessageQuery, ReleaseGrant
 from mailveil.core.authentication.types import authentication_of
 from mailveil.core.observation import Observation, ObservedReference
+from mailveil.core.observation.facts import DIGESTS
 from mailveil.core.verdicts.signals import FACTS, Signal
 from mailveil.core.verdicts.types import Risk
 from mailveil.endpoints.web.console.fetchstory import Story, story_of
@@ -281,6 +282,9 @@ HEADER_WORDS = {
     "reply_to_domain": "Answers go to",
     "precedence": "Precedence",
     "feedback_id": "Feedback-ID",
+    "recognised_why": "Mail of a known actor",
+    "known_by": "Known by",
+    "recognised": "Activity",
 }
 
 
@@ -289,7 +293,7 @@ def header_words(found: Observation) -> list[tuple[str, str]]:
     return [
         (HEADER_WORDS.get(name, name.replace("_", " ")), value)
         for name, value in found.header.items()
-        if value
+        if value and name not in DIGESTS  # which nobody can read
     ]
 
 

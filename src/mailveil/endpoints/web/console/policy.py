@@ -79,6 +79,7 @@ EFFECT_TITLES = {
     Effect.BANNER: "Which readers get a notice",
     Effect.MONITOR: "What is only reported",
     Effect.LANGUAGE: "Which language readers are addressed in",
+    Effect.RECOGNISE: "Whether readers are warned of known actors",
 }
 VALUE_WORDS = {
     **{("action", value): words for value, words in ACTION_WORDS.items()},
@@ -88,6 +89,8 @@ VALUE_WORDS = {
     ("banner", "high"): "those of messages of high risk",
     ("monitor", "true"): "the whole message",
     ("monitor", "false"): "nothing",
+    ("recognise", "true"): "they are",
+    ("recognise", "false"): "they are not",
 }
 NEW_RULE: Mapping[str, Any] = form_of_rule(Rule("")) | {"enabled": True}
 

@@ -41,6 +41,7 @@ EFFECTS = {
         ("high", "on high risk"),
     ),
     "monitor": (("", "says nothing of that"), ("true", "report only, change nothing"), ("false", "protect")),
+    "recognise": (("", "says nothing of that"), ("true", "warn"), ("false", "do not warn")),
     "language": (
         ("", "says nothing of that"),
         ("en", "English"),
@@ -90,8 +91,9 @@ def rule_of_form(texts: Texts) -> dict[str, Any]:
     when["least_risk"] = text("least_risk")
     record["when"] = {name: value for name, value in when.items() if value}
     then: dict[str, Any] = {name: text(name) for name in EFFECTS if text(name)}
-    if "monitor" in then:
-        then["monitor"] = then["monitor"] == "true"
+    for name in ("monitor", "recognise"):
+        if name in then:
+            then[name] = then[name] == "true"
     record["then"] = then
     return record
 

@@ -94,7 +94,10 @@ class Message(Answer):
     text_characters: int = Field(ge=0, description="How much text it has.", examples=[1830])
     defects: list[Text] = Field(description="What is wrong with its form.", examples=[["no-message-id"]])
     header: dict[str, Text] = Field(
-        description="What tells mailings from letters.", examples=[{"list_id": "news.shop.example"}]
+        description="What tells mailings from letters, and `known_by`, `recognised` (the activity) and "
+        "`recognised_why` of mail of an actor that was met before. `thread`, `threads` and `mailbox` are digests by "
+        "which later mail is compared.",
+        examples=[{"list_id": "news.shop.example"}],
     )
     authentication: dict[str, Any] = Field(
         description="What authentication showed.", examples=[{"dmarc": "pass"}]

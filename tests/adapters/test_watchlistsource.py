@@ -1,0 +1,163 @@
+"""Setup: activities of a database that changes, dies and comes back, and a file beside it.
+
+Test: whoever was met before goes on being known, whatever becomes of the database, also after a restart; each
+organisation knows its own alone; and what an analyst finds benign is known no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from activity_room import ACTOR, KeptActivities, activity_of_actor
+from control_room import ControlRoomForTests
+from mailveil.adapters.watchlistsource import WatchlistSource
+from mailveil.core.intelligence.types import AnalystVerdict
+from mailveil.core.recognition.types import MessageTraits
+
+FOLLOW_UP = MessageTraits(author_domain=ACTOR)
+
+
+def source(control_room: ControlRoomForTests, store: KeptActivities, folder: Path) -> WatchlistSource:
+    room = control_room.room
+    return WatchlistSource(
+        room.organisations,
+        store,  # type: ignore[arg-type]
+        control_room.clock,
+        folder / "watchlist.json",
+        look_every_s=0.01,
+    )
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_an_activity_is_known_without_a_restart_and_forgotten_once_it_is_benign(
+    control_room: ControlRoomForTests, tmp_path: Path
+) -> None:
+    store = KeptActivities()
+    watch = source(control_room, store, tmp_path)
+
+    async def steps() -> None:
+        await watch.start()
+        try:
+            assert watch.recognise("default", FOLLOW_UP) is None
+            store.put(activity_of_actor())
+            await until(lambda: watch.recognise("default", FOLLOW_UP) is not None)
+            known = watch.recognise("default", FOLLOW_UP)
+            assert known is not None
+            assert (known.activity, known.confirmed) == ("a1", False)
+            store.decide("a1", AnalystVerdict.CONFIRMED)
+            await until(lambda: getattr(watch.recognise("default", FOLLOW_UP), "confirmed", False))
+            store.decide("a1", AnalystVerdict.BENIGN)
+            await until(lambda: watch.recognise("default", FOLLOW_UP) is None)
+        finally:
+            await watch.stop()
+
+    asyncio.run(steps())
+
+
+def test_a_low_score_counts_only_once_an_analyst_confirmed_it(
+    control_room: ControlRoomForTests, tmp_path: Path
+) -> None:
+    store = KeptActivities()
+    store.put(activity_of_actor(score=0.2))
+    watch = source(control_room, store, tmp_path)
+    assert asyncio.run(watch.refresh())
+    assert watch.recognise("default", FOLLOW_UP) is None
+    store.decide("a1", AnalystVerdict.CONFIRMED)
+    assert asyncio.run(watch.refresh())
+    assert watch.recognise("default", FOLLOW_UP) is not None
+
+
+def test_what_is_unchanged_is_not_read_again(control_room: ControlRoomForTests, tmp_path: Path) -> None:
+    store = KeptActivities()
+    for number in range(450):
+        store.put(activity_of_actor(f"a{number}"))
+    watch = source(control_room, store, tmp_path)
+
+    async def steps() -> None:
+        await watch.refresh()
+        reads = store.reads
+        assert reads > 2, "there are several pages of them"
+        await watch.refresh()
+        assert store.reads == reads
+
+    asyncio.run(steps())
+    known = watch.watchlist("default")
+    assert known is not None
+    assert len(known.actors) == 450
+
+
+def test_organisations_know_their_own_alone(control_room: ControlRoomForTests, tmp_path: Path) -> None:
+    store = KeptActivities()
+    store.put(activity_of_actor(organisation="acme"))
+    watch = source(control_room, store, tmp_path)
+
+    async def steps() -> None:
+        await control_room.organisation("acme", ["acme.example"])
+        await control_room.organisation("other", ["other.example"])
+        await watch.refresh()
+
+    asyncio.run(steps())
+    assert watch.recognise("acme", FOLLOW_UP) is not None
+    assert watch.recognise("other", FOLLOW_UP) is None
+    assert watch.recognise("default", FOLLOW_UP) is None
+    assert watch.recognise("nobody", FOLLOW_UP) is None
+
+
+def test_a_database_that_is_away_makes_nobody_forgotten(
+    control_room: ControlRoomForTests, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = KeptActivities()
+    store.put(activity_of_actor())
+    first = source(control_room, store, tmp_path)
+    assert asyncio.run(first.refresh())
+    store.is_away = True
+    assert not asyncio.run(first.refresh())
+    assert first.recognise("default", FOLLOW_UP) is not None
+    kept = tmp_path / "watchlist.json"
+    assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == 0
+
+    async def steps() -> None:
+        again = source(control_room, store, tmp_path)
+        await again.start()
+        try:
+            assert again.recognise("default", FOLLOW_UP) is not None, "a restart forgets nobody either"
+            store.is_away = False
+            store.decide("a1", AnalystVerdict.BENIGN)
+            await until(lambda: again.recognise("default", FOLLOW_UP) is None)
+        finally:
+            await again.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(steps())
+    assert [each for each in caplog.messages if "can be read again" in each]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"format": 9, "organisations": []}', '{"format": 1, "organisations": [7]}']
+)
+def test_a_file_that_makes_no_sense_keeps_nothing_from_starting(
+    control_room: ControlRoomForTests, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "watchlist.json").write_text(text)
+    store = KeptActivities()
+    store.put(replace(activity_of_actor(), score=1.0))
+    watch = source(control_room, store, tmp_path)
+
+    async def steps() -> None:
+        await watch.start()
+        await watch.stop()
+
+    asyncio.run(steps())
+    assert watch.recognise("default", FOLLOW_UP) is not None

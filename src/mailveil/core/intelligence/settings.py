@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,12 +13,22 @@ from mailveil.core.intelligence.types import Activity, Alert, Campaign, LearnedT
 class StudySettings:
     """``people`` are those the organisation says something of, ``own_domains`` the domains it receives mail for.
 
-    ``alert_score`` is what an activity has to reach for an alert.
+    ``alert_score`` is what an activity has to reach for an alert. How many people there are, in each function and of
+    high value, is counted once.
     """
 
     people: Mapping[str, MarkedPerson] = field(default_factory=dict)
     own_domains: frozenset[str] = frozenset()
     alert_score: float = 0.5
+    marked: int = field(init=False, default=0)
+    high_value: int = field(init=False, default=0)
+    function_sizes: Mapping[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = Counter(each.function for each in self.people.values() if each.function)
+        object.__setattr__(self, "marked", len(self.people))
+        object.__setattr__(self, "high_value", sum(each.is_high_value for each in self.people.values()))
+        object.__setattr__(self, "function_sizes", dict(sizes))
 
 
 @dataclass(frozen=True, slots=True)

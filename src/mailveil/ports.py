@@ -746,15 +746,25 @@ class Clock(Protocol):
 class DeliveryError(Exception):
     """Events could not be delivered; the text says why, without secrets.
 
-    ``is_permanent`` says that the very same events will never be taken, ``retry_after_s`` what the other side asked
-    for (0: nothing). ``taken`` counts those of the batch that it has taken, from the beginning.
+    ``is_permanent`` says that the first event that was not taken never will be, ``is_outage`` that it is not to blame
+    at all: the other side is away or refuses us. ``is_gone``: it wants nothing any more. ``retry_after_s`` is what it
+    asked for (0: nothing). ``taken`` counts those of the batch that it has taken, from the beginning.
     """
 
     def __init__(
-        self, text: str, *, is_permanent: bool = False, retry_after_s: float = 0.0, taken: int = 0
+        self,
+        text: str,
+        *,
+        is_permanent: bool = False,
+        is_outage: bool = True,
+        is_gone: bool = False,
+        retry_after_s: float = 0.0,
+        taken: int = 0,
     ) -> None:
         super().__init__(text)
         self.is_permanent = is_permanent
+        self.is_outage = is_outage and not is_permanent
+        self.is_gone = is_gone
         self.retry_after_s = retry_after_s
         self.taken = taken
 

@@ -100,6 +100,18 @@ class PrometheusInstruments:
         self._fetch_seconds = Histogram(
             "mailveil_fetch_seconds", "How long downloads took.", buckets=SECONDS, registry=register
         )
+        self._shared = Counter(
+            "mailveil_shared_events",
+            "Events that destinations took, by their kind.",
+            ("kind",),
+            registry=register,
+        )
+        self._refused = Counter(
+            "mailveil_shared_events_refused",
+            "Events that destinations did not take, which are dead letters now, by their kind.",
+            ("kind",),
+            registry=register,
+        )
         self._levels: dict[str, Gauge] = {}
         Gauge("mailveil_build", "Which version runs.", ("version",), registry=register).labels(
             __version__
@@ -164,12 +176,21 @@ class PrometheusInstruments:
         self._fetches.labels(outcome).inc()
         self._fetch_seconds.observe(seconds)
 
-    def level(self, name: str, words: str, value: float) -> None:
-        """Set a number that goes up and down, such as how many bytes wait for the database."""
+    def delivered(self, kind: str, count: int) -> None:
+        """Take note of events that a destination of this kind took."""
+        self._shared.labels(kind).inc(count)
+
+    def died(self, kind: str) -> None:
+        """Take note of an event that one did not take."""
+        self._refused.labels(kind).inc()
+
+    def level(self, name: str, words: str, value: float, *, kind: str = "") -> None:
+        """Set a number that goes up and down, such as how many bytes wait for the database; perhaps one of a kind."""
         gauge = self._levels.get(name)
         if gauge is None:
-            gauge = self._levels[name] = Gauge(f"mailveil_{name}", words, registry=self.registry)
-        gauge.set(value)
+            labels = ("kind",) if kind else ()
+            gauge = self._levels[name] = Gauge(f"mailveil_{name}", words, labels, registry=self.registry)
+        (gauge.labels(kind) if kind else gauge).set(value)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return all of it and its media type, in the format that ``accept`` asks for."""

@@ -49,7 +49,7 @@ class OutgoingClient:
 
     def __init__(self, networks: Sequence[IPNetwork] = ()) -> None:
         self._networks = tuple(networks)
-        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}
+        self._pools: dict[str | ssl.SSLContext, httpcore.AsyncConnectionPool] = {}
 
     async def request(
         self,
@@ -60,17 +60,19 @@ class OutgoingClient:
         content: bytes = b"",
         timeout_s: float = TIMEOUT_S,
         ca_file: str = "",
+        trust: ssl.SSLContext | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> OutgoingAnswer:
         """Ask once and return what was answered, whatever its status; redirects are answers like others.
 
-        ``ca_file`` holds the only authorities that are believed [default: the system's]. Raises ``OutgoingError``.
+        ``ca_file`` holds the only authorities that are believed [default: the system's]; ``trust``, always the same
+        one, says so in its place. Raises ``OutgoingError``.
         """
         check_http_address(url)
         fields = {"User-Agent": "mailveil", "Accept-Encoding": "identity", **(headers or {})}
         try:
             async with asyncio.timeout(timeout_s):
-                async with self._pool(ca_file).stream(
+                async with self._pool(ca_file, trust).stream(
                     method,
                     url,
                     headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in fields.items()],
@@ -143,15 +145,16 @@ class OutgoingClient:
             return True
         return is_allowed(address)
 
-    def _pool(self, ca_file: str) -> httpcore.AsyncConnectionPool:
-        if ca_file not in self._pools:
-            self._pools[ca_file] = httpcore.AsyncConnectionPool(
-                ssl_context=trust_of(ca_file),
+    def _pool(self, ca_file: str, trust: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
+        believed = trust or ca_file
+        if believed not in self._pools:
+            self._pools[believed] = httpcore.AsyncConnectionPool(
+                ssl_context=trust or trust_of(ca_file),
                 network_backend=_PinnedBackend(self),
                 keepalive_expiry=IDLE_S,
                 max_connections=20,
             )
-        return self._pools[ca_file]
+        return self._pools[believed]
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):

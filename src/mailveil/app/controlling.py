@@ -34,6 +34,7 @@ from mailveil.adapters.originals import OriginalReader as StoredOriginals
 from mailveil.adapters.originals import load_key
 from mailveil.app.building import build_originals, record_settings
 from mailveil.app.clock import SystemClock
+from mailveil.app.publishers import PublisherMaker
 from mailveil.config import Settings
 from mailveil.control.retention import RetentionRules, expire_records
 from mailveil.control.room import ControlRoom
@@ -84,6 +85,7 @@ def build_room(
     """Return the control room over a database. Raises ``OriginalError`` for a key that cannot be used."""
     clock = clock or SystemClock()
     sealer = SecondFactorSealer(load_key(settings.second_factors_key_file))
+    shared = SqlSharedObjectStore(database, clock)
     return ControlRoom(
         clock=clock,
         observations=SqlObservationStore(database),
@@ -93,15 +95,16 @@ def build_room(
         audit=SqlAuditLog(database),
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
-        shared=SqlSharedObjectStore(database, clock),
         activities=SqlActivityStore(database),
         studies=SqlStudyStore(database),
+        shared=shared,
         engine=engine,
         copies=copies,
         memory=memory,
         fetches=fetches,
         originals=originals,
         sharing=SqlSharingStore(database, SharingSealer(load_key(settings.sharing_key_file))),
+        publishers=PublisherMaker(settings, clock, shared) if settings.sharing.enabled else None,
         privacy=record_settings(settings),
     )
 

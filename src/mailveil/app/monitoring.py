@@ -12,6 +12,7 @@ from mailveil import __version__
 from mailveil.adapters.instruments import PrometheusInstruments
 from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.tracing import OtlpSpans, open_spans
+from mailveil.app.sharing import DeliveryFigures
 from mailveil.config import Settings
 from mailveil.control.access import ANY_ORGANISATION, Permission
 from mailveil.control.room import ControlRoom
@@ -39,6 +40,7 @@ class Monitor:
     copies: CopyStore | None = None
     spool: ObservationSpool | None = None
     next_hop: NextHop | None = None
+    sharing: DeliveryFigures | None = None
     problem: Callable[[], str] | None = None
     needs_database: bool = False
     room: ControlRoom | None = None
@@ -68,6 +70,8 @@ class Monitor:
             level("spool_dropped", "Observations lost since the start for want of room.", self.spool.dropped)
         if self.copies is not None:
             await self._count_copies(self.copies)
+        if self.sharing is not None:
+            self._count_shared(self.sharing)
         return self.instruments.render(accept)
 
     async def may_read(self, secret: str) -> bool:
@@ -91,6 +95,13 @@ class Monitor:
         waiting = sum(counts.get(state, 0) for state in WAITING_STATES)
         self.instruments.level("fetches_waiting", "Downloads still to come.", waiting)
         self.instruments.level("copies_bytes", "What the copies take on disk.", counts.get("bytes", 0))
+
+    def _count_shared(self, figures: DeliveryFigures) -> None:
+        for kind, count in figures.waiting.items():
+            self.instruments.level("shared_events_waiting", "Events still to be delivered.", count, kind=kind)
+        for kind, count in figures.troubled.items():
+            words = "Destinations that take nothing now."
+            self.instruments.level("destinations_troubled", words, count, kind=kind)
 
     def _free_bytes(self) -> int:
         try:

@@ -64,6 +64,7 @@ from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
+from mailveil.app.sharing import build_delivery
 from mailveil.config import Settings, policy_settings
 from mailveil.config.settings import OriginalsKept
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
@@ -197,6 +198,7 @@ async def _start(running: _Running) -> None:
     try:
         if Role.GATEWAY in running.roles or Role.CONSOLE in running.roles:
             await _start_room(running)
+            _start_sharing(running)
         if Role.COPIES in running.roles:
             await _start_copies(running)
         if Role.CONSOLE in running.roles:
@@ -373,6 +375,15 @@ async def _start_room(running: _Running) -> None:
     running.monitor.needs_database = Role.GATEWAY not in running.roles
     running.endings.append(running.keeper.stop)
     await running.keeper.start()
+
+
+def _start_sharing(running: _Running) -> None:
+    """Have destinations told what is found, by whichever process gets to it first."""
+    assert running.room is not None
+    loop = build_delivery(running.settings, running.room, running.monitor.instruments)
+    running.monitor.sharing = loop.figures
+    running.endings.append(loop.stop)
+    loop.start()
 
 
 async def _start_records(running: _Running, organisations: Organisations | None) -> Records:

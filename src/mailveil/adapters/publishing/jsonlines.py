@@ -1,0 +1,79 @@
+"""JSON lines: events in a file, one a line, for whatever collects files. It may be moved away at any time.
+
+What is written is on the disk before it counts as delivered. A line that could only be written in part is ended, so
+that the next one stands for itself; the event comes once more, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mailveil.core.sharing.plain import to_json
+from mailveil.core.sharing.types import SharedEvent
+from mailveil.ports import DeliveryError
+
+
+class JsonLinesPublisher:
+    """Writes events to the end of a file (``ports.Publisher``)."""
+
+    def __init__(self, path: Path, encode: Callable[[SharedEvent], Any]) -> None:
+        """The folder of ``path`` is made where it is missing; the file is never written through a link."""
+        self._path = path
+        self._encode = encode
+        self._descriptor = -1
+        # Writing goes on in its thread though nobody waits for it any more.
+        self._turn = threading.Lock()
+
+    async def publish(self, events: Sequence[SharedEvent]) -> None:
+        """Write events down durably, in order. Raises ``DeliveryError``."""
+        raw = b"".join(to_json(self._encode(each)).encode("ascii") + b"\n" for each in events)
+        try:
+            await asyncio.to_thread(self._write, raw)
+        except OSError as error:
+            await self.close()
+            raise DeliveryError(f"{self._path.name} cannot be written: {error.strerror or error}") from error
+
+    async def close(self) -> None:
+        """Close the file."""
+        await asyncio.to_thread(self._end)
+
+    def _write(self, raw: bytes) -> None:
+        with self._turn:
+            self._open()
+            rest = memoryview(raw)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+
+    def _end(self) -> None:
+        with self._turn:
+            self._close()
+
+    def _open(self) -> None:
+        """Have the file open that the path names now: whoever rotates logs moves it away under us."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._descriptor), os.lstat(self._path)):
+                    return
+            self._close()
+        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        self._descriptor = os.open(self._path, flags, 0o640)
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

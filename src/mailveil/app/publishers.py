@@ -1,0 +1,95 @@
+"""Publishers: makes what brings events to a destination, by its kind and format."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mailveil.adapters.outgoing import OutgoingClient, OutgoingError
+from mailveil.adapters.publishing.calls import Caller, trust_in
+from mailveil.adapters.publishing.collections import CollectionPublisher
+from mailveil.adapters.publishing.jsonlines import JsonLinesPublisher
+from mailveil.adapters.publishing.webhook import WebhookPublisher
+from mailveil.config import Settings
+from mailveil.control.destinationchecks import RULES, syslog_place
+from mailveil.control.sharedobjects import SharedObjectStore
+from mailveil.control.sharingrecords import Destination, DestinationKind
+from mailveil.control.webhookkeys import parse_webhook_keys
+from mailveil.core.sharing.plain import encode_plain
+from mailveil.core.sharing.types import SharedEvent
+from mailveil.ports import Clock, DeliveryError, Publisher, host_of
+
+Encoder = Callable[[SharedEvent], Any]
+OBJECTS: Final[Mapping[str, Encoder]] = {"plain": encode_plain}
+PORTS: Final = {"http": 80, "https": 443}
+
+
+class PublisherMaker:
+    """Makes publishers (``control.publishing.Publishers``)."""
+
+    def __init__(self, settings: Settings, clock: Clock, shared: SharedObjectStore | None = None) -> None:
+        """``shared`` is where collections of our own TAXII server are kept."""
+        self._networks = settings.sharing.networks
+        self._files = settings.sharing_files
+        self._clock = clock
+        self._shared = shared
+
+    async def objection(self, destination: Destination) -> str:
+        """Say why nothing could ever be delivered there, ``""`` where nothing speaks against it."""
+        try:
+            publisher = self.publisher(destination)
+        except DeliveryError as error:
+            return str(error)
+        await publisher.close()
+        host = _host(destination)
+        if not host:
+            return ""
+        try:
+            await self._client().resolve(host, 0)
+        except OutgoingError as error:
+            return str(error) if error.is_permanent else ""  # a name may be resolved later
+        return ""
+
+    def publisher(self, destination: Destination) -> Publisher:
+        """Return what brings events there. Raises ``DeliveryError`` where its options cannot be used."""
+        try:
+            return self._made(destination)
+        except ssl.SSLError as error:
+            raise DeliveryError("the certificates or the key cannot be read as PEM") from error
+        except ValueError as error:
+            raise DeliveryError("what is stored of the destination cannot be used; set it anew") from error
+
+    def _made(self, destination: Destination) -> Publisher:
+        match destination.kind:
+            case DestinationKind.COLLECTION if self._shared is not None:
+                return CollectionPublisher(self._shared, destination.organisation)
+            case DestinationKind.JSON_LINES:
+                return JsonLinesPublisher(self._path(destination), _encoder(destination))
+            case DestinationKind.WEBHOOK:
+                keys = parse_webhook_keys(destination.secret)
+                caller = self._caller(destination)
+                return WebhookPublisher(caller, destination.address, keys, self._clock, _encoder(destination))
+        raise DeliveryError(f"nothing is delivered to {destination.kind} from this process")
+
+    def _caller(self, destination: Destination, headers: Mapping[str, str] | None = None) -> Caller:
+        trust = trust_in(destination.options.get("ca_pem", ""))
+        return Caller(self._client(), trust, headers or {})
+
+    def _client(self) -> OutgoingClient:
+        return OutgoingClient(self._networks)
+
+    def _path(self, destination: Destination) -> Path:
+        """Return the file of a destination, in its organisation's folder: both were checked to be plain names."""
+        return self._files / destination.organisation / destination.address
+
+
+def _encoder(destination: Destination) -> Encoder:
+    return OBJECTS[destination.format or RULES[destination.kind].formats[0]]
+
+
+def _host(destination: Destination) -> str:
+    if destination.kind is DestinationKind.SYSLOG:
+        return syslog_place(destination.address)[1]
+    return host_of(destination.address) if RULES[destination.kind].is_web else ""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-pytest_plugins = ["postgres_room", "control_room", "api_room"]
+pytest_plugins = ["postgres_room", "control_room", "api_room", "published_room"]
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -46,6 +46,7 @@ from mailveil.endpoints.milter import MilterSettings
 from mailveil.endpoints.smtp import SmtpSettings
 from mailveil.endpoints.smtp_certificate import Certificate
 from mailveil.endpoints.web.api import ApiSettings
+from mailveil.endpoints.web.readerdoor import ReaderSettings
 from mailveil.ports import NextHop
 from mailveil.stages import Embedding
 
@@ -218,6 +219,15 @@ def api_settings(settings: Settings, health: HealthCheck | None = None) -> ApiSe
         trusted_proxies=settings.console.trusted_proxies,
         policy=policy_settings(settings),
         health=health,
+    )
+
+
+def reader_settings(settings: Settings) -> ReaderSettings:
+    """Return how those are let in who read what is published."""
+    return ReaderSettings(
+        requests_per_minute=settings.api.requests_per_minute,
+        trusted_proxies=settings.console.trusted_proxies,
+        is_https=settings.console_url.startswith("https://"),
     )
 
 

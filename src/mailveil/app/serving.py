@@ -50,6 +50,7 @@ from mailveil.app.building import (
     build_watch,
     copy_modes,
     milter_settings,
+    reader_settings,
     record_settings,
     report_key,
     smtp_settings,
@@ -78,8 +79,11 @@ from mailveil.endpoints.smtp_intake import Intake
 from mailveil.endpoints.web.api import API_PATH, api
 from mailveil.endpoints.web.copies import CopiesServer
 from mailveil.endpoints.web.listener import HttpListener
+from mailveil.endpoints.web.publishedfiles import FEED_PATH, LISTS_PATH, PublishedFiles, feed_file, list_file
+from mailveil.endpoints.web.readerdoor import ReaderDoor
 from mailveil.endpoints.web.reports import ReportPage
 from mailveil.endpoints.web.site import REPORT_PATH
+from mailveil.endpoints.web.taxii import TAXII_PATH, Taxii
 from mailveil.gateway import Gateway
 from mailveil.ports import Organisations, UnavailableError
 from mailveil.stages import Records
@@ -426,11 +430,25 @@ async def _start_console(running: _Running) -> None:
 
     health = HealthWatch(settings, running.store, backlog=backlog)
     running.endings.append(health.stop)
-    parts = {API_PATH: api(room, api_settings(settings, health)), **_report_page(running)}
+    parts = {
+        API_PATH: api(room, api_settings(settings, health)),
+        **_published(room, settings),
+        **_report_page(running),
+    }
     site = build_console_site(
         settings, room, facts, build_monitoring(running.monitor), mailbox=mailbox, health=health, parts=parts
     )
     await _start_http(running, Role.CONSOLE, HttpListener(site))
+
+
+def _published(room: ControlRoom, settings: Settings) -> dict[str, ASGIApp]:
+    """Return what other systems read of what an organisation found out, by path; one door for all of it."""
+    door = ReaderDoor(room, reader_settings(settings))
+    return {
+        TAXII_PATH: Taxii(door),
+        FEED_PATH: PublishedFiles(door, feed_file),
+        LISTS_PATH: PublishedFiles(door, list_file),
+    }
 
 
 def _report_page(running: _Running) -> dict[str, ASGIApp]:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from control_room import NOW, ControlRoomForTests, opened_room
-from mailveil.adapters.database.collections import KEPT_VERSIONS, stamp_of
+from mailveil.adapters.database.collections import KEPT_VERSIONS
 from mailveil.control.records import Cut
 from mailveil.control.sharedobjects import ACTIVITIES, TRACKERS, SharedObject, SharedObjectStore, SharedQuery
 from mailveil.control.stores import CursorError
+from mailveil.core.sharing.wording import fine_timestamp
 from postgres_room import DatabasePlace
 
 Steps = Callable[[ControlRoomForTests, SharedObjectStore], Coroutine[Any, Any, None]]
@@ -161,7 +162,7 @@ def test_what_has_no_versions_goes_by_when_it_came_and_belongs_to_no_subject(
         await store.add("acme", ACTIVITIES, [name, made(1)], "a")
         await store.add("acme", ACTIVITIES, [dict(name)], "b")
         first, _ = await listed(store)
-        assert first.version == stamp_of(first.added_at)
+        assert first.version == fine_timestamp(first.added_at)
         assert [each.identifier for each in await store.of_subject("acme", ACTIVITIES, "a")] == [
             "indicator--1"
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from mailveil.adapters.database.cursors import decode_cursor, encode_cursor
 from mailveil.adapters.database.engine import Database
 from mailveil.control.records import Cut, Page
 from mailveil.control.sharedobjects import MAX_OBJECTS, SharedObject, SharedQuery
+from mailveil.core.sharing.wording import fine_timestamp
 from mailveil.ports import Clock
 
 KEPT_VERSIONS: Final = 10  # of one object; who reads on sees the latest in any case
@@ -30,7 +30,6 @@ _COMMON: Final = frozenset(
         "x509-certificate",
     }
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _objects: Final = tables.shared_objects.c
 
 
@@ -160,7 +159,7 @@ def _row(
         "collection": collection,
         "identifier": str(made["id"]),
         # What has no versions of its own goes by when it was added (TAXII 2.1 section 5.6.1).
-        "version": str(made.get("modified") or made.get("created") or stamp_of(added_at)),
+        "version": str(made.get("modified") or made.get("created") or fine_timestamp(added_at)),
         "added_at": added_at,
         "kind": str(made["type"]),
         "object": dict(made),
@@ -225,11 +224,6 @@ def _has_other(*, later: bool) -> sa.ColumnElement[bool]:
             beyond,
         )
     )
-
-
-def stamp_of(added_at: int) -> str:
-    """Return a time in microseconds as TAXII writes it."""
-    return f"{_EPOCH + timedelta(microseconds=added_at):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _object(row: sa.Row[Any]) -> SharedObject:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 MAX_LINE: Final = 250
 MAX_PROSE: Final = 4_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME: Final = 253_402_300_799.0  # the year 9999
 
 
@@ -34,3 +35,8 @@ def timestamp(at: float) -> str:
     milliseconds = round(moment(at) * 1000)
     whole = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z".rjust(24, "0")
+
+
+def fine_timestamp(microseconds: int) -> str:
+    """Return a time in microseconds since the epoch as TAXII writes it: ``2027-01-15T08:00:00.000000Z``."""
+    return f"{_EPOCH + timedelta(microseconds=microseconds):%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 from fastapi.exceptions import RequestValidationError
@@ -26,9 +25,9 @@ from mailveil.control.failures import BusyError, InvalidError, MissingError
 from mailveil.control.inspecting import InspectionDesk
 from mailveil.control.records import DEFAULT_ORGANISATION
 from mailveil.control.room import ControlRoom
-from mailveil.control.signing_in import network
 from mailveil.control.stores import ConflictError, CursorError
 from mailveil.core.failure import describe_failure
+from mailveil.endpoints.web.admission import Admission, Refusal, RefusedError
 from mailveil.endpoints.web.api import tags
 from mailveil.endpoints.web.api.asking import Asked
 from mailveil.endpoints.web.api.bodies import (
@@ -62,15 +61,11 @@ from mailveil.endpoints.web.api.problems import (
 )
 from mailveil.endpoints.web.api.repeating import Repeatable, fingerprint_of, key_of
 from mailveil.endpoints.web.api.settings import ApiSettings
-from mailveil.endpoints.web.clients import client_address
 from mailveil.ports import EngineError, UnavailableError
 
 log = logging.getLogger("mailveil.api")
 ORGANISATION = "Mailveil-Organisation"
-TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}")
 ORGANISATION_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-KNOWN_S = 300.0
-MAX_KNOWN = 10_000
 RETRY_S = 5
 FIELDS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -96,13 +91,12 @@ class Door:
     ) -> None:
         self.room = room
         self.settings = settings
-        self._authenticate = authenticate
-        self._now = now
+        self._admission = Admission(
+            partial(authenticate, room), settings.requests_per_minute, settings.trusted_proxies, now
+        )
         self._desk = InspectionDesk(settings.inspections)
         self._requests = RateLimit("requests", settings.requests_per_minute, now)
         self._inspections = RateLimit("inspect", settings.inspect_per_minute, now)
-        self._strangers = RateLimit("requests", settings.requests_per_minute, now)
-        self._known: OrderedDict[bytes, float] = OrderedDict()
         self._changing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self.readers: dict[str, Handler] = {}  # the operation that reads a path, where there is one
 
@@ -121,7 +115,7 @@ class Door:
 
     async def pass_stranger(self, request: Request, response: Response) -> Response:
         """Answer a request for which nobody has to say who they are; the client's address has its quota."""
-        standing = self._strangers.take(network(self._address(request)))
+        standing = self._admission.take_stranger(request)
         if standing.wait_s:
             response = _too_many(standing).response()
         return finished(response, [standing])
@@ -145,31 +139,13 @@ class Door:
         return Asked(self.room, self.settings, self._desk, actor, request, secret)
 
     async def _actor(self, request: Request, secret: str, standings: list[Standing]) -> Actor:
-        """Return who holds the token. A wrong one costs its address quota, and without that no look at the database."""
-        address = self._address(request)
-        neighbourhood = network(address)  # one customer has many IPv6 addresses
-        digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-        is_known = self._known.get(digest, -KNOWN_S) + KNOWN_S > self._now()
-        if not is_known:
-            standings[:] = [self._strangers.take(neighbourhood)]
-            if standings[0].wait_s:
-                raise _too_many(standings[0])
-        if not secret:
-            raise _unauthenticated("Send a token as “Authorization: Bearer mvt_…”.")
-        actor = await self._authenticate(self.room, secret) if TOKEN.fullmatch(secret) else None
-        if actor is None:
-            self._known.pop(digest, None)
-            raise _unauthenticated("The token is unknown, revoked or expired.", error="invalid_token")
-        if not is_known:
-            self._strangers.give_back(neighbourhood)
-            self._known[digest] = self._now()
-            while len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
+        """Return who holds the token. Raises ``ProblemError``."""
+        try:
+            actor = await self._admission.admit(request, secret, standings)
+        except RefusedError as error:
+            raise _refused(error) from error
         chosen = await self._organisation(request, actor)
-        return replace(actor, organisation=chosen, address=address)
-
-    def _address(self, request: Request) -> str:
-        return client_address(request, self.settings.trusted_proxies)
+        return replace(actor, organisation=chosen, address=self._admission.address(request))
 
     async def _organisation(self, request: Request, actor: Actor) -> str:
         """Return in which organisation somebody acts: their own, or where they belong to all, the one they name."""
@@ -341,6 +317,14 @@ def _lacks(permission: Permission) -> ProblemError:
 def _unauthenticated(detail: str, error: str = "") -> ProblemError:
     field = f'Bearer realm="mailveil", error="{error}"' if error else 'Bearer realm="mailveil"'
     return ProblemError(UNAUTHENTICATED, detail, headers={"WWW-Authenticate": field})
+
+
+def _refused(error: RefusedError) -> ProblemError:
+    if error.standing is not None:
+        return _too_many(error.standing)
+    if error.refusal is Refusal.NO_TOKEN:
+        return _unauthenticated("Send a token as “Authorization: Bearer mvt_…”.")
+    return _unauthenticated("The token is unknown, revoked or expired.", error="invalid_token")
 
 
 def _too_many(standing: Standing) -> ProblemError:

@@ -341,6 +341,7 @@ def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.audit import SqlAuditLog
     from mailveil.adapters.database.collections import SqlSharedObjectStore
     from mailveil.adapters.database.feedback import SqlFeedbackStore
+    from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
     from mailveil.adapters.database.observations import SqlObservationStore
     from mailveil.adapters.database.organisations import SqlOrganisationStore
     from mailveil.adapters.database.policies import SqlPolicyStore
@@ -365,6 +366,7 @@ def _made(database: Database) -> ControlRoomForTests:
         shared=SqlSharedObjectStore(database, clock),
         activities=SqlActivityStore(database),
         studies=SqlStudyStore(database),
+        infrastructure=SqlInfrastructureStore(database),
     )
     return ControlRoomForTests(room, database, clock)
 

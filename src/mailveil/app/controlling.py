@@ -21,6 +21,7 @@ from mailveil.adapters.database.audit import SqlAuditLog
 from mailveil.adapters.database.collections import SqlSharedObjectStore
 from mailveil.adapters.database.engine import Database, DatabaseAddressError, database_url
 from mailveil.adapters.database.feedback import SqlFeedbackStore
+from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
 from mailveil.adapters.database.observations import SqlObservationStore
 from mailveil.adapters.database.organisations import SqlOrganisationStore
 from mailveil.adapters.database.policies import SqlPolicyStore
@@ -98,6 +99,7 @@ def build_room(
         activities=SqlActivityStore(database),
         studies=SqlStudyStore(database),
         shared=shared,
+        infrastructure=SqlInfrastructureStore(database),
         engine=engine,
         copies=copies,
         memory=memory,

@@ -62,6 +62,7 @@ from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
 from mailveil.app.looking import Backlog, HealthWatch
 from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
+from mailveil.app.prospecting import ProspectLoop
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
@@ -406,6 +407,10 @@ async def _start_records(running: _Running, organisations: Organisations | None)
         await loop.finish()
 
     running.endings.append(end)
+    if running.memory is not None:
+        prospects = ProspectLoop(room.infrastructure, room.organisations, running.memory, room.clock)
+        task = asyncio.create_task(prospects.run())
+        running.endings.append(lambda: _end_task(task))
     return Records(spool, organisations, privacy)
 
 

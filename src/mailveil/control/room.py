@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from mailveil.control.activitystores import ActivityStore, StudyStore
+from mailveil.control.activitystores import ActivityStore, InfrastructureStore, StudyStore
 from mailveil.control.publishing import Publishers
 from mailveil.control.sharedobjects import SharedObjectStore
 from mailveil.control.sharingstores import SharingStore
@@ -24,7 +24,7 @@ from mailveil.ports import Clock, CopyStore, Engine, FetchRecord, Memory, Origin
 
 @dataclass(frozen=True, slots=True)
 class ControlRoom:
-    """What use cases work with; what comes after ``studies`` is ``None`` in a process without it.
+    """What use cases work with; what comes after ``infrastructure`` is ``None`` in a process without it.
 
     ``privacy`` tells what records call people. ``replaying`` is held by whoever replays mail: one at a time, since
     new mail comes through the same process.
@@ -40,6 +40,7 @@ class ControlRoom:
     repeats: RepeatStore
     activities: ActivityStore
     studies: StudyStore
+    infrastructure: InfrastructureStore
     engine: Engine | None = None
     copies: CopyStore | None = None
     memory: Memory | None = None

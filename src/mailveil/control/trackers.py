@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mailveil.control.access import Actor, Permission
+from mailveil.control.activitystores import InfrastructureShared
 from mailveil.control.failures import MissingError
 from mailveil.control.records import Cut, OperatorLine, Page, Tracker, TrackerQuery
 from mailveil.control.room import ControlRoom
+from mailveil.core.intelligence.types import InfrastructureFacts
 
 
 async def trackers(room: ControlRoom, actor: Actor, query: TrackerQuery, cut: Cut) -> Page[Tracker]:
@@ -21,6 +25,23 @@ async def tracker(room: ControlRoom, actor: Actor, identifier: str) -> Tracker:
     if found is None:
         raise MissingError("there is no such tracker")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What lies behind a tracker's host, as its one fetch showed it, and what it has in common with other hosts."""
+
+    facts: InfrastructureFacts | None
+    alike: tuple[InfrastructureShared, ...] = ()
+
+
+async def behind(room: ControlRoom, actor: Actor, found: Tracker) -> Behind:
+    """Return what lies behind a tracker's host."""
+    actor.require(Permission.TRACKERS_READ)
+    facts = await room.infrastructure.known(actor.organisation, found.host)
+    if facts is None:
+        return Behind(None)
+    return Behind(facts, tuple(await room.infrastructure.alike(actor.organisation, found.host)))
 
 
 async def operators(room: ControlRoom, actor: Actor, since: float, cut: Cut) -> Page[OperatorLine]:

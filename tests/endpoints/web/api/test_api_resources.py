@@ -11,6 +11,7 @@ import pytest
 from api_room import PREFIX, ApiRoom, made_room, observation, replace_room
 from control_room import NOW, ControlRoomForTests
 from mailveil.control.messages import judged_anew, up_to_date
+from mailveil.core.intelligence.types import InfrastructureFacts
 from mailveil.core.verdicts.types import Finding, Kind, Risk, Verdict
 
 
@@ -71,6 +72,30 @@ def test_trackers_lead_to_the_messages_with_them(api_room: ApiRoom) -> None:
     assert api_room.ask("GET", f"/trackers/{tracker['id']}").json() == tracker
     operator = api_room.ask("GET", "/operators/Operator of acme").json()
     assert operator["messages"] == 3
+
+
+def test_what_lies_behind_a_tracker_is_told_with_what_it_shares(api_room: ApiRoom) -> None:
+    (tracker,) = api_room.ask("GET", "/trackers").json()["items"]
+    path = f"/trackers/{tracker['id']}/infrastructure"
+    empty = api_room.ask("GET", path).json()
+    assert (empty["host"], empty["name_servers"], empty["alike"]) == (tracker["host"], [], [])
+    facts = InfrastructureFacts(
+        tracker["host"], ("edge.hosting.example",), ("ns1.spy.example",), ("192.0.2.9",), "ab" * 32
+    )
+
+    async def find() -> None:
+        other = replace(observation("acme").references[0], host="px.other.example", operator="")
+        own = replace(other, host=tracker["host"])
+        seen = replace(observation("acme"), identifier="f" * 32, at=NOW, references=(own, other))
+        await api_room.control.room.observations.add([seen])
+        store = api_room.control.room.infrastructure
+        both = {each: replace(facts, host=each) for each in (tracker["host"], "px.other.example")}
+        await store.found("acme", both, NOW)
+
+    asyncio.run(find())
+    told = api_room.ask("GET", path).json()
+    assert (told["certificate"], told["addresses"]) == ("ab" * 32, ["192.0.2.9"])
+    assert {each["role"]: each["hosts"] for each in told["alike"]}["certificate"] == ["px.other.example"]
 
 
 class Remembering:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 from console_demo import demo_health, furnish, month_of_mail, odd_mail, prepare
 from console_window import OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
+from mailveil.core.intelligence.types import InfrastructureFacts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -356,3 +358,25 @@ def test_no_colour_stands_outside_the_palette() -> None:
     text = re.sub(r"/\*.*?\*/", "", CSS.read_text("utf-8"), flags=re.DOTALL)
     rest = text[text.index("}") :]
     assert set(re.findall(r"#[0-9a-fA-F]{3,8}\b", rest)) <= {"#ffffff", "#06211f"}
+
+
+def test_a_tracker_tells_what_lies_behind_it_and_what_else_does(browser: Browser, tmp_path: Path) -> None:
+    hosts = ("px.spy.example", "px.other.example")
+    with open_console(sqlite_place(tmp_path)) as room:
+        mail = next(each for each in month_of_mail(NOW, 40) if each.total_trackers)
+        reference = replace(mail.references[0], finding="tracker", operator="", domain="spy.example")
+        own = [replace(reference, host=each, template=f"https://{each}/o.gif") for each in hosts]
+        room.observe([replace(mail, references=tuple(own), total_trackers=2)])
+        facts = InfrastructureFacts("", ("edge.hosting.example",), ("ns1.<b>spy</b>.example",), (), "ab" * 32)
+        both = {each: replace(facts, host=each) for each in hosts}
+        assert room.run(room.room.infrastructure.found("default", both, mail.at)) == 2
+        with looking(browser, room, "viewer") as look:
+            look.page.goto(f"{room.url}/trackers")
+            with look.page.expect_navigation():
+                look.page.get_by_role("link", name=hosts[0]).first.click()
+            text = look.page.locator("main").inner_text()
+            assert "What lies behind it" in text
+            assert "ns1.<b>spy</b>.example" in text
+            assert "ab" * 32 in text
+            assert "px.other.example" in text
+            assert look.page.evaluate(AUDIT) == []

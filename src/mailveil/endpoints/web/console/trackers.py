@@ -10,7 +10,8 @@ from starlette.responses import Response
 from mailveil.control.access import Permission
 from mailveil.control.messages import messages
 from mailveil.control.records import Cut, MessageLine, MessageQuery, TrackerQuery
-from mailveil.control.trackers import operator, operators, tracker, trackers
+from mailveil.control.trackers import behind, operator, operators, tracker, trackers
+from mailveil.core.intelligence.types import Role
 from mailveil.core.verdicts.operators import Entry, Facet, catalogue
 from mailveil.core.verdicts.types import Kind
 from mailveil.endpoints.web.console.charts import measures
@@ -33,6 +34,15 @@ FACET_WORDS = {
     Facet.NAMESERVERS: "Name servers",
     Facet.SIGNERS: "Signs as, or takes bounces at",
     Facet.FIELDS: "Header fields that it puts into mail",
+}
+
+
+ROLE_NAMES = {
+    Role.CANONICAL_NAME: "Alias for",
+    Role.NAME_SERVER: "Name server",
+    Role.ADDRESS: "Address",
+    Role.CERTIFICATE: "Certificate",
+    Role.FINGERPRINT: "The same answer, field by field and byte by byte",
 }
 
 
@@ -87,6 +97,8 @@ async def one_tracker(visit: Visit) -> Response:
         "tracker.html",
         tracker=found,
         entry=_entry(found.operator),
+        role_names=ROLE_NAMES,
+        behind=await behind(visit.room, visit.actor, found),
         lines=await _latest(visit, MessageQuery(tracker=found.identifier)),
     )
 

@@ -11,6 +11,7 @@ from mailveil.control import trackers as use
 from mailveil.control.access import Permission
 from mailveil.control.records import OperatorLine, TrackerQuery
 from mailveil.control.records import Tracker as TrackerRecord
+from mailveil.core.intelligence.types import InfrastructureFacts
 from mailveil.core.verdicts.types import Kind, Risk
 from mailveil.endpoints.web.api.asking import Asking
 from mailveil.endpoints.web.api.operations import Resource
@@ -53,6 +54,34 @@ class Tracker(Answer):
     people: int = Field(ge=0, description="How many people it was aimed at.", examples=[17])
     example: str = Field(description="A message with it.", examples=["019a2b3c4d5e0123456789abcdef0123"])
     evidence: Text = Field(description="By what the operator is known.", examples=["host list-manage.com"])
+
+
+class SharedBy(Answer):
+    """Something that a host has in common with others; what very many have serves everybody and tells nothing."""
+
+    role: str = Field(description="What it is.", examples=["certificate"])
+    value: Text = Field(description="Which.", examples=["ns1.spy.example"])
+    hosts: list[Text] = Field(description="Some of the other hosts.", examples=[["px.other.example"]])
+    total: int = Field(ge=0, description="How many other hosts.", examples=[1])
+
+
+class Infrastructure(Answer):
+    """What lies behind a tracker's host; host names made for one recipient are `*`."""
+
+    host: Text = Field(description="The host.", examples=["*.spy.example"])
+    canonical_names: list[Text] = Field(
+        description="What it is an alias for.", examples=[["edge.hosting.example"]]
+    )
+    name_servers: list[Text] = Field(
+        description="The name servers of its domain.", examples=[["ns1.spy.example"]]
+    )
+    addresses: list[Text] = Field(description="Its addresses.", examples=[["198.51.100.7"]])
+    certificate: str = Field(description="SHA-256 of its certificate.", examples=["9f86d081884c7d65"])
+    header_order: str = Field(
+        description="Digest of the order of header fields.", examples=["5d41402abc4b2a76"]
+    )
+    body: str = Field(description="Digest of the content.", examples=["7d793037a0760186"])
+    alike: list[SharedBy] = Field(description="What it has in common with other hosts.")
 
 
 class Operator(Answer):
@@ -135,6 +164,30 @@ async def list_trackers(
 async def get_tracker(asked: Asking, tracker_id: Identifier) -> Tracker:
     """Get a tracker."""
     return tracker(await use.tracker(asked.room, asked.actor, tracker_id))
+
+
+@resource.get("/trackers/{tracker_id}/infrastructure", Permission.TRACKERS_READ, Infrastructure)
+async def get_infrastructure(asked: Asking, tracker_id: Identifier) -> Infrastructure:
+    """Get what lies behind a tracker's host.
+
+    As its one fetch showed it; empty where nothing is known.
+    """
+    found = await use.tracker(asked.room, asked.actor, tracker_id)
+    behind = await use.behind(asked.room, asked.actor, found)
+    facts = behind.facts or InfrastructureFacts(found.host)
+    return Infrastructure(
+        host=found.host,
+        canonical_names=list(facts.canonical_names),
+        name_servers=list(facts.name_servers),
+        addresses=list(facts.addresses),
+        certificate=facts.certificate,
+        header_order=facts.header_order,
+        body=facts.body,
+        alike=[
+            SharedBy(role=str(each.role), value=each.value, hosts=list(each.hosts), total=each.total)
+            for each in behind.alike
+        ],
+    )
 
 
 @resource.get("/operators", Permission.TRACKERS_READ, Part[Operator], is_list=True)

@@ -11,6 +11,7 @@ from mailveil.adapters.outgoing import OutgoingClient, OutgoingError
 from mailveil.adapters.publishing.calls import Caller, trust_in
 from mailveil.adapters.publishing.collections import CollectionPublisher
 from mailveil.adapters.publishing.jsonlines import JsonLinesPublisher
+from mailveil.adapters.publishing.misp import MispPublisher
 from mailveil.adapters.publishing.webhook import WebhookPublisher
 from mailveil.config import Settings
 from mailveil.control.destinationchecks import RULES, syslog_place
@@ -71,6 +72,15 @@ class PublisherMaker:
                 keys = parse_webhook_keys(destination.secret)
                 caller = self._caller(destination)
                 return WebhookPublisher(caller, destination.address, keys, self._clock, _encoder(destination))
+            case DestinationKind.MISP:
+                caller = self._caller(destination, {"Authorization": destination.secret})
+                options = destination.options
+                return MispPublisher(
+                    caller,
+                    destination.address,
+                    published=options.get("published") is True,
+                    distribution=options.get("distribution"),
+                )
         raise DeliveryError(f"nothing is delivered to {destination.kind} from this process")
 
     def _caller(self, destination: Destination, headers: Mapping[str, str] | None = None) -> Caller:

@@ -132,6 +132,19 @@ def dismissed(event: Event, changed_at: float) -> Event:
     }
 
 
+def subject_uuid(event: SharedEvent) -> str:
+    """Return the UUID of the event for what an event is about, ``""`` where there is none for that."""
+    if event.activity is not None:
+        return _uuid("event", "activity", event.activity.identifier)
+    return _uuid("event", "tracker", event.tracker.identifier) if event.tracker is not None else ""
+
+
+def is_own_attribute(event: str, attribute: Mapping[str, Any]) -> bool:
+    """Tell whether an attribute, as a MISP has it, was made here and by nobody else."""
+    made = _uuid("attribute", event, str(attribute.get("type")), str(attribute.get("value")))
+    return attribute.get("uuid") == made
+
+
 def uuid_of(event: Event) -> str:
     """Return an event's UUID."""
     return str(event["Event"]["uuid"])

@@ -112,6 +112,20 @@ class PrometheusInstruments:
             ("kind",),
             registry=register,
         )
+        self._studied = Counter(
+            "mailveil_studied",
+            "What was studied: messages, verdicts of analysts and facts about hosts.",
+            registry=register,
+        )
+        self._set_aside = Counter(
+            "mailveil_studied_set_aside", "What could not be studied and was left out.", registry=register
+        )
+        self._activities = Counter(
+            "mailveil_activity_changes",
+            "How often studying found something new of an activity of reconnaissance.",
+            registry=register,
+        )
+        self._alerts = Counter("mailveil_alerts", "Alerts that were raised.", registry=register)
         self._levels: dict[str, Gauge] = {}
         Gauge("mailveil_build", "Which version runs.", ("version",), registry=register).labels(
             __version__
@@ -183,6 +197,13 @@ class PrometheusInstruments:
     def died(self, kind: str) -> None:
         """Take note of an event that one did not take."""
         self._refused.labels(kind).inc()
+
+    def studied(self, subjects: int, set_aside: int, activities: int, alerts: int) -> None:
+        """Take note of what was studied together, and of what was found."""
+        self._studied.inc(subjects)
+        self._set_aside.inc(set_aside)
+        self._activities.inc(activities)
+        self._alerts.inc(alerts)
 
     def level(self, name: str, words: str, value: float, *, kind: str = "") -> None:
         """Set a number that goes up and down, such as how many bytes wait for the database; perhaps one of a kind."""

@@ -13,6 +13,7 @@ from mailveil.adapters.instruments import PrometheusInstruments
 from mailveil.adapters.spool import ObservationSpool
 from mailveil.adapters.tracing import OtlpSpans, open_spans
 from mailveil.app.sharing import DeliveryFigures
+from mailveil.app.studying import count_unstudied
 from mailveil.config import Settings
 from mailveil.control.access import ANY_ORGANISATION, Permission
 from mailveil.control.room import ControlRoom
@@ -72,6 +73,8 @@ class Monitor:
             await self._count_copies(self.copies)
         if self.sharing is not None:
             self._count_shared(self.sharing)
+        if self.room is not None:
+            await self._count_unstudied(self.room)
         return self.instruments.render(accept)
 
     async def may_read(self, secret: str) -> bool:
@@ -102,6 +105,13 @@ class Monitor:
         for kind, count in figures.troubled.items():
             words = "Destinations that take nothing now."
             self.instruments.level("destinations_troubled", words, count, kind=kind)
+
+    async def _count_unstudied(self, room: ControlRoom) -> None:
+        try:
+            waiting = await count_unstudied(room)
+        except UnavailableError:
+            return
+        self.instruments.level("unstudied", "What waits to be studied, of all organisations.", waiting)
 
     def _free_bytes(self) -> int:
         try:

@@ -67,6 +67,7 @@ from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.app.sharing import build_delivery
+from mailveil.app.studying import StudyLoop, WakingSink
 from mailveil.config import Settings, policy_settings
 from mailveil.config.settings import OriginalsKept
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
@@ -115,6 +116,7 @@ class _Running:
     metrics: Endpoint | None = None
     reloads: list[Callable[[], None]] = field(default_factory=list)
     milters: list[str] = field(default_factory=list)  # where the milter listens
+    studying: StudyLoop | None = None  # of roles that keep or show records
     backlog: Callable[[], Backlog | None] = lambda: None  # what waits for the database, with a gateway
     endings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
@@ -380,6 +382,9 @@ async def _start_room(running: _Running) -> None:
     running.monitor.needs_database = Role.GATEWAY not in running.roles
     running.endings.append(running.keeper.stop)
     await running.keeper.start()
+    running.studying = StudyLoop(room, figures=running.monitor.instruments)
+    running.endings.append(running.studying.finish)
+    running.studying.start()
 
 
 def _start_sharing(running: _Running) -> None:
@@ -398,7 +403,8 @@ async def _start_records(running: _Running, organisations: Organisations | None)
     privacy = record_settings(settings)
     spool = build_spool(settings)
     running.monitor.spool = spool
-    loop = RecordLoop(spool, room.observations)
+    sink = room.observations if running.studying is None else WakingSink(room.observations, running.studying)
+    loop = RecordLoop(spool, sink)
     loop.start()
     running.backlog = lambda: Backlog(spool.used_bytes(), loop.problem, spool.dropped)
 

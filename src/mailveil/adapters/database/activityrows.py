@@ -103,8 +103,8 @@ def _as_told(row: sa.Row[Any], now: float) -> ActivityFile:
     return dataclasses.replace(file, closed_at=max(now, file.activity.last_at))
 
 
-async def tell_what_is_due(connection: AsyncConnection, organisation: str, now: float) -> int:
-    """Have others told of a portion of what stands differently than they know; return how many were looked at."""
+async def due_for_telling(connection: AsyncConnection, organisation: str, now: float) -> list[str]:
+    """Return a portion of the activities that may stand differently than others know."""
     columns = tables.activities.c
     became_quiet = (columns.told_state == str(ActivityState.ACTIVE)) & (
         columns.last_at <= now - QUIET_AFTER_S
@@ -121,6 +121,11 @@ async def tell_what_is_due(connection: AsyncConnection, organisation: str, now: 
         .order_by(columns.identifier)
         .limit(PORTION)
     )
-    identifiers = list(await connection.scalars(due))
+    return list(await connection.scalars(due))
+
+
+async def tell_what_is_due(connection: AsyncConnection, organisation: str, now: float) -> int:
+    """Have others told of a portion of what stands differently than they know; return how many were looked at."""
+    identifiers = await due_for_telling(connection, organisation, now)
     await append_outbox(connection, await tell(connection, organisation, identifiers, now))
     return len(identifiers)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
-from mailveil.adapters.database.activityrows import tell_what_is_due
+from mailveil.adapters.database.activityrows import due_for_telling, tell_what_is_due
 from mailveil.adapters.database.engine import Database
 from mailveil.adapters.database.infrastructure import FACTS, facts_by_identifier
 from mailveil.adapters.database.leases import give_back, take_lease
@@ -139,6 +139,9 @@ class SqlStudyStore:
             .where(columns.organisation == organisation, columns.place < LAST_PLACE)
             .limit(1)
         )
+        async with self._database.read() as connection:
+            if not await due_for_telling(connection, organisation, now):
+                return 0
         try:
             async with self._database.write() as connection:
                 await hold_state(connection, organisation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,11 +106,31 @@ async def furnish_with_hostility(made: ControlRoomForTests) -> None:
             records.ReleaseGrant(identifier, "default", line.identifier, "kept-0", text, text, now, now + 9e5)
         )
         await stores.organisations.put(records.Organisation(f"other-{number}", text, (f"o{number}.example",)))
+        await _hostile_destination(made, identifier, number, text)
     groups = {f"group-{number}": ["anna@acme.example"] for number in range(len(TEXTS))}
     document = {"groups": groups, "rules": rules, "comment": BREAKS_OUT}
     for version, text in enumerate(TEXTS, 1):
         await stores.policies.put(records.PolicyVersion("default", version, document, now, text, text))
     await stores.organisations.put(records.Organisation("default", BREAKS_OUT))
+
+
+async def _hostile_destination(made: ControlRoomForTests, identifier: str, number: int, text: str) -> None:
+    """Write a destination that is called so, and says so why it took nothing."""
+    from mailveil.control.sharingrecords import DeadLetter, Destination, DestinationKind
+
+    store, now = made.room.sharing, made.clock.now()
+    assert store is not None
+    kind = list(DestinationKind)[number % 6]
+    destination = Destination(
+        identifier, "default", text, kind, text, events=(text[:60],), options={"index": text, "ca_pem": text},
+        created_by=text, problem=text, delivered_at=now,
+    )  # fmt: skip
+    await store.put_destination(destination)
+    letter = DeadLetter(
+        identifier, "default", 1, now, now, text[:30], text[:60], text, identifier=f"{number:032x}"
+    )
+    await store.bury(destination, letter)
+    await store.put_off(replace(destination, position=1), 3, now + 60, text)
 
 
 def written(text: str, most: int) -> str:

@@ -131,7 +131,8 @@ def test_no_page_does_what_stands_on_record(browser: Browser, hostile: OpenConso
     assert not wrong, "\n".join(wrong)
     assert {
         "/", "/messages/{identifier}", "/trackers/{identifier}", "/operators/{name:path}",
-        "/policy/rules/{identifier}", "/policy/explain", "/allow/{identifier}", "/reports/{identifier}",
+        "/policy/rules/{identifier}", "/sharing/destinations/{identifier}", "/policy/explain",
+        "/allow/{identifier}", "/reports/{identifier}",
     } <= seen  # fmt: skip
     if role == "administrator":
         assert {"/users/{identifier}", "/organisations/{identifier}", "/audit", "/tokens"} <= seen

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from console_activities import furnish_sharing
 from console_demo import demo_health, furnish, month_of_mail, odd_mail, prepare
 from console_window import OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
@@ -41,6 +42,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenConsole]:
     with open_console(place, health=demo_health, alarms=lambda: ["a made-up alarm"], **prepare()) as room:
         room.observe([*month_of_mail(NOW, LARGE), *odd_mail(NOW)])
         room.run(furnish(room.made))
+        room.run(furnish_sharing(room.made))
         yield room
 
 
@@ -62,7 +64,10 @@ def pages_of(room: OpenConsole) -> list[str]:
     operators = room.run(stores.operators("default", 0, Cut(1))).items
     allowed = room.run(room.room.policies.allowed("default", Cut(1))).items
     reports = room.run(room.room.feedback.reports("default", Cut(1))).items
+    assert room.room.sharing is not None
+    destinations = room.run(room.room.sharing.destinations("default"))
     known: dict[tuple[str, str], list[str]] = {
+        ("/sharing/destinations/{identifier}", "identifier"): [each.identifier for each in destinations],
         ("/messages/{identifier}", "identifier"): [each.identifier for each in (*messages, *odd)],
         ("/trackers/{identifier}", "identifier"): [each.identifier for each in trackers],
         ("/allow/{identifier}", "identifier"): [each.identifier for each in allowed],
@@ -75,6 +80,7 @@ def pages_of(room: OpenConsole) -> list[str]:
         f"/policy/explain?message={each.identifier}&reference=0" for each in odd if each.total_references
     ]
     found.append("/policy/explain?sender=news%40gardenshop.example&proven=yes&host=a.example&kind=open")
+    found += [f"/sharing/destinations/new?kind={each}" for each in ("syslog", "misp", "webhook")]
     for page in room.console.pages:
         if page.method != "GET" or page.path in DOWNLOADS:
             continue

@@ -18,6 +18,9 @@ from control_room import ControlRoomForTests, actor
 from mailveil.control.access import PERMISSIONS, Permission, Role
 from mailveil.control.auditing import audit
 from mailveil.control.records import AllowRecord, Cut, Feedback, FeedbackKind
+from mailveil.control.room import ControlRoom
+from mailveil.control.sharing import DestinationOrder, make_destination
+from mailveil.control.sharingrecords import DeadLetter, DestinationKind
 from mailveil.control.tokens import make_token
 from mailveil.endpoints.web.console.application import MODULES
 from mailveil.endpoints.web.console.pages import Entry, Page
@@ -40,6 +43,8 @@ DEED_FORM = {
     "note": "because",
     "state": "confirmed",
     "comment": "because",
+    "kind": "json-lines",
+    "address": "intruder.jsonl",
 }
 
 
@@ -51,9 +56,10 @@ class Theirs:
     token: str
     entry: str
     report: str
+    destination: str
 
     def values(self) -> list[str]:
-        return [self.user, self.token, self.entry, self.report, MARK, "0" * 32, "1", "2"]
+        return [self.user, self.token, self.entry, self.report, self.destination, MARK, "0" * 32, "1", "2"]
 
 
 async def furnish(room: ConsoleRoom) -> Theirs:
@@ -75,12 +81,23 @@ async def furnish(room: ConsoleRoom) -> Theirs:
     report = Feedback("b" * 32, MARK, control.clock.now(), FeedbackKind.MISSED, text=f"{MARK} wrote")
     await stores.feedback.report(report)
     await audit(stores, actor(organisation=MARK), "policy.change", f"{MARK} subject")
-    return Theirs(user.identifier, token.token.identifier, entry.identifier, report.identifier)
+    destination = await furnish_sharing(stores)
+    return Theirs(user.identifier, token.token.identifier, entry.identifier, report.identifier, destination)
+
+
+async def furnish_sharing(stores: ControlRoom) -> str:
+    order = DestinationOrder(f"{MARK} SIEM", DestinationKind.SYSLOG, f"tls://siem.{MARK}.example:6514")
+    made = (await make_destination(stores, actor(organisation=MARK), order)).view.destination
+    assert stores.sharing is not None
+    letter = DeadLetter(made.identifier, MARK, 1, 0, 0, "test", MARK, f"{MARK} refused", identifier="c" * 32)
+    await stores.sharing.bury(made, letter)
+    return made.identifier
 
 
 async def everything(room: ConsoleRoom, theirs: Theirs) -> str:
     """Return all that the other organisation has, as text, to see whether it was changed."""
-    stores = room.control.room
+    stores, sharing = room.control.room, room.control.room.sharing
+    assert sharing is not None
     return repr(
         [
             await stores.organisations.organisations(),
@@ -91,6 +108,8 @@ async def everything(room: ConsoleRoom, theirs: Theirs) -> str:
             await stores.policies.current(MARK),
             await stores.feedback.reports(MARK, Cut(200)),
             await stores.audit.entries(MARK, Cut(200)),
+            await sharing.destinations(MARK),
+            await sharing.dead_letters(MARK, theirs.destination, Cut(200)),
         ]
     )
 
@@ -147,7 +166,10 @@ def _theirs(text: str) -> list[str]:
     """Return what of the records names the other organisation; sign-ins of our own change the rest."""
     return [
         each
-        for each in re.split(r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation)\()", text)
+        for each in re.split(
+            r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation|Destination|DeadLetter)\()",
+            text,
+        )
         if MARK in each
     ]
 

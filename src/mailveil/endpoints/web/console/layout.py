@@ -30,10 +30,12 @@ NAVIGATION = (
     Area(
         "Observe",
         (
+            Destination("/watching", "Watching", Permission.ACTIVITIES_READ),
             Destination("/", "Overview", Permission.STATISTICS_READ),
             Destination("/messages", "Messages", Permission.MESSAGES_READ),
             Destination("/trackers", "Trackers", Permission.TRACKERS_READ),
             Destination("/operators", "Operators", Permission.TRACKERS_READ),
+            Destination("/campaigns", "Campaigns", Permission.ACTIVITIES_READ),
             Destination("/reports", "Reports", Permission.FEEDBACK_READ),
             Destination("/weekly", "Weekly report", Permission.STATISTICS_READ),
         ),
@@ -43,12 +45,14 @@ NAVIGATION = (
         (
             Destination("/policy", "Policy", Permission.POLICY_READ),
             Destination("/allow", "Allow-list", Permission.ALLOW_READ),
+            Destination("/people/marked", "Marked people", Permission.ACTIVITIES_READ),
         ),
     ),
     Area(
         "Run",
         (
             Destination("/health", "Health", Permission.HEALTH_READ),
+            Destination("/sharing", "Sharing", Permission.SHARING_READ),
             Destination("/mailbox", "Local mailbox", Permission.ORIGINALS_READ, everywhere=True),
             Destination("/users", "Users", Permission.USERS_READ),
             Destination("/tokens", "Tokens", Permission.TOKENS_READ),

@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from mailveil.control.access import ANY_ORGANISATION, Permission, Role
 from mailveil.control.organisations import spoken_languages
-from mailveil.endpoints.web.console import wording
+from mailveil.endpoints.web.console import activitywords, wording
 from mailveil.endpoints.web.console.browsers import NOTE, cookie, drop_cookie, note_in, theme_of
 from mailveil.endpoints.web.console.facts import ConsoleFacts
 from mailveil.endpoints.web.console.layout import current_of, navigation_of
+from mailveil.endpoints.web.console.networks import ROLE_WORDS
 from mailveil.endpoints.web.console.visit import Visit
 from mailveil.endpoints.web.guard import PAGE_HEADERS
 
@@ -65,6 +66,7 @@ class Rendering:
             sentence=wording.sentence,
             visible=wording.visible,
             cut=wording.cut,
+            plain=wording.plain,
             defanged=wording.defanged,
             ago=lambda at: self._times().ago(at),
             moment=lambda at: self._times().moment(at),
@@ -83,6 +85,13 @@ class Rendering:
             kind_names=wording.KIND_NAMES,
             category_words=wording.CATEGORY_WORDS,
             copy_words=wording.copy_words,
+            activity_states=activitywords.STATES,
+            activity_verdicts=activitywords.VERDICTS,
+            tooling_words=activitywords.TOOLING,
+            nature_words=activitywords.NATURES,
+            alert_words=activitywords.ALERTS,
+            role_words=ROLE_WORDS,
+            sureness=activitywords.sureness,
             spoken_languages=spoken_languages,
             Permission=Permission,
             Role=Role,

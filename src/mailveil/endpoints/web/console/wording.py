@@ -131,6 +131,17 @@ def cut(text: object, most: int = CUT) -> Markup:
     return Markup('<span class="cut" title="{}">{}…</span>').format(title, visible(whole[: most - 1]))
 
 
+def plain(text: object, most: int = CUT) -> str:
+    """Return a text from outside for a drawing, in which no markup stands: cut, and nothing in it unseen."""
+    shown, marks = [], 0
+    for character in str(text)[: 4 * most]:
+        marks = marks + 1 if unicodedata.category(character) in _MARKS and character not in _HARMLESS else 0
+        if marks <= _MOST_MARKS:
+            shown.append(_plain(character) if character not in _BLANK else f"[U+{ord(character):04X}]")
+    whole = "".join(shown)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
 def _plain(character: str) -> str:
     hidden = unicodedata.category(character) in _HIDDEN and character not in _HARMLESS
     return f"[U+{ord(character):04X}]" if hidden else character

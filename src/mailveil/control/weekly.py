@@ -77,8 +77,6 @@ async def weekly_report(
         lacks.append(
             "Who was watching is not told: it takes the permission intelligence:read or activities:read."
         )
-    elif room.activities is None:
-        lacks.append("Who was watching is not told: this process has no records of activities.")
     else:
         watching = await _Watched(room.activities, actor.organisation, week, until, with_people).told()
         built, is_whole = await _built(room.activities, actor.organisation, week.since, until)

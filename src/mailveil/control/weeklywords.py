@@ -45,16 +45,17 @@ def beside(now: int, before: int, span: str) -> str:
     change = (now - before) / before
     if abs(change) < NOTEWORTHY:
         return f"as many as in {span}"
-    if change >= 2:
+    if change >= 1:
         return f"{now / before:,.1f} times as many as in {span}"
-    shown = f"{abs(change):.0%}" if abs(change) < 0.995 or not now else "99%"
+    shown = f"{abs(change):.0%}" if change > -0.995 or not now else "over 99%"
     return f"{shown} {'more' if change > 0 else 'fewer'} than in {span}"
 
 
 def comparison(total: Figures, before: Figures, watching: Watching | None, *, span: str) -> tuple[str, ...]:
     """Return the week in sentences, beside the one before. ``span`` is what the time before is called."""
     if not total.messages:
-        found = [f"No mail passed in this week; there were {counted(before.messages, 'message')} in {span}."]
+        then = f"; there was in {span}" if before.messages else f", nor in {span}"
+        found = [f"No mail passed in this week{then}."]
     else:
         found = [*_mail(total, before, span), *_prevented(total, before, span)]
     return (*found, *(_watching(watching) if watching is not None else ()))

@@ -12,19 +12,29 @@ from mailveil.adapters.publishing.calls import Caller, trust_in
 from mailveil.adapters.publishing.collections import CollectionPublisher
 from mailveil.adapters.publishing.jsonlines import JsonLinesPublisher
 from mailveil.adapters.publishing.misp import MispPublisher
+from mailveil.adapters.publishing.syslog import SyslogPlace, SyslogPublisher, tls_context
 from mailveil.adapters.publishing.webhook import WebhookPublisher
 from mailveil.config import Settings
-from mailveil.control.destinationchecks import RULES, syslog_place
+from mailveil.control.destinationchecks import FACILITIES, RULES, syslog_place
 from mailveil.control.sharedobjects import SharedObjectStore
 from mailveil.control.sharingrecords import Destination, DestinationKind
 from mailveil.control.webhookkeys import parse_webhook_keys
-from mailveil.core.sharing.plain import encode_plain
+from mailveil.core.sharing.cef import encode_cef
+from mailveil.core.sharing.ecs import encode_ecs
+from mailveil.core.sharing.headlines import PRODUCT
+from mailveil.core.sharing.ocsf import encode_ocsf
+from mailveil.core.sharing.plain import encode_plain, to_json
+from mailveil.core.sharing.syslog import SyslogHeader
 from mailveil.core.sharing.types import SharedEvent
 from mailveil.ports import Clock, DeliveryError, Publisher, host_of
 
 Encoder = Callable[[SharedEvent], Any]
-OBJECTS: Final[Mapping[str, Encoder]] = {"plain": encode_plain}
-PORTS: Final = {"http": 80, "https": 443}
+ENCODERS: Final[Mapping[str, Encoder]] = {
+    "plain": encode_plain,
+    "ecs": encode_ecs,
+    "ocsf": encode_ocsf,
+    "cef": encode_cef,
+}
 
 
 class PublisherMaker:
@@ -34,6 +44,7 @@ class PublisherMaker:
         """``shared`` is where collections of our own TAXII server are kept."""
         self._networks = settings.sharing.networks
         self._files = settings.sharing_files
+        self._hostname = settings.hostname
         self._clock = clock
         self._shared = shared
 
@@ -81,7 +92,31 @@ class PublisherMaker:
                     published=options.get("published") is True,
                     distribution=options.get("distribution"),
                 )
+            case DestinationKind.SYSLOG:
+                return self._syslog(destination)
         raise DeliveryError(f"nothing is delivered to {destination.kind} from this process")
+
+    def _syslog(self, destination: Destination) -> Publisher:
+        options = destination.options
+        transport, host, port = syslog_place(destination.address)
+        tls = None
+        if transport == "tls":
+            certificate = options.get("client_certificate_pem", "")
+            tls = tls_context(options.get("ca_pem", ""), certificate, destination.secret)
+        place = SyslogPlace(
+            transport,
+            host,
+            port,
+            tls,
+            is_counted=options.get("framing", "octet-counting") == "octet-counting",
+            max_bytes=options.get("max_bytes", 0),
+        )
+        header = SyslogHeader(
+            FACILITIES.index(options.get("facility", "local0")),
+            self._hostname,
+            options.get("app_name", PRODUCT),
+        )
+        return SyslogPublisher(self._client(), place, header, _text_encoder(destination))
 
     def _caller(self, destination: Destination, headers: Mapping[str, str] | None = None) -> Caller:
         trust = trust_in(destination.options.get("ca_pem", ""))
@@ -96,7 +131,17 @@ class PublisherMaker:
 
 
 def _encoder(destination: Destination) -> Encoder:
-    return OBJECTS[destination.format or RULES[destination.kind].formats[0]]
+    return ENCODERS[destination.format or RULES[destination.kind].formats[0]]
+
+
+def _text_encoder(destination: Destination) -> Callable[[SharedEvent], str]:
+    encode = _encoder(destination)
+
+    def text(event: SharedEvent) -> str:
+        made = encode(event)
+        return made if isinstance(made, str) else to_json(made)
+
+    return text
 
 
 def _host(destination: Destination) -> str:

@@ -73,6 +73,10 @@ class ObservationStore(Protocol):
         """Return the subjects of messages that are kept, by their identifiers."""
         ...
 
+    async def lines(self, organisation: str, identifiers: Collection[str]) -> Mapping[str, MessageLine]:
+        """Return what lists show of messages that are kept, by their identifiers."""
+        ...
+
     async def message(self, organisation: str, identifier: str) -> Observation | None:
         """Return one message with its references."""
         ...

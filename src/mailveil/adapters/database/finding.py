@@ -8,7 +8,7 @@ fits filters that each hold for many, a page is shorter than asked for, even emp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -312,3 +312,14 @@ def _message_line(row: sa.Row[Any]) -> MessageLine:
         monitored=row.monitored,
         operators=tuple(row.operators),
     )
+
+
+async def message_lines(
+    connection: AsyncConnection, organisation: str, identifiers: Collection[str]
+) -> dict[str, MessageLine]:
+    """Return what lists show of messages that are kept, by their identifiers."""
+    columns = tables.messages.c
+    question = sa.select(*_LINE).where(
+        columns.organisation == organisation, columns.identifier.in_(sorted(identifiers))
+    )
+    return {row.identifier: _message_line(row) for row in await connection.execute(question)}

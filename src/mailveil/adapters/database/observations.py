@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database
-from mailveil.adapters.database.finding import MessageSearch, from_then, until_then
+from mailveil.adapters.database.finding import MessageSearch, from_then, message_lines, until_then
 from mailveil.adapters.database.forgetting import Forgetting
 from mailveil.adapters.database.ranking import operator_of, operators_page, tracker_of, trackers_page
 from mailveil.adapters.database.rollups import figures_of_period, series_of_period, top_of_period
@@ -73,6 +73,11 @@ class SqlObservationStore:
         )
         async with self._database.read() as connection:
             return {row.identifier: row.subject for row in await connection.execute(question)}
+
+    async def lines(self, organisation: str, identifiers: Collection[str]) -> Mapping[str, MessageLine]:
+        """Return what lists show of messages that are kept, by their identifiers."""
+        async with self._database.read() as connection:
+            return await message_lines(connection, organisation, identifiers)
 
     async def message(self, organisation: str, identifier: str) -> Observation | None:
         """Return one message with its references."""

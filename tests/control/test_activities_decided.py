@@ -1,0 +1,300 @@
+"""What people decide of activities is kept, told, learned from, audited, and a matter of rights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from control_room import ControlRoomForTests, actor, opened_room
+from intelligence_room import finance, quiet_weeks
+from mailveil.adapters.database import tables
+from mailveil.app.studying import StudyLoop
+from mailveil.control import activities as use
+from mailveil.control.access import ForbiddenError, Permission
+from mailveil.control.activityrecords import ActivityQuery
+from mailveil.control.blocking import block_activity
+from mailveil.control.failures import InvalidError, MissingError
+from mailveil.control.records import Cut, MessageLine
+from mailveil.core.intelligence.types import (
+    ActivityState,
+    AnalystVerdict,
+    Infrastructure,
+    MarkedPerson,
+    Nature,
+    Role,
+)
+from mailveil.core.observation import RecordSettings
+from mailveil.core.observation.privacy import PeopleKept
+from mailveil.core.policy.types import Action
+from postgres_room import DatabasePlace
+from study_room import ACTOR, inhabit, probes, rows_of
+
+ANNA = actor("analyst")
+ALL = Cut(100)
+
+
+def with_activity(place: DatabasePlace, steps: Callable[[ControlRoomForTests, str], Awaitable[None]]) -> None:
+    """Have an activity found, and do something with it."""
+
+    async def run() -> None:
+        async with opened_room(place) as room:
+            await inhabit(room)
+            await room.room.observations.add([*quiet_weeks(), *probes(3)])
+            while await StudyLoop(room.room).round():
+                pass
+            page = await use.activities(room.room, ANNA, ActivityQuery(room.clock.now()), ALL)
+            (file,) = page.items
+            await steps(room, file.activity.identifier)
+
+    asyncio.run(run())
+
+
+async def told(room: ControlRoomForTests) -> list[str]:
+    return [each["kind"] for each in await rows_of(room, tables.outbox, "number")]
+
+
+def test_an_analyst_reads_all_of_an_activity(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        stores = room.room
+        found = await use.activity(stores, ANNA, name)
+        assert found.state is ActivityState.ACTIVE
+        assert found.file.activity.actor == ACTOR
+        assert {each.sender_domain for each in found.campaigns} == {ACTOR}
+        assert [each.activity for each in found.alerts] == [name]
+        page = await use.activity_messages(stores, ANNA, name, Cut(2))
+        lines = [each for each in page.items if isinstance(each, MessageLine)]
+        assert [each.sender_domain for each in lines] == [ACTOR, ACTOR]
+        rest = await use.activity_messages(stores, ANNA, name, Cut(2, page.next))
+        assert (len(rest.items), rest.next) == (1, "")
+        assert await use.activities_of_message(stores, ANNA, lines[0].identifier) == [name]
+        told_by = [each.activity for each in (await use.alerts(stores, ANNA, ALL)).items]
+        assert told_by == [name]
+        bulk = await use.campaigns(stores, ANNA, ALL, nature=Nature.BULK)
+        assert bulk.items
+        assert ACTOR not in {each.sender_domain for each in bulk.items}
+
+    with_activity(database, steps)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"state": ActivityState.ACTIVE}, 1),
+        ({"state": ActivityState.QUIET}, 0),
+        ({"state": ActivityState.CLOSED}, 0),
+        ({"verdict": AnalystVerdict.OPEN}, 1),
+        ({"verdict": AnalystVerdict.CONFIRMED}, 0),
+        ({"least_score": 0.5}, 1),
+        ({"least_score": 1.01}, 0),
+        ({"person": f"  {finance(1).upper()} "}, 1),
+        ({"person": "nobody@here.example"}, 0),
+        ({"actor": ACTOR}, 1),
+        ({"actor": "good.example"}, 0),
+        ({"since": 1.0, "order": "last"}, 1),
+        ({"since": 9e9, "order": "changed"}, 0),
+    ],
+)
+def test_lists_are_narrowed(sqlite_database: DatabasePlace, query: dict[str, object], count: int) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        asked = ActivityQuery(room.clock.now(), **query)  # type: ignore[arg-type]
+        assert len((await use.activities(room.room, ANNA, asked, ALL)).items) == count
+
+    with_activity(sqlite_database, steps)
+
+
+def test_states_in_lists_are_those_that_activities_have(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        async def listed() -> list[ActivityState]:
+            now, found = room.clock.now(), []
+            for state in ActivityState:
+                page = await use.activities(room.room, ANNA, ActivityQuery(now, state=state), ALL)
+                assert all(each.state(now) is state for each in page.items)
+                found += [state for _ in page.items]
+            return found
+
+        assert await listed() == [ActivityState.ACTIVE]
+        room.clock.advance(20 * 86_400)
+        assert await listed() == [ActivityState.QUIET]
+        room.clock.advance(80 * 86_400)
+        assert await listed() == [ActivityState.CLOSED]
+        room.clock.advance(-100 * 86_400)
+        await use.close_activity(room.room, ANNA, name)
+        assert await listed() == [ActivityState.CLOSED]
+        await use.reopen_activity(room.room, ANNA, name)
+        assert await listed() == [ActivityState.ACTIVE]
+        await use.decide_activity(room.room, ANNA, name, AnalystVerdict.BENIGN)
+        assert await listed() == [ActivityState.CLOSED]
+
+    with_activity(database, steps)
+
+
+def test_what_is_decided_is_told_and_audited_and_learned_from(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        stores, before = room.room, len(await told(room))
+        await use.acknowledge_activity(stores, ANNA, name)
+        await use.close_activity(stores, ANNA, name)
+        await use.reopen_activity(stores, ANNA, name)
+        confirmed = await use.decide_activity(stores, ANNA, name, AnalystVerdict.CONFIRMED)
+        assert (confirmed.decided_by, confirmed.acknowledged_by) == ("anna", "anna")
+        assert (await told(room))[before:] == ["activity.closed", "activity.changed", "activity.decided"]
+        await use.decide_activity(stores, ANNA, name, AnalystVerdict.CONFIRMED)  # nothing new
+        assert await stores.studies.waiting("default", 10) == 1
+        score = confirmed.activity.score
+        await StudyLoop(stores).round()
+        assert (await use.activity(stores, ANNA, name)).file.activity.score >= score
+        taken_back = await use.decide_activity(stores, ANNA, name, AnalystVerdict.OPEN)
+        assert (taken_back.decided_by, taken_back.decided_at) == ("", 0.0)
+        dismissed = await use.decide_activity(stores, ANNA, name, AnalystVerdict.BENIGN)
+        assert dismissed.state(room.clock.now()) is ActivityState.CLOSED
+        with pytest.raises(InvalidError, match="take that verdict back"):
+            await use.reopen_activity(stores, ANNA, name)
+        actions = [each.action for each in await room.audit_trail()]
+        assert sorted(actions) == [
+            "activity.acknowledge", "activity.close", *["activity.decide"] * 3, "activity.reopen",
+        ]  # fmt: skip
+
+    with_activity(database, steps)
+
+
+def test_notes_are_cleaned_bounded_and_kept(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        await use.note_activity(room.room, ANNA, name, "They called, too.\n\x1b[2J\u202eAsk Bea.")
+        for wrong in ("", " \n\x00", "x" * 4_001):
+            with pytest.raises(InvalidError):
+                await use.note_activity(room.room, ANNA, name, wrong)
+        (note,) = (await use.activity(room.room, ANNA, name)).notes
+        assert (note.by, note.text) == ("anna", "They called, too.\n [2J Ask Bea.")
+        exported = await use.export_activity(room.room, ANNA, name)
+        assert exported["notes"][0]["text"] == note.text
+        assert len(exported["messages"]) == 3
+        assert exported["activity"]["actor"] == ACTOR
+
+    with_activity(database, steps)
+
+
+def test_what_is_not_there_or_of_others_is_missing(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        await room.organisation("acme")
+        for who, what in ((ANNA, "nothing"), (actor("analyst", "acme"), name)):
+            for deed in (
+                use.activity, use.acknowledge_activity, use.close_activity, use.reopen_activity, use.export_activity,
+            ):  # fmt: skip
+                with pytest.raises(MissingError):
+                    await deed(room.room, who, what)
+            with pytest.raises(MissingError):
+                await use.note_activity(room.room, who, what, "x")
+
+    with_activity(sqlite_database, steps)
+
+
+def test_rights_are_asked_for(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        stores, viewer = room.room, actor("viewer")
+        reader = actor(permissions=[Permission.ACTIVITIES_READ])
+        query = ActivityQuery(room.clock.now())
+        deeds = [
+            lambda who: use.activities(stores, who, query, ALL),
+            lambda who: use.activity(stores, who, name),
+            lambda who: use.alerts(stores, who, ALL),
+            lambda who: use.campaigns(stores, who, ALL),
+            lambda who: use.marked_people(stores, who),
+            lambda who: use.export_activity(stores, who, name),
+            lambda who: use.activities_of_message(stores, who, name),
+        ]
+        changes = [
+            lambda who: use.activity_messages(stores, who, name, ALL),
+            lambda who: use.acknowledge_activity(stores, who, name),
+            lambda who: use.close_activity(stores, who, name),
+            lambda who: use.reopen_activity(stores, who, name),
+            lambda who: use.decide_activity(stores, who, name, AnalystVerdict.BENIGN),
+            lambda who: use.note_activity(stores, who, name, "x"),
+            lambda who: use.mark_person(stores, who, "a@here.example", function="it"),
+            lambda who: use.recompute(stores, who),
+            lambda who: block_activity(stores, who, name),
+        ]
+        for deed in (*deeds, *changes):
+            with pytest.raises(ForbiddenError):
+                await deed(viewer)
+        for change in changes:
+            with pytest.raises(ForbiddenError):
+                await change(reader)
+        for deed in deeds:
+            await deed(reader)
+
+    with_activity(sqlite_database, steps)
+
+
+def test_people_are_marked_by_what_records_call_them(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        stores = replace(room.room, privacy=RecordSettings(key=b"k" * 32, recipients=PeopleKept.PSEUDONYM))
+        before = len(await use.marked_people(stores, ANNA))
+        made = await use.mark_person(stores, ANNA, " Zoe@here.example", function="  Board\tof us ")
+        assert (made.function, made.is_high_value) == ("board of us", False)
+        assert made.person.startswith("person-")
+        assert made in await use.marked_people(stores, ANNA)
+        assert "zoe" not in str(await room.audit_trail(action="person.mark")).lower()
+        await use.mark_person(stores, ANNA, "zoe@here.example")
+        assert len(await use.marked_people(stores, ANNA)) == before
+        for wrong in ("", "a b", "x" * 321):
+            with pytest.raises(InvalidError):
+                await use.mark_person(stores, ANNA, wrong, function="it")
+        with pytest.raises(InvalidError):
+            await use.mark_person(stores, ANNA, "zoe@here.example", function="x" * 61)
+
+    with_activity(sqlite_database, steps)
+
+
+def test_a_spy_is_blocked_by_rules_against_what_is_its_own(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        chief = actor()
+        blocked = await block_activity(room.room, chief, name)
+        assert blocked.sender_domains == (f".{ACTOR}",)
+        assert f".{ACTOR}" in blocked.hosts
+        rules = {each.identifier: each for each in blocked.policy.document.rules}
+        assert all(each.then.action is Action.REMOVE for each in rules.values())
+        again = await block_activity(room.room, chief, name)
+        assert again.policy.version == blocked.policy.version
+        assert (await room.audit_trail(action="policy.change"))[0].details["total"] >= 2
+
+    with_activity(sqlite_database, steps)
+
+
+def test_what_serves_everybody_is_not_blocked(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        file = (await use.activity(room.room, ANNA, name)).file
+        common = tuple(
+            Infrastructure(role, value, 0.0, 0.0, shared=shared)
+            for role, value, shared in (
+                (Role.SENDER_DOMAIN, "gmail.com", True),
+                (Role.SENDER_DOMAIN, "here.example", False),
+                (Role.SENDER_DOMAIN, "co.uk", False),
+                (Role.TRACKER_HOST, "px.*.example", False),
+            )
+        )
+        record = replace(file.activity, infrastructure=common).record()
+        async with room.database.write() as connection:
+            await connection.execute(tables.activities.update().values(record=record))
+        with pytest.raises(InvalidError, match="serves others"):
+            await block_activity(room.room, actor(), name)
+
+    with_activity(sqlite_database, steps)
+
+
+def test_people_weigh_as_they_are_marked_once_all_is_studied_again(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        before = (await use.activity(room.room, ANNA, name)).file.activity
+        for number in range(3):
+            await room.room.activities.mark(
+                "default", MarkedPerson(finance(number), "finance", True), "anna", room.clock.now()
+            )
+        assert await use.recompute(room.room, ANNA) > 200
+        while await StudyLoop(room.room).round():
+            pass
+        after = (await use.activity(room.room, ANNA, name)).file.activity
+        assert all(each.is_high_value for each in after.targets)
+        assert after.score > before.score
+
+    with_activity(sqlite_database, steps)

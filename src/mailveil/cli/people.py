@@ -139,6 +139,7 @@ def create_token(
 
     SCOPE is one of messages:read, statistics:read, trackers:read, copies:read, copies:write, originals:read,
     originals:release, policy:read, policy:write, allow:read, allow:write, feedback:read, feedback:write, inspect,
+    activities:read, activities:write, intelligence:read, sharing:read, sharing:write,
     health:read, audit:read, users:read, users:write, tokens:read, tokens:write, people:export, people:erase,
     organisations:read, organisations:write.
 

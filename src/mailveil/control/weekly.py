@@ -24,7 +24,7 @@ from mailveil.control.weeklyreport import (
     Watching,
     WeeklyReport,
 )
-from mailveil.control.weeklywords import caveats, comparison
+from mailveil.control.weeklywords import caveats, comparison, unstudied_words
 from mailveil.control.weeks import WEEK_S, Week
 from mailveil.core.intelligence.types import (
     Activity,
@@ -49,6 +49,7 @@ TOP: Final = 10
 WORTH_A_LOOK: Final = 0.5  # from which score on an activity is told one by one; alerts begin there
 MAX_READ: Final = 1000  # activities, alerts and campaigns each
 MAX_TOLD: Final = 200  # of these, one by one
+MAX_WAITING: Final = 10_000  # messages that are counted while they wait to be studied
 MAX_EACH: Final = 20  # domains, kinds, people and reasons of one activity
 NOBODY: Final = Disclosure(PeopleShared.NONE)
 _DOMAIN_ROLES = (Role.SENDER_DOMAIN, Role.REPLY_DOMAIN, Role.TRACKER_DOMAIN)
@@ -82,6 +83,8 @@ async def weekly_report(
         built, is_whole = await _built(room.activities, actor.organisation, week.since, until)
         if not is_whole:
             watching = replace(watching, is_whole=False)
+        if waiting := await room.studies.waiting(actor.organisation, MAX_WAITING):
+            lacks.append(unstudied_words(waiting, MAX_WAITING))
     if operators is None:
         lacks.append("Operators are not told: it takes the permission trackers:read.")
     if watching is not None and not with_people:

@@ -139,6 +139,13 @@ def caveats(
     return tuple(said)
 
 
+def unstudied_words(waiting: int, most: int) -> str:
+    """Return that something is not studied yet, which a running mailveil makes up for within seconds."""
+    what = f"{counted(waiting, 'message')}{' or more' if waiting >= most else ''}"
+    verb = "waits" if waiting == 1 else "wait"
+    return f"{what} {verb} to be studied: what that reveals of who is watching is not told yet."
+
+
 def _unexamined(total: Figures) -> list[str]:
     if not total.unexamined:
         return []

@@ -240,6 +240,26 @@ def test_hostile_records_stay_text_in_html_and_json(hostile: WeeklyReport) -> No
     assert json.loads(write_report(hostile, Form.JSON).body)["watching"]["activities"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["W" * 400, "a\u202e" * 400, "字\u202e" * 400, "W " * 400],
+    ids=["wide", "mixed", "numbers", "words"],
+)
+def test_the_longest_texts_fit_on_a_page(make: Make, text: str) -> None:
+    """A row that is higher than a page cannot be set at all."""
+    report = make(with_people=True)
+    assert report.watching is not None
+    line = report.watching.activities[0]
+    long = replace(
+        line, actor=text, kinds=(text,) * 20, domains=(text,) * 20, operator=text,
+        targets=(replace(line.targets[0], person=text, function=text),) * 20,
+        reasons=(replace(line.reasons[0], words=text),) * 20,
+    )  # fmt: skip
+    alert = replace(report.watching.alerts[0], words=text, people=(text,) * 20, sender_domain=text)
+    watching = replace(report.watching, activities=(long,) * 3, alerts=(alert,) * 3, functions=((text, 3),))
+    assert len(pdf_of(replace(report, watching=watching, organisation_name=text)).pages) >= 3
+
+
 def test_an_organisation_without_mail_gets_a_report_in_every_form(control_room: ControlRoomForTests) -> None:
     control_room.clock.moment = AFTER
     report = asyncio.run(weekly_report(control_room.room, actor(), WEEK))

@@ -50,7 +50,7 @@ LEAST_BELOW: Final = 35 * mm  # of a heading on its page
 MOST_ACTIVITIES: Final = 40
 MOST_ALERTS: Final = 40
 MOST_FOOT: Final = 60  # characters of a name that the foot has room for
-MOST_SAID: Final = 10  # domains and people of an activity
+MOST_SAID: Final = 6  # domains and people of an activity
 #: Fonts note what is used of them while a document is made.
 _one_at_a_time = threading.Lock()
 
@@ -240,7 +240,7 @@ class _Sheet:
         rows = [self._activity(each) for each in what.activities[:MOST_ACTIVITIES]]
         names = ("Score", "Who", "Probes of this week", "What they wanted", "Seen")
         found = [
-            *self._place("Who is watching"),
+            *self._place("Who is watching", below=2 * LEAST_BELOW),
             self._table(names, rows, (0.08, 0.27, 0.22, 0.28, 0.15), right=(0,)),
         ]
         left = len(what.activities) - MOST_ACTIVITIES
@@ -263,7 +263,7 @@ class _Sheet:
         if row.domains:
             who.append(Paragraph(markup(", ".join(row.domains[:MOST_SAID]), most=200), self.soft))
         probes = [Paragraph(row.probes, self.body)]
-        probes += [Paragraph(markup(each, most=90), self.soft) for each in row.people[:MOST_SAID]]
+        probes += [Paragraph(markup(each, most=70), self.soft) for each in row.people[:MOST_SAID]]
         wanted = [Paragraph(markup(row.wanted, most=160), self.body)]
         if row.techniques:
             wanted.append(Paragraph(markup(row.techniques), self.soft))
@@ -311,9 +311,9 @@ class _Sheet:
 
     # --- pieces --------------------------------------------------------------------------------------------
 
-    def _place(self, title: str, level: int = 0) -> list[Any]:
+    def _place(self, title: str, level: int = 0, below: float = LEAST_BELOW) -> list[Any]:
         """Return a heading that does not end a page."""
-        return [CondPageBreak(LEAST_BELOW), self._heading(title, level)]
+        return [CondPageBreak(below), self._heading(title, level)]
 
     def _heading(self, title: str, level: int = 0) -> Heading:
         style = self.head if level == 0 else self._lesser()

@@ -83,11 +83,8 @@ class Fonts:
 
     def markup(self, text: object, *, bold: bool = False, most: int = 300) -> str:
         """Return a text for a ``Paragraph``: nothing in it is markup but the fonts that it takes."""
-        shown = str(text)
-        if len(shown) > most:
-            shown = shown[: most - 1] + "…"
         main, parts = self.main, []
-        for face, piece in self._pieces(shown):
+        for face, piece in self._pieces(str(text), most):
             escaped = piece.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
             name = face.bold if bold else face.regular
             parts.append(escaped if face is main else f'<font name="{name}">{escaped}</font>')
@@ -98,13 +95,13 @@ class Fonts:
         main = self.main
         return "".join(
             piece if face is main else "".join(map(_number, piece))
-            for face, piece in self._pieces(str(text)[:most])
+            for face, piece in self._pieces(str(text), most)
         )
 
-    def _pieces(self, text: str) -> Sequence[tuple[Face, str]]:
-        """Return a text in pieces of one font each, with numbers for what is not to be set."""
+    def _pieces(self, text: str, most: int) -> Sequence[tuple[Face, str]]:
+        """Return a text in pieces of one font each, with numbers for what is not to be set, cut where it gets long."""
         pieces: list[tuple[Face, str]] = []
-        numbers, marks = 0, 0
+        numbers, marks, length = 0, 0, 0
 
         def add(face: Face, piece: str) -> None:
             if pieces and pieces[-1][0] is face:
@@ -116,16 +113,21 @@ class Fonts:
             if numbers > MOST_NUMBERS:
                 add(self.main, f"[{numbers - MOST_NUMBERS} more]")
 
-        for character in text:
+        for at, character in enumerate(text):
+            if length >= most - 1 and at + 1 < len(text):
+                add(self.main, "…")
+                return pieces
             marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
             face = self.face_of(character) if is_settable(character) and marks <= 2 else None
             if face is not None:
                 end_numbers()
                 numbers = 0
+                length += 1
                 add(face, " " if character.isspace() else character)
                 continue
             numbers += 1
             if numbers <= MOST_NUMBERS:
+                length += len(_number(character))
                 add(self.main, _number(character))
         end_numbers()
         return pieces

@@ -217,6 +217,12 @@ def test_an_event_is_what_it_is_about() -> None:
     assert event_objects(stix_values.event(None)) == []
 
 
+def test_free_mail_and_known_operators_are_never_claimed_whatever_a_record_says() -> None:
+    for value in ("gmail.com", "mail.gmail.com", "list-manage.com", "*.list-manage.com"):
+        odd = activity(infrastructure=(infrastructure(Role.SENDER_DOMAIN, value),), probes=())
+        assert not of(activity_objects(odd), "indicator"), value
+
+
 def test_what_is_no_name_is_no_indicator() -> None:
     for value in (
         "co.uk",

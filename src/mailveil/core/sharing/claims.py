@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from mailveil.core.intelligence.types import Role, Tooling
+from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.sharing.types import SharedActivity, SharedInfrastructure, SharedTracker
 from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
 from mailveil.core.verdicts.operators import operator_of_host
@@ -111,7 +112,7 @@ def claims_of_tracker(tracker: SharedTracker) -> tuple[Claim, ...]:
         return ()
     shape = url_shape(tracker.template)
     host = shape.host if shape else wild_name(tracker.host)
-    if not host or operator_of_host(host.removeprefix("*.")) is not None:
+    if not host or serves_everybody(host.removeprefix("*.")):
         return ()
     seen = (tracker.first_at, tracker.last_at, max(tracker.messages, 1))
     if shape and shape.rest.strip("/*?"):
@@ -126,7 +127,7 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
     for item in infrastructure:
         if item.role in _NAMES and (known := wild_name(item.value)):
             entries[known] = entries.get(known, False) or item.shared
-    if operator_of_host(bare) is not None:
+    if serves_everybody(bare):
         return False
     for each in (name, bare, registrable_domain(bare)):
         if each in entries:
@@ -134,6 +135,11 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
             beyond = name != bare and entries.get(bare, False)
             return not entries[each] and not beyond
     return False
+
+
+def serves_everybody(name: str) -> bool:
+    """Tell whether a name is one of an operator, or of free mail: whatever a record says of it, it is no actor's own."""
+    return operator_of_host(name) is not None or is_free_mail(registrable_domain(name))
 
 
 def _keep(found: dict[tuple[ClaimKind, str], Claim], claim: Claim) -> None:

@@ -61,7 +61,7 @@ ACTIVITY = SharedActivity(
         infrastructure(Role.REPLY_DOMAIN, "mail.example", shared=True),
         infrastructure(Role.NAME_SERVER, "ns1.hoster.example"),
         infrastructure(Role.ADDRESS, "192.0.2.7"),
-        infrastructure(Role.ADDRESS, "2001:db8::7"),
+        infrastructure(Role.ADDRESS, "2001:db8::/48"),
         infrastructure(Role.CERTIFICATE, "ab" * 32),
         infrastructure(Role.FINGERPRINT, "f1ng3r"),
     ),

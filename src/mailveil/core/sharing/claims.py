@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Final
 
 from mailveil.core.intelligence.types import Role, Tooling
@@ -92,6 +93,15 @@ def url_shape(template: str) -> UrlShape | None:
     return UrlShape(match["scheme"], host, match["port"] or "", match["rest"] or "")
 
 
+def address_or_network(text: str) -> str:
+    """Return an IP address, or the network that stands for one, as they are written; ``""`` for neither."""
+    try:
+        network = ip_network(text.strip().strip("[]"))
+    except ValueError:
+        return ""
+    return str(network.network_address if network.num_addresses == 1 else network)
+
+
 def claims_of_activity(activity: SharedActivity) -> tuple[Claim, ...]:
     """Return what is claimed to be the actor's own, in an order that does not change."""
     found: dict[tuple[ClaimKind, str], Claim] = {}
@@ -138,7 +148,7 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
 
 
 def serves_everybody(name: str) -> bool:
-    """Tell whether a name is one of an operator, or of free mail: whatever a record says of it, it is no actor's own."""
+    """Tell whether a name is an operator's or of free mail: whatever a record says of it, it is no actor's own."""
     return operator_of_host(name) is not None or is_free_mail(registrable_domain(name))
 
 

@@ -15,12 +15,18 @@ from typing import Any, Final
 from uuid import uuid5
 
 from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Role
-from mailveil.core.sharing.claims import Claim, ClaimKind, claims_of_activity, claims_of_tracker
+from mailveil.core.sharing.claims import (
+    Claim,
+    ClaimKind,
+    address_or_network,
+    claims_of_activity,
+    claims_of_tracker,
+)
 from mailveil.core.sharing.stix import NAMELESS
 from mailveil.core.sharing.stixvocabulary import NAMESPACE, technique_name
 from mailveil.core.sharing.types import SharedActivity, SharedEvent, SharedTracker, TrafficLight
 from mailveil.core.sharing.wording import line, moment, prose
-from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
+from mailveil.core.verdicts.addresses import registrable_domain
 
 Event = dict[str, Any]
 MAX_ATTRIBUTES: Final = 600
@@ -220,10 +226,8 @@ def _claimed(event: str, claim: Claim, stamp: str, *, to_ids: bool) -> dict[str,
 def _other(event: str, item: Any, stamp: str) -> dict[str, Any] | None:
     """Return the attribute of an address or a certificate: for people, since others may use the same."""
     value = item.value.strip().lower()
-    if item.role is Role.ADDRESS and is_ip_address(value.strip("[]")):
-        return _attribute(
-            event, "Network activity", "ip-dst", value.strip("[]"), stamp, comment="Where its host was"
-        )
+    if item.role is Role.ADDRESS and (address := address_or_network(value)):
+        return _attribute(event, "Network activity", "ip-dst", address, stamp, comment="Where its host was")
     if item.role is Role.CERTIFICATE and _SHA256.fullmatch(value):
         return _attribute(
             event,

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mailveil.core.intelligence.types import AnalystVerdict, Role, Tooling
-from mailveil.core.sharing.claims import Claim, ClaimKind, claims_of_activity, claims_of_tracker, host_name
+from mailveil.core.sharing.claims import (
+    Claim,
+    ClaimKind,
+    address_or_network,
+    claims_of_activity,
+    claims_of_tracker,
+    host_name,
+)
 from mailveil.core.sharing.stixpatterns import pattern_of
 from mailveil.core.sharing.stixvocabulary import (
     KILL_CHAIN,
@@ -32,7 +39,6 @@ from mailveil.core.sharing.types import (
     TrafficLight,
 )
 from mailveil.core.sharing.wording import line, moment, prose, timestamp
-from mailveil.core.verdicts.addresses import is_ip_address
 
 PRODUCER_AT: Final = "2026-01-01T00:00:00.000Z"
 NAMELESS: Final = "An organisation that uses mailveil"
@@ -347,10 +353,9 @@ def _observable(item: SharedInfrastructure) -> tuple[str, dict[str, Any]] | None
         digest = value.replace(":", "").removeprefix("sha256")
         return ("x509-certificate", {"hashes": {"SHA-256": digest}}) if _SHA256.fullmatch(digest) else None
     if item.role is Role.ADDRESS:
-        address = value.strip("[]")
-        if not is_ip_address(address):
-            return None
-        return ("ipv6-addr" if ":" in address else "ipv4-addr"), {"value": address}
+        address = address_or_network(value)
+        kind = "ipv6-addr" if ":" in address else "ipv4-addr"
+        return (kind, {"value": address}) if address else None
     name = host_name(value)
     return ("domain-name", {"value": name}) if name else None
 

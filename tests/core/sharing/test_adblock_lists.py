@@ -92,6 +92,7 @@ def test_a_list_says_when_it_changed_and_has_each_rule_once() -> None:
     assert text.count(rule) == 1
     assert "! Last modified: 2027-01-15T08:00:00.000Z\n" in text
     assert text == filter_list([rule], "", AT)
+    assert "1970" not in filter_list([], "", 0.0)
 
 
 HOSTILE = st.one_of(

@@ -49,11 +49,14 @@ def filter_list(rules: Iterable[str], organisation: str, changed_at: float) -> s
     """Return a list that browsers and mailveil can read; ``changed_at`` is when its rules last changed."""
     different = sorted({each for each in rules if each})
     changed = timestamp(changed_at)
+    dated = (
+        f"! Version: {changed[:10].replace('-', '')}{changed[11:16].replace(':', '')}",
+        f"! Last modified: {changed}",
+    )
     head = (
         "[Adblock Plus 2.0]",
         f"! Title: Trackers that mailveil learned ({line(organisation, 100) or 'an organisation'})",
-        f"! Version: {changed[:10].replace('-', '')}{changed[11:16].replace(':', '')}",
-        f"! Last modified: {changed}",
+        *(dated if changed_at > 0 else ()),
         f"! Expires: {EXPIRES}",
         "! Trackers in mail that their senders built; known vendors are left to other lists",
     )

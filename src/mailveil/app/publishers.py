@@ -6,12 +6,15 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
 
 from mailveil.adapters.outgoing import OutgoingClient, OutgoingError
 from mailveil.adapters.publishing.calls import Caller, trust_in
 from mailveil.adapters.publishing.collections import CollectionPublisher
+from mailveil.adapters.publishing.elasticsearch import ElasticsearchPublisher, authorization
 from mailveil.adapters.publishing.jsonlines import JsonLinesPublisher
 from mailveil.adapters.publishing.misp import MispPublisher
+from mailveil.adapters.publishing.splunk import SplunkPublisher
 from mailveil.adapters.publishing.syslog import SyslogPlace, SyslogPublisher, tls_context
 from mailveil.adapters.publishing.webhook import WebhookPublisher
 from mailveil.config import Settings
@@ -94,7 +97,30 @@ class PublisherMaker:
                 )
             case DestinationKind.SYSLOG:
                 return self._syslog(destination)
+            case DestinationKind.SPLUNK:
+                return self._splunk(destination)
+            case DestinationKind.ELASTICSEARCH:
+                return ElasticsearchPublisher(
+                    self._caller(destination, authorization(destination.secret)),
+                    destination.address,
+                    destination.organisation,
+                    _encoder(destination),
+                    index=destination.options.get("index", ""),
+                    pipeline=destination.options.get("pipeline", ""),
+                )
         raise DeliveryError(f"nothing is delivered to {destination.kind} from this process")
+
+    def _splunk(self, destination: Destination) -> Publisher:
+        options = destination.options
+        metadata = {
+            "host": self._hostname,
+            "source": options.get("source", PRODUCT),
+            "sourcetype": options.get("sourcetype", "mailveil:event"),
+            "index": options.get("index", ""),
+        }
+        channel = str(uuid5(NAMESPACE_URL, f"urn:mailveil:destination:{destination.identifier}"))
+        caller = self._caller(destination, {"Authorization": f"Splunk {destination.secret}"})
+        return SplunkPublisher(caller, destination.address, channel, metadata, _encoder(destination))
 
     def _syslog(self, destination: Destination) -> Publisher:
         options = destination.options

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cef_reader import read_cef
@@ -69,6 +69,7 @@ events = st.builds(
     alert=st.one_of(st.none(), alerts),
     tracker=st.one_of(st.none(), trackers),
 )
+PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HUGE = "x\n=|\\\u202e\x1b[2J" * 120_000  # more than 1 MB
 
 
@@ -123,7 +124,7 @@ def check_cef(text: str) -> None:
     assert text.isprintable()
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(events)
 def test_every_event_can_be_encoded_whatever_is_in_it(made: SharedEvent) -> None:
     check_cef(encode_cef(made))
@@ -136,7 +137,7 @@ def test_every_event_can_be_encoded_whatever_is_in_it(made: SharedEvent) -> None
         assert json.loads(text) == each, "numbers and text are what JSON has"
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(events, st.sampled_from((480, 1000, 2048, 8192)))
 def test_a_syslog_message_is_one_and_no_longer_than_asked_for(made: SharedEvent, most: int) -> None:
     header = SyslogHeader(16, "gateway\r\n.example")

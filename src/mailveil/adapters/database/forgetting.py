@@ -20,9 +20,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
+from mailveil.adapters.database.erasing import SOMEBODY, Erasing, studied_of
 from mailveil.adapters.database.finding import from_then
 from mailveil.adapters.database.statements import delete_in_portions
 from mailveil.adapters.database.studyexpiry import drop_subjects
+from mailveil.adapters.database.studystates import hold_state
 from mailveil.adapters.database.terms import (
     KEEPS_RECIPIENTS,
     KEEPS_SUBJECT,
@@ -50,7 +52,6 @@ PORTION = 200  # messages or trackers of one transaction
 ROWS = 2_000  # of smaller things
 KINDS = ("messages", "subjects", "recipients", "figures", "trackers")
 MAX_NAMED = 20  # people, or domains, that one pattern names
-SOMEBODY = "*"  # in place of an address
 
 
 class Forgetting:
@@ -195,6 +196,7 @@ class Forgetting:
                 "met": met,
                 "reports": await self._told_of(tables.feedback, mine, alone),
                 "leave": await self._told_of(tables.grants, mine, alone),
+                **await studied_of(self._connection, self._organisation, mine),
             },
         )
 
@@ -243,6 +245,8 @@ class Forgetting:
         mine = person_key(person)
         if not mine:
             return 0
+        # What somebody is studying just now still names them, and must not be written down.
+        await hold_state(self._connection, self._organisation, new_generation=True)
         identifiers = await self._of_person(mine, "")
         alone: list[str] = []
         for seen in await self._observations(identifiers):
@@ -263,6 +267,8 @@ class Forgetting:
         erased = len(identifiers)
         if not identifiers:  # reports about messages that are gone are gone by now
             erased += await self._erase_from_texts(mine)
+            studied = Erasing(self._connection, self._organisation, mine, _names({mine}))
+            erased += await studied.erase()
         return erased + await delete_in_portions(self._connection, tables.met, of_mine, ROWS)
 
     async def _of_person(self, person: str, before: str) -> list[str]:

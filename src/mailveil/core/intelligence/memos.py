@@ -42,9 +42,14 @@ def recall(book: Book, name: str) -> Memo | None:
     return None if book.lacks((name,)) else book.get(name)
 
 
+def member(name: str) -> str:
+    """Return how a crowd knows one of its members."""
+    return digest(name, size=_MEMBER // 2)
+
+
 def with_members(crowd: Any, names: Iterable[str]) -> list[str] | str:
     """Return a crowd with more members. A few are known one by one; from then on it is a bitmap of fixed size."""
-    new = [digest(name, size=_MEMBER // 2) for name in names]
+    new = [member(name) for name in names]
     if not isinstance(crowd, str):
         known = list(crowd or ())
         known.extend(dict.fromkeys(each for each in new if each not in known))

@@ -163,6 +163,7 @@ async def _fill_what_is_known(room: ControlRoomForTests, organisation: str) -> N
         "identifier": f"{organisation}-f", "name": "CERT", "kind": "taxii", "address": "https://cert.example/",
         "options": {}, "secret": "", "is_enabled": True, "created_by": "änna", "created_at": now,
         "position": "", "read_at": now, "next_read_at": now + 60, "problem": "",
+        "attempts": 0, "figures": {"taken": 1},
     }  # fmt: skip
     indicator = {
         "feed": f"{organisation}-f", "identifier": "indicator--2", "kind": "domain", "value": "spy.example",
@@ -341,6 +342,7 @@ def _made(database: Database) -> ControlRoomForTests:
     from mailveil.adapters.database.audit import SqlAuditLog
     from mailveil.adapters.database.collections import SqlSharedObjectStore
     from mailveil.adapters.database.feedback import SqlFeedbackStore
+    from mailveil.adapters.database.feeds import SqlFeedStore
     from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
     from mailveil.adapters.database.observations import SqlObservationStore
     from mailveil.adapters.database.organisations import SqlOrganisationStore
@@ -362,6 +364,7 @@ def _made(database: Database) -> ControlRoomForTests:
         audit=SqlAuditLog(database),
         feedback=SqlFeedbackStore(database),
         repeats=SqlRepeatStore(database),
+        feeds=SqlFeedStore(database, SharingSealer(SHARING_KEY)),
         sharing=SqlSharingStore(database, SharingSealer(SHARING_KEY)),
         shared=SqlSharedObjectStore(database, clock),
         activities=SqlActivityStore(database),

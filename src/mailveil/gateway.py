@@ -19,6 +19,7 @@ from mailveil.ports import (
     CopyStore,
     Engine,
     FetchQueue,
+    Indicators,
     Memory,
     NextHop,
     OriginalStore,
@@ -56,7 +57,8 @@ class Gateway:
     ``release_after_s`` later where the message may yet be refused by whoever has it from us. ``policies`` are the
     organisations' rules, with ``report_key`` for the codes by which readers report, which ``reports`` takes in by mail;
     ``copies`` is how copies reach readers where they say nothing of it (``None``: as there is ``store`` or
-    ``embedding``). ``watch`` knows actors that were met before, of whom readers are told.
+    ``embedding``). ``watch`` knows actors that were met before, of whom readers are told, ``indicators``
+    what others told.
     """
 
     engine: Engine
@@ -81,6 +83,7 @@ class Gateway:
     report_key: bytes = field(default=b"", repr=False)
     reports: ReportIntake | None = None
     watch: Watch | None = None
+    indicators: Indicators | None = None
     instruments: Instruments = field(default_factory=NoInstruments)
     _examination: Examination = field(init=False, repr=False, compare=False)
     _recording: Recording = field(init=False, repr=False, compare=False)
@@ -93,7 +96,7 @@ class Gateway:
         object.__setattr__(self, "_examination", examination)
         object.__setattr__(self, "_recording", Recording(self.records, self.memory))
         organisations = self.records.organisations if self.records is not None else None
-        object.__setattr__(self, "_recognising", Recognising(self.watch, organisations))
+        object.__setattr__(self, "_recognising", Recognising(self.watch, self.indicators, organisations))
 
     async def accept(
         self, envelope: Envelope, raw: bytes, transaction: Transaction, identifier: str
@@ -120,7 +123,8 @@ class Gateway:
             with stage(Stage.EXAMINE):
                 protected = await self._examination.examine(attempt, raw, envelope, identifier, policy)
                 known = self._recognising.look(envelope, protected, identifier)
-                if warning := self._recognising.warning(envelope, policy, known):
+                indications = self._recognising.indicated(envelope, protected, identifier)
+                if warning := self._recognising.warning(envelope, policy, known, indications):
                     protected, policy = await self._examination.warn(
                         protected, raw, envelope, identifier, policy=policy, warning=warning
                     )

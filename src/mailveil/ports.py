@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +18,7 @@ from mailveil.core.rewrite import EmbeddedCopy
 from mailveil.core.safecopy.freshness import shows_delivery
 from mailveil.core.sharing.types import SharedEvent
 from mailveil.core.verdicts.evidence import FetchEvidence, FetchOutcome
+from mailveil.core.verdicts.lists.types import Indication
 from mailveil.core.verdicts.types import Verdict
 
 
@@ -273,6 +274,18 @@ class Policies(Protocol):
 
 class Watch(Protocol):
     """Whom each organisation has met before, in memory: nothing here waits or fails."""
+
+    def recognise(self, organisation: str, traits: MessageTraits) -> Recognition | None:
+        """Return what a message to an organisation is recognised as."""
+        ...
+
+
+class Indicators(Protocol):
+    """What others told each organisation to look out for, in memory: nothing here waits or fails."""
+
+    def look(self, organisation: str, urls: Iterable[str]) -> tuple[Indication, ...]:
+        """Return what names any of a message's references."""
+        ...
 
     def recognise(self, organisation: str, traits: MessageTraits) -> Recognition | None:
         """Return what a message to an organisation is recognised as."""

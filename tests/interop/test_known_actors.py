@@ -17,11 +17,14 @@ import pytest
 
 from activity_room import ACTOR, KeptActivities, activity_of_actor
 from control_room import NOW, ControlRoomForTests, actor, opened_room
+from mailveil.adapters.indicatorsource import IndicatorSource
 from mailveil.adapters.originals import OriginalKeeper, OriginalStore
 from mailveil.adapters.policysource import PolicySource
 from mailveil.adapters.watchlistsource import WatchlistSource
 from mailveil.adapters.workers import WorkerPool
+from mailveil.control.feedstores import FeedOutcome
 from mailveil.control.policies import change_policy
+from mailveil.control.sharingrecords import Feed, FeedKind, ImportedIndicator
 from mailveil.core.intelligence.types import AnalystVerdict
 from mailveil.core.observation import Observation
 from mailveil.core.policy import parse_policy
@@ -65,6 +68,7 @@ class Met:
     smtp: Room
     rules: PolicySource
     watch: WatchlistSource
+    indicators: IndicatorSource
     store: KeptActivities
     control: ControlRoomForTests
     records: KeptRecords
@@ -88,6 +92,11 @@ async def met(place: DatabasePlace, folder: Path, *, splits: bool = True) -> Asy
         watch = WatchlistSource(room.organisations, store, control.clock, folder / "watchlist.json")  # type: ignore[arg-type]
         await rules.refresh()
         await watch.refresh()
+        assert room.feeds is not None
+        indicators = IndicatorSource(
+            room.organisations, room.feeds, control.clock, folder / "indicators.json"
+        )
+        await indicators.refresh()
         with WorkerPool(EngineSettings(banner_key=b"k" * 32)) as engine:
             gateway = Gateway(
                 engine=engine,
@@ -96,9 +105,10 @@ async def met(place: DatabasePlace, folder: Path, *, splits: bool = True) -> Asy
                 records=Records(records, rules),
                 policies=rules,
                 watch=watch,
+                indicators=indicators,
             )
             async with smtp_room(accept=gateway.accept, profile=rules.profile if splits else None) as smtp:
-                yield Met(smtp, rules, watch, store, control, records)
+                yield Met(smtp, rules, watch, indicators, store, control, records)
             await gateway.finish()
 
 
@@ -231,5 +241,61 @@ def test_a_rule_may_have_readers_told_nothing(sqlite_database: DatabasePlace, tm
             assert await here.send(letter()) == letter()
             assert here.last.header["known_by"] == "sender-domain", "it is on record all the same"
             assert here.last.at <= NOW
+
+    asyncio.run(steps())
+
+
+async def tell(here: Met, *told: tuple[str, str], organisation: str = "default") -> None:
+    """Have a feed of an organisation tell of kinds and values."""
+    store = here.control.room.feeds
+    assert store is not None
+    feed = Feed(f"{organisation}-f", organisation, "CERT", FeedKind.MISP, "https://cert.example/")
+    await store.put_feed(feed)
+    indicators = tuple(ImportedIndicator(feed.identifier, "e1", *each) for each in told)
+    assert await store.took(feed, FeedOutcome({"e1": indicators}, "1", NOW, NOW + 60))
+    assert await here.indicators.refresh()
+
+
+def test_what_others_told_is_used_by_the_judge_with_its_origin(
+    sqlite_database: DatabasePlace, tmp_path: Path
+) -> None:
+    async def steps() -> None:
+        async with met(sqlite_database, tmp_path) as here:
+            picture = PROBE.replace(b'width="1" height="1"', b'width="300" height="200"')
+            await here.send(picture)
+            before = here.last.references[0]
+            assert "LISTED" not in before.signals
+            await tell(here, ("domain", "pixelhost-zwei.org"))
+            await here.send(picture)
+            after = here.last.references[0]
+            assert "LISTED" in after.signals
+            assert after.score > before.score
+            assert "pixelhost-zwei.org is listed as an indicator by CERT" in after.reasons
+            assert "known_by" not in here.last.header, "what it refers to says nothing of who wrote it"
+            await here.send(picture, "reader@acme.example")
+            assert "LISTED" not in here.last.references[0].signals, "another organisation was told nothing"
+
+            here.control.database.refusal = "the database is away"
+            assert not await here.indicators.refresh()
+            await here.send(picture)
+            assert "LISTED" in here.last.references[0].signals
+
+    asyncio.run(steps())
+
+
+def test_a_sender_of_whom_others_told_gets_a_banner(sqlite_database: DatabasePlace, tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with met(sqlite_database, tmp_path) as here:
+            await tell(here, ("domain", ACTOR), organisation="acme")
+            assert await here.send(letter()) == letter()
+            words = " ".join((await here.send(letter(), "reader@acme.example")).decode().split())
+            assert "Others have warned us of this sender." in words
+            record = here.last.header
+            assert (record["known_by"], "recognised" in record) == ("indicator", False)
+            assert record["recognised_why"] == f"{ACTOR} is listed as an indicator by CERT"
+
+            here.store.put(activity_of_actor(organisation="acme"))
+            await here.watch.refresh()
+            assert MET.encode() in await here.send(letter(), "reader@acme.example"), "what we saw says more"
 
     asyncio.run(steps())

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mailveil.adapters.lookout import PATIENCE_AT_START_S, Lookout
 from mailveil.adapters.newfiles import write_file
 from mailveil.control.activityrecords import ActivityFile, ActivityQuery
 from mailveil.control.activitystores import ActivityStore
@@ -34,7 +35,6 @@ log = logging.getLogger("mailveil.recognition")
 
 FORMAT: Final = 1
 LOOK_EVERY_S: Final = 4.0
-PATIENCE_AT_START_S: Final = 5.0
 LEAST_SCORE: Final = 0.5  # from which on an activity is worth an alert (core.intelligence.settings)
 MAX_ACTORS: Final = 2_000  # of one organisation
 _PAGE: Final = 200
@@ -62,10 +62,8 @@ class WatchlistSource:
         self._clock = clock
         self._path = path
         self._least_score = least_score
-        self._look_every_s = look_every_s
         self._indexes: Mapping[str, WatchIndex] = {}
-        self._is_away = False
-        self._task: asyncio.Task[None] | None = None
+        self._lookout = Lookout("known actors", self._refresh, look_every_s, log)
 
     def recognise(self, organisation: str, traits: MessageTraits) -> Recognition | None:
         """Return what a message to an organisation is recognised as."""
@@ -80,49 +78,21 @@ class WatchlistSource:
     async def start(self, patience_s: float = PATIENCE_AT_START_S) -> None:
         """Take up the lists that were kept, look briefly for newer ones, and go on looking."""
         self._indexes = await asyncio.to_thread(self._recall)
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._refresh_anyhow()
-        except TimeoutError:
-            self._note_away("it did not answer in time")
-        self._task = asyncio.create_task(self._look())
+        await self._lookout.start(patience_s)
 
     async def stop(self) -> None:
         """End looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._lookout.stop()
 
     async def refresh(self) -> bool:
         """Take up what has changed; False where the database could not tell, and the lists stay as they are."""
-        try:
-            indexes = await self._read()
-        except UnavailableError as error:
-            self._note_away(str(error))
-            return False
-        if self._is_away:
-            self._is_away = False
-            log.warning("known actors can be read again")
+        return await self._lookout.look()
+
+    async def _refresh(self) -> None:
+        indexes = await self._read()
         if indexes != self._indexes:
             self._indexes = indexes
             await asyncio.to_thread(self._keep, indexes)
-        return True
-
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(self._look_every_s)
-            await self._refresh_anyhow()
-
-    async def _refresh_anyhow(self) -> None:
-        try:
-            await self.refresh()
-        except Exception as error:  # whatever it is, mail goes on with the lists that are there
-            self._note_away(describe_failure(error))
-
-    def _note_away(self, reason: str) -> None:
-        if not self._is_away:
-            log.warning("known actors cannot be read (%s): the last ones that were go on being known", reason)
-        self._is_away = True
 
     async def _read(self) -> dict[str, WatchIndex]:
         found: dict[str, WatchIndex] = {}

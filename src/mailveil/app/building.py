@@ -18,6 +18,7 @@ from mailveil.adapters.exits import ExitPool
 from mailveil.adapters.exitserver import ExitServer, ExitServerSettings, OpenExitError
 from mailveil.adapters.fetcher import FetchLimits, OriginFetcher
 from mailveil.adapters.fetchqueue import Budgets
+from mailveil.adapters.indicatorsource import IndicatorSource
 from mailveil.adapters.liststore import read_lists
 from mailveil.adapters.maildir import Maildir, MaildirNextHop
 from mailveil.adapters.memory import MemorySettings, SqliteMemory
@@ -267,6 +268,13 @@ def build_watch(settings: Settings, room: ControlRoom) -> WatchlistSource | None
     return WatchlistSource(
         room.organisations, room.activities, room.clock, settings.directory / "watchlist.json"
     )
+
+
+def build_indicators(settings: Settings, room: ControlRoom) -> IndicatorSource | None:
+    """Return what feeds told organisations to look out for."""
+    if room.feeds is None:
+        return None
+    return IndicatorSource(room.organisations, room.feeds, room.clock, settings.directory / "indicators.json")
 
 
 def build_embedding(settings: Settings, store: SqliteCopyStore) -> Embedding | None:

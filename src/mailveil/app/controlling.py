@@ -21,6 +21,7 @@ from mailveil.adapters.database.audit import SqlAuditLog
 from mailveil.adapters.database.collections import SqlSharedObjectStore
 from mailveil.adapters.database.engine import Database, DatabaseAddressError, database_url
 from mailveil.adapters.database.feedback import SqlFeedbackStore
+from mailveil.adapters.database.feeds import SqlFeedStore
 from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
 from mailveil.adapters.database.observations import SqlObservationStore
 from mailveil.adapters.database.organisations import SqlOrganisationStore
@@ -31,6 +32,7 @@ from mailveil.adapters.database.secondfactors import SecondFactorSealer
 from mailveil.adapters.database.sharing import SqlSharingStore
 from mailveil.adapters.database.sharingsecrets import SharingSealer
 from mailveil.adapters.database.studying import SqlStudyStore
+from mailveil.adapters.feeds.reading import OutgoingFeedReader
 from mailveil.adapters.originals import OriginalReader as StoredOriginals
 from mailveil.adapters.originals import load_key
 from mailveil.app.building import build_originals, record_settings
@@ -105,6 +107,8 @@ def build_room(
         memory=memory,
         fetches=fetches,
         originals=originals,
+        feeds=SqlFeedStore(database, SharingSealer(load_key(settings.sharing_key_file))),
+        feed_reader=OutgoingFeedReader(settings.sharing.networks) if settings.sharing.enabled else None,
         sharing=SqlSharingStore(database, SharingSealer(load_key(settings.sharing_key_file))),
         publishers=PublisherMaker(settings, clock, shared) if settings.sharing.enabled else None,
         privacy=record_settings(settings),

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from mailveil.adapters.copystore import SqliteCopyStore
 from mailveil.adapters.database.engine import DatabaseAddressError
+from mailveil.adapters.indicatorsource import IndicatorSource
 from mailveil.adapters.maildir import MaildirNextHop
 from mailveil.adapters.memory import SqliteMemory
 from mailveil.adapters.nexthop import NextHopError, SmtpNextHop
@@ -38,6 +39,7 @@ from mailveil.app.building import (
     build_exit_server,
     build_fetcher,
     build_guard,
+    build_indicators,
     build_memory,
     build_next_hop,
     build_originals,
@@ -58,6 +60,7 @@ from mailveil.app.building import (
 from mailveil.app.clock import SystemClock
 from mailveil.app.consoling import build_console_site, first_steps
 from mailveil.app.controlling import DatabaseKeeper, build_database, build_room, retention_rules
+from mailveil.app.feeding import FeedLoop
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
 from mailveil.app.looking import Backlog, HealthWatch
@@ -206,6 +209,7 @@ async def _start(running: _Running) -> None:
         if Role.GATEWAY in running.roles or Role.CONSOLE in running.roles:
             await _start_room(running)
             _start_sharing(running)
+            _start_feeds(running)
         if Role.COPIES in running.roles:
             await _start_copies(running)
         if Role.CONSOLE in running.roles:
@@ -262,6 +266,7 @@ async def _start_gateway(running: _Running) -> None:
         report_key=report_key(settings),
         reports=_start_reports(running),
         watch=await _start_watch(running),
+        indicators=await _start_indicators(running),
         instruments=running.monitor.instruments,
     )
     if isinstance(next_hop, SmtpNextHop):
@@ -318,6 +323,24 @@ async def _start_watch(running: _Running) -> WatchlistSource | None:
         running.endings.append(watch.stop)
         await watch.start()
     return watch
+
+
+async def _start_indicators(running: _Running) -> IndicatorSource | None:
+    """Take up what feeds told; as it was last known, where the database is away."""
+    indicators = None if running.room is None else build_indicators(running.settings, running.room)
+    if indicators is not None:
+        running.endings.append(indicators.stop)
+        await indicators.start()
+    return indicators
+
+
+def _start_feeds(running: _Running) -> None:
+    """Have feeds read, by whichever process gets to it first."""
+    assert running.room is not None
+    if running.room.feed_reader is not None:
+        loop = FeedLoop(running.room)
+        running.endings.append(loop.stop)
+        loop.start()
 
 
 def _start_reports(running: _Running) -> ReportLoop | None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from mailveil.control.activitystores import ActivityStore, InfrastructureStore, StudyStore
+from mailveil.control.feedstores import FeedReader, FeedStore
 from mailveil.control.publishing import Publishers
 from mailveil.control.sharedobjects import SharedObjectStore
 from mailveil.control.sharingstores import SharingStore
@@ -49,5 +50,7 @@ class ControlRoom:
     sharing: SharingStore | None = None
     publishers: Publishers | None = None  # also ``None`` where sharing is switched off
     shared: SharedObjectStore | None = None
+    feeds: FeedStore | None = None
+    feed_reader: FeedReader | None = None  # also ``None`` where sharing is switched off
     privacy: RecordSettings = field(default_factory=RecordSettings)
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)

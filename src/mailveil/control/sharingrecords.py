@@ -105,7 +105,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Whose indicators an organisation takes in. ``position`` is where the next reading begins."""
+    """Whose indicators an organisation takes in. ``position`` is where the next reading begins.
+
+    ``attempts`` counts readings that failed since one worked, ``figures`` are those of the last one that did: how many
+    indicators were taken, withdrawn and passed over, and why. ``is_secret_lost`` says that the stored secret does not
+    open any more.
+    """
 
     identifier: str
     organisation: str
@@ -122,15 +127,21 @@ class Feed:
     next_read_at: float = 0.0
     problem: str = ""
     indicators: int = 0
+    attempts: int = 0
+    figures: Mapping[str, int] = field(default_factory=dict)
+    is_secret_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedIndicator:
-    """An indicator that others shared: a domain, host or URL, and where it came from."""
+    """An indicator that others shared: a domain with all below it, a host, a URL or the beginning of URLs.
+
+    ``identifier`` is that of the object of theirs which told of it; several indicators may come from one.
+    """
 
     feed: str
     identifier: str
-    kind: str  # "domain", "host", "url"
+    kind: str  # "domain", "host", "url", "prefix"
     value: str
     confidence: float = 0.5
     valid_from: float = 0.0

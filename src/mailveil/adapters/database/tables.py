@@ -684,6 +684,8 @@ feeds = sa.Table(  # whose indicators are taken in
     sa.Column("read_at", Time, nullable=False),
     sa.Column("next_read_at", Time, nullable=False),
     sa.Column("problem", Prose, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),  # since a reading last worked
+    sa.Column("figures", Json, nullable=False),  # of the last reading
 )
 indicators = sa.Table(
     "indicators",

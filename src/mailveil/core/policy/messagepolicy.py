@@ -16,6 +16,7 @@ from mailveil.core.policy.rules import (
 )
 from mailveil.core.policy.types import Action, CopyMode, Direction, PolicySettings
 from mailveil.core.recognition.types import Recognition, recognition_of
+from mailveil.core.verdicts.lists.types import Indication
 from mailveil.core.verdicts.types import Finding, Kind, Risk
 
 
@@ -64,7 +65,7 @@ class MessagePolicy:
     and a report tells what would have been done. ``copies`` says how its safe copies reach the reader, ``None``: as the
     engine's settings have it. Of several ``parties`` in one message the strictest action holds for each reference;
     without any, the engine's settings decide alone. ``recognises``: readers are told when a known actor writes, and
-    ``recognition`` is that one does.
+    ``recognition`` is that one does. ``indications`` are indicators of others that name something in it.
     """
 
     organisation: str = ""
@@ -74,6 +75,7 @@ class MessagePolicy:
     parties: tuple[Party, ...] = ()
     recognises: bool = True
     recognition: Recognition | None = None
+    indications: tuple[Indication, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``message_policy_of`` makes it again."""
@@ -94,6 +96,7 @@ class MessagePolicy:
             ],
             "recognises": self.recognises,
             "recognition": None if self.recognition is None else self.recognition.record(),
+            "indications": [list(each) for each in self.indications],
         }
 
 
@@ -117,6 +120,7 @@ def message_policy_of(record: Mapping[str, Any]) -> MessagePolicy:
         ),
         recognises=record["recognises"],
         recognition=None if record["recognition"] is None else recognition_of(record["recognition"]),
+        indications=tuple(Indication(*each) for each in record["indications"]),
     )
 
 

@@ -70,9 +70,10 @@ def inspect(
     references = search.findings.references
     if search.ambiguous:
         references = unrepeated(references)
-    context = replace(
-        message_context(message, envelope, search.findings.linked), lists=lists_of(settings.lists)
-    )
+    lists = lists_of(settings.lists)
+    if policy is not None:
+        lists = lists.with_indications(policy.indications)
+    context = replace(message_context(message, envelope, search.findings.linked), lists=lists)
     verdicts = judge(references, context)
     settled = _Decisions(raw, settings, search.findings.linked, policy)
     decisions = tuple(map(settled.decide, references, verdicts))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from mailveil.core.references.types import Vector
 from mailveil.core.verdicts.lists.rules import NetworkRule, words_of
-from mailveil.core.verdicts.lists.types import ImportedList, Listed
+from mailveil.core.verdicts.lists.types import ImportedList, Indication, Listed
 
 MAX_CHARACTERS: Final = 2_048  # of an address; what comes after says nothing more
+MAX_SHOWN: Final = 120  # of an indicator that is told
 _KINDS: Final = {
     Vector.LINK_STYLESHEET: "stylesheet", Vector.CSS_IMPORT: "stylesheet", Vector.CSS_FONT: "font",
     Vector.AUDIO_SRC: "media", Vector.VIDEO_SRC: "media", Vector.SOURCE_SRC: "media", Vector.BGSOUND_SRC: "media",
@@ -43,19 +45,33 @@ class Lists:
         self.names = tuple(each.name for each in imported)
         self._lists = [_One(each, engine=engine) for each in imported]
         self._needs_words = any(each.needs_words for each in self._lists)
+        self._indications: tuple[Indication, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self._lists)
+        return bool(self._lists or self._indications)
+
+    def with_indications(self, indications: Sequence[Indication]) -> Lists:
+        """Return these lists together with indicators that may name something in one message."""
+        if not indications:
+            return self
+        made = copy(self)
+        made._indications = tuple(indications)
+        return made
 
     def look(self, url: str, host: str, kind: str = "image") -> tuple[Listed, ...]:
         """Return what the lists say of an address, each list once. ``host`` is in lower case without port."""
-        if not self._lists:
+        if not self:
             return ()
         lowered = url[:MAX_CHARACTERS].lower()
         words = frozenset(words_of(lowered)) if self._needs_words else frozenset()
         question = _Question(url, lowered, host, _end_of_host(lowered, host), kind, words)
         found = [each.look(question) for each in self._lists]
-        return tuple(listed for listed in found if listed is not None)
+        indicated = (
+            Listed(each.feed, each.value[:MAX_SHOWN], is_indicator=True)
+            for each in self._indications
+            if each.names(url, host)
+        )
+        return tuple(listed for listed in (*found, *indicated) if listed is not None)
 
     def look_at_names(self, chain: Iterable[str]) -> tuple[Listed, ...]:
         """Return what the lists say of the names that a host is an alias for, each list once."""

@@ -65,13 +65,39 @@ class ImportedList:
     parsed: Parsed
 
 
+class Indication(NamedTuple):
+    """An indicator that others shared, and the feed that told of it; kinds are those of ``recognition.indicators``."""
+
+    kind: str
+    value: str
+    feed: str
+
+    def names(self, url: str, host: str) -> bool:
+        """Tell whether it names an address."""
+        match self.kind:
+            case "url":
+                return url == self.value
+            case "prefix":
+                return url.startswith(self.value)
+            case "domain":
+                return host == self.value or host.endswith(f".{self.value}")
+            case _:
+                return host == self.value
+
+
 class Listed(NamedTuple):
-    """That a list names an address: the list, the rule or host name, and whose the list says it is."""
+    """That a list names an address: the list, the rule or host name, and whose the list says it is.
+
+    ``is_indicator``: it is no list but a feed of indicators.
+    """
 
     list: str
     rule: str
     owner: str = ""
+    is_indicator: bool = False
 
     def __str__(self) -> str:
+        if self.is_indicator:
+            return f"{self.rule} is listed as an indicator by {self.list}"
         owner = f", which it says is {self.owner}" if self.owner else ""
         return f"the list {self.list} names {self.rule}{owner}"

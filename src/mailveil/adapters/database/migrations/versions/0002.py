@@ -340,6 +340,8 @@ def upgrade() -> None:
         sa.Column("read_at", sa.Double(), nullable=False),
         sa.Column("next_read_at", sa.Double(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("figures", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],

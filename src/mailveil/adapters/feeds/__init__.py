@@ -1,0 +1,1 @@
+"""Feeds: reads the indicators that others share, from TAXII servers and MISP feeds."""

@@ -10,10 +10,22 @@ from typing import Any, NoReturn
 
 import click
 
-from mailveil.cli import intelligence, mail, people, policy, upkeep, weekly
+from mailveil.cli import intelligence, mail, people, policy, proving, upkeep, weekly
 from mailveil.cli.root import UNUSABLE, program
 
-__all__ = ["intelligence", "invoke", "mail", "main", "people", "policy", "program", "run", "upkeep", "weekly"]
+__all__ = [
+    "intelligence",
+    "invoke",
+    "mail",
+    "main",
+    "people",
+    "policy",
+    "program",
+    "proving",
+    "run",
+    "upkeep",
+    "weekly",
+]
 
 INTERRUPTED = 130
 

@@ -27,7 +27,7 @@ HEADINGS = {
     "To decide what is protected": ("policy", "allow"),
     "People, programs and organisations": ("user", "token", "organisation", "person"),
     "To look after it": ("database", "copies", "fetches", "release", "lists", "arc-key"),
-    "To train the judge": ("train", "evaluate"),
+    "To train and try out what judges": ("train", "evaluate", "simulate"),
 }
 
 

@@ -17,7 +17,6 @@ from mailveil.core.intelligence.types import (
     InfrastructureFacts,
     MarkedPerson,
     Nature,
-    Role,
 )
 from mailveil.core.observation import Observation
 
@@ -174,10 +173,12 @@ class ActivityStore(Protocol):
 class InfrastructureShared:
     """What several hosts have in common: ``hosts`` are some of the others, ``total`` counts them all.
 
+    ``role`` is one of ``Role``, or ``server``: the same answer, field by field and byte by byte.
+
     What very many have in common tells nothing: it serves everybody.
     """
 
-    role: Role
+    role: str
     value: str
     hosts: tuple[str, ...]
     total: int

@@ -9,7 +9,10 @@ from mailveil.control.activitystores import InfrastructureShared
 from mailveil.control.failures import MissingError
 from mailveil.control.records import Cut, OperatorLine, Page, Tracker, TrackerQuery
 from mailveil.control.room import ControlRoom
-from mailveil.core.intelligence.types import InfrastructureFacts
+from mailveil.core.intelligence.attribution import SenderFacts, attribute
+from mailveil.core.intelligence.sight import signers_of
+from mailveil.core.intelligence.types import Attribution, InfrastructureFacts
+from mailveil.core.observation import Observation
 
 
 async def trackers(room: ControlRoom, actor: Actor, query: TrackerQuery, cut: Cut) -> Page[Tracker]:
@@ -29,19 +32,34 @@ async def tracker(room: ControlRoom, actor: Actor, identifier: str) -> Tracker:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What lies behind a tracker's host, as its one fetch showed it, and what it has in common with other hosts."""
+    """Whose a tracker is, what lies behind its host as its one fetch showed it, and what else shares that.
 
+    ``attribution`` is judged by the latest message that held it, ``None`` where that is no longer on record.
+    """
+
+    attribution: Attribution | None
     facts: InfrastructureFacts | None
     alike: tuple[InfrastructureShared, ...] = ()
 
 
 async def behind(room: ControlRoom, actor: Actor, found: Tracker) -> Behind:
-    """Return what lies behind a tracker's host."""
+    """Return who and what lies behind a tracker."""
     actor.require(Permission.TRACKERS_READ)
     facts = await room.infrastructure.known(actor.organisation, found.host)
-    if facts is None:
-        return Behind(None)
-    return Behind(facts, tuple(await room.infrastructure.alike(actor.organisation, found.host)))
+    example = await room.observations.message(actor.organisation, found.example) if found.example else None
+    attribution = None if example is None else _attributed(found, example, facts)
+    return Behind(attribution, facts, tuple(await room.infrastructure.alike(actor.organisation, found.host)))
+
+
+def _attributed(
+    found: Tracker, example: Observation, facts: InfrastructureFacts | None
+) -> Attribution | None:
+    for each in example.references:
+        if (each.host, each.template) == (found.host, found.template):
+            service = example.header.get("mail_service", "")
+            sender = SenderFacts(example.sender_domain, signers_of(example.authentication), service)
+            return attribute(each, sender, facts)
+    return None
 
 
 async def operators(room: ControlRoom, actor: Actor, since: float, cut: Cut) -> Page[OperatorLine]:

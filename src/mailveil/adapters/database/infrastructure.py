@@ -13,6 +13,7 @@ from mailveil.adapters.database import tables
 from mailveil.adapters.database.engine import Database
 from mailveil.adapters.database.statements import insert
 from mailveil.control.activitystores import InfrastructureShared
+from mailveil.core.intelligence.attribution import fingerprint_of
 from mailveil.core.intelligence.types import InfrastructureFacts, Role, infrastructure_facts_of
 from mailveil.core.observation import observation_identifier
 from mailveil.core.observation.types import Observation
@@ -21,13 +22,17 @@ WANTED_FOR_S = 3 * 86_400.0  # a fetch comes soon after a message, or never
 ANEW_AFTER_S = 7 * 86_400.0
 MAX_SHOWN = 20
 MAX_HOSTS = 50  # of one message
+BUILT = "fingerprint"  # how addresses are made
+SERVER = "server"  # how a server answers, field by field and byte by byte
 FACTS = "facts"  # what such a subject is called among those to be studied
 
 
 async def want(connection: AsyncConnection, observations: Iterable[Observation]) -> None:
     """Take note of the hosts of trackers that no vendor is known to run, with when they were last met."""
     last: dict[tuple[str, str], float] = {}
+    prints: set[tuple[str, str, str]] = set()
     for each in observations:
+        prints.update((each.organisation, host, print_) for host, print_ in prints_of(each))
         for host in wanted_hosts(each):
             key = (each.organisation, host)
             last[key] = max(each.at, last.get(key, 0.0))
@@ -51,12 +56,29 @@ async def want(connection: AsyncConnection, observations: Iterable[Observation])
         statement.on_conflict_do_update(index_elements=["organisation", "host"], set_={"at": newer}),
         rows,
     )
+    marks = tables.infrastructure_marks
+    built = [
+        {"organisation": organisation, "role": BUILT, "value": print_, "host": host}
+        for organisation, host, print_ in sorted(prints)
+    ]
+    if built:
+        await connection.execute(insert(connection, marks).on_conflict_do_nothing(), built)
 
 
 def wanted_hosts(observation: Observation) -> list[str]:
     """Return the hosts of a message's trackers that no vendor is known to run."""
     hosts = (each.host for each in observation.references if each.is_tracker and not each.operator)
     return [each for each in dict.fromkeys(hosts) if each and each != "*"][:MAX_HOSTS]
+
+
+def prints_of(observation: Observation) -> set[tuple[str, str]]:
+    """Return hosts of such trackers with what their technology is known by, whatever the domain."""
+    wanted = frozenset(wanted_hosts(observation))
+    return {
+        (each.host, print_)
+        for each in observation.references
+        if each.is_tracker and each.host in wanted and (print_ := fingerprint_of(each))
+    }
 
 
 class SqlInfrastructureStore:
@@ -142,7 +164,7 @@ class SqlInfrastructureStore:
                 if total:
                     some = sa.select(columns.host).where(*same).order_by(columns.host).limit(MAX_SHOWN)
                     hosts = (await connection.execute(some)).scalars()
-                    shared.append(InfrastructureShared(Role(mark.role), mark.value, tuple(hosts), total))
+                    shared.append(InfrastructureShared(mark.role, mark.value, tuple(hosts), total))
         return sorted(shared, key=lambda each: (each.total, each.role, each.value))
 
     @staticmethod
@@ -164,25 +186,27 @@ async def _mark(connection: AsyncConnection, organisation: str, facts: Infrastru
     """Write down by what a host belongs with others, instead of what stood there before."""
     marks = tables.infrastructure_marks
     await connection.execute(
-        marks.delete().where(marks.c.organisation == organisation, marks.c.host == facts.host)
+        marks.delete().where(
+            marks.c.organisation == organisation, marks.c.host == facts.host, marks.c.role != BUILT
+        )
     )
     rows = [
-        {"organisation": organisation, "role": str(role), "value": value[:255], "host": facts.host}
+        {"organisation": organisation, "role": role, "value": value[:255], "host": facts.host}
         for role, value in marks_of(facts)
     ]
     if rows:
         await connection.execute(insert(connection, marks).on_conflict_do_nothing(), rows)
 
 
-def marks_of(facts: InfrastructureFacts) -> list[tuple[Role, str]]:
+def marks_of(facts: InfrastructureFacts) -> list[tuple[str, str]]:
     """Return by what hosts belong together; how a server answers counts as a whole, since each part is everybody's."""
-    marks = [(Role.CANONICAL_NAME, each) for each in facts.canonical_names]
+    marks = [(str(Role.CANONICAL_NAME), each) for each in facts.canonical_names]
     marks += [(Role.NAME_SERVER, each) for each in facts.name_servers]
     marks += [(Role.ADDRESS, each) for each in facts.addresses]
     if facts.certificate:
         marks.append((Role.CERTIFICATE, facts.certificate))
     if facts.header_order and facts.body:
-        marks.append((Role.FINGERPRINT, f"{facts.header_order} {facts.body}"))
+        marks.append((SERVER, f"{facts.header_order} {facts.body}"))
     return list(dict.fromkeys(marks))
 
 

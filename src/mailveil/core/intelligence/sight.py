@@ -117,7 +117,7 @@ def sight_of(observation: Observation) -> Sight:
         reply_domain=_reply_domain(header),
         is_list=_is_list(header),
         mail_service=_text(header.get("mail_service", ""), 64).lower(),
-        signers=_signers(observation.authentication),
+        signers=signers_of(observation.authentication),
         characters=_count(observation.text_characters),
         references=max(len(observation.references), _count(observation.total_references)),
         trackers=trackers,
@@ -227,7 +227,8 @@ def _is_list(header: Mapping[str, Any]) -> bool:
     return bool(header.get("list_id") or header.get("list_unsubscribe")) or precedence in {"bulk", "list"}
 
 
-def _signers(authentication: Any) -> tuple[str, ...]:
+def signers_of(authentication: Any) -> tuple[str, ...]:
+    """Return the domains whose DKIM signatures were verified, of what ``Authentication.record`` wrote down."""
     dkim = authentication.get("dkim") if isinstance(authentication, Mapping) else None
     if not isinstance(dkim, list | tuple):
         return ()

@@ -371,7 +371,9 @@ def test_a_tracker_tells_what_lies_behind_it_and_what_else_does(browser: Browser
     with open_console(sqlite_place(tmp_path)) as room:
         mail = next(each for each in month_of_mail(NOW, 40) if each.total_trackers)
         reference = replace(mail.references[0], finding="tracker", operator="", domain="spy.example")
-        own = [replace(reference, host=each, template=f"https://{each}/o.gif") for each in hosts]
+        own = [
+            replace(reference, host=each, template=f"https://{each}/open/track.gif?user=*") for each in hosts
+        ]
         room.observe([replace(mail, references=tuple(own), total_trackers=2)])
         facts = InfrastructureFacts("", ("edge.hosting.example",), ("ns1.<b>spy</b>.example",), (), "ab" * 32)
         both = {each: replace(facts, host=each) for each in hosts}
@@ -381,8 +383,10 @@ def test_a_tracker_tells_what_lies_behind_it_and_what_else_does(browser: Browser
             with look.page.expect_navigation():
                 look.page.get_by_role("link", name=hosts[0]).first.click()
             text = look.page.locator("main").inner_text()
-            assert "What lies behind it" in text
+            assert "Whose it is, and what lies behind it" in text
+            assert "built by whoever uses it" in text
             assert "ns1.<b>spy</b>.example" in text
             assert "ab" * 32 in text
             assert "px.other.example" in text
+            assert "Addresses made in the same way: px.other.example" in text
             assert look.page.evaluate(AUDIT) == []

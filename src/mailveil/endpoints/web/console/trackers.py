@@ -11,7 +11,7 @@ from mailveil.control.access import Permission
 from mailveil.control.messages import messages
 from mailveil.control.records import Cut, MessageLine, MessageQuery, TrackerQuery
 from mailveil.control.trackers import behind, operator, operators, tracker, trackers
-from mailveil.core.intelligence.types import Role
+from mailveil.core.intelligence.types import Role, Tooling
 from mailveil.core.verdicts.operators import Entry, Facet, catalogue
 from mailveil.core.verdicts.types import Kind
 from mailveil.endpoints.web.console.charts import measures
@@ -37,12 +37,18 @@ FACET_WORDS = {
 }
 
 
+TOOLING_WORDS = {
+    Tooling.BOUGHT: "bought",
+    Tooling.BUILT: "built by whoever uses it",
+    Tooling.UNKNOWN: "not known whether bought or built",
+}
 ROLE_NAMES = {
     Role.CANONICAL_NAME: "Alias for",
     Role.NAME_SERVER: "Name server",
     Role.ADDRESS: "Address",
     Role.CERTIFICATE: "Certificate",
-    Role.FINGERPRINT: "The same answer, field by field and byte by byte",
+    "server": "The same answer, field by field and byte by byte",
+    Role.FINGERPRINT: "Addresses made in the same way",
 }
 
 
@@ -98,6 +104,7 @@ async def one_tracker(visit: Visit) -> Response:
         tracker=found,
         entry=_entry(found.operator),
         role_names=ROLE_NAMES,
+        tooling_words=TOOLING_WORDS,
         behind=await behind(visit.room, visit.actor, found),
         lines=await _latest(visit, MessageQuery(tracker=found.identifier)),
     )

@@ -11,7 +11,7 @@ from mailveil.control import trackers as use
 from mailveil.control.access import Permission
 from mailveil.control.records import OperatorLine, TrackerQuery
 from mailveil.control.records import Tracker as TrackerRecord
-from mailveil.core.intelligence.types import InfrastructureFacts
+from mailveil.core.intelligence.types import Attribution, InfrastructureFacts, Tooling
 from mailveil.core.verdicts.types import Kind, Risk
 from mailveil.endpoints.web.api.asking import Asking
 from mailveil.endpoints.web.api.operations import Resource
@@ -81,6 +81,16 @@ class Infrastructure(Answer):
         description="Digest of the order of header fields.", examples=["5d41402abc4b2a76"]
     )
     body: str = Field(description="Digest of the content.", examples=["7d793037a0760186"])
+    tooling: Tooling = Field(description="Whether it was bought of a vendor or built.", examples=["built"])
+    owner: Text = Field(description="Whose it is, as far as is known.", examples=["spy.example"])
+    customer: Text = Field(description="For whom a vendor's tracker reports.", examples=["shop.example"])
+    confidence: float = Field(ge=0, le=1, description="How sure that is.", examples=[0.7])
+    fingerprint: str = Field(
+        description="By what built tracking is found again.", examples=["a4c1b2d3e4f50617"]
+    )
+    because: list[Text] = Field(
+        description="What speaks for it.", examples=[["no vendor is known to run it"]]
+    )
     alike: list[SharedBy] = Field(description="What it has in common with other hosts.")
 
 
@@ -175,6 +185,7 @@ async def get_infrastructure(asked: Asking, tracker_id: Identifier) -> Infrastru
     found = await use.tracker(asked.room, asked.actor, tracker_id)
     behind = await use.behind(asked.room, asked.actor, found)
     facts = behind.facts or InfrastructureFacts(found.host)
+    whose = behind.attribution or Attribution()
     return Infrastructure(
         host=found.host,
         canonical_names=list(facts.canonical_names),
@@ -183,6 +194,12 @@ async def get_infrastructure(asked: Asking, tracker_id: Identifier) -> Infrastru
         certificate=facts.certificate,
         header_order=facts.header_order,
         body=facts.body,
+        tooling=whose.tooling,
+        owner=whose.operator or whose.owner,
+        customer=whose.customer,
+        confidence=whose.confidence,
+        fingerprint=whose.fingerprint,
+        because=list(whose.evidence),
         alike=[
             SharedBy(role=str(each.role), value=each.value, hosts=list(each.hosts), total=each.total)
             for each in behind.alike

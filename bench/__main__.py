@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import control
+import intelligence
 import pages
 import sealed
 from catalogue import known_against_regex
@@ -266,6 +267,7 @@ def main() -> None:
         "copies server against nginx": sealed.measure("copies", quick=options.quick),
         "fetching from slow origins": sealed.measure("fetching", quick=options.quick),
     }
+    results["studying a million observations"] = intelligence.measure(quick=options.quick)
     results |= control_room(quick=options.quick)
     if options.json:
         print(json.dumps(results, indent=1))

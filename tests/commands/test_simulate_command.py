@@ -75,6 +75,8 @@ def test_an_installation_is_filled_once_and_real_mail_is_left_alone(tmp_path: Pa
                 page = await room.observations.messages(organisation, MessageQuery(), Cut(5))
                 assert len(page.items) == 5
                 assert time.time() - 2 * 86_400 < page.items[0].at <= time.time()
+            default, *_ = await room.organisations.organisations()
+            assert default.domains == ("office.example",)
             figures = await room.observations.figures("default", 0.0, time.time() + 3_600)
             assert figures.messages == summary["messages"]
             assert room.activities is not None

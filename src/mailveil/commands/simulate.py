@@ -19,7 +19,7 @@ from mailveil.commands.terminal import complain, count, note
 from mailveil.config import Settings
 from mailveil.control.access import command_line_actor
 from mailveil.control.failures import InvalidError
-from mailveil.control.organisations import make_organisation
+from mailveil.control.organisations import change_organisation, make_organisation
 from mailveil.control.records import DEFAULT_ORGANISATION, Cut, MessageQuery
 from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError
@@ -180,3 +180,7 @@ async def _make_room(room: ControlRoom, simulated: SimulationSettings) -> None:
                 f"Organisation {each} has messages on record already, and made-up ones must not come among them. "
                 "Name a fresh organisation, as in: mailveil simulate --into-database --organisation rehearsal"
             )
+    if not known[organisation].domains:
+        # Else nobody could tell what looks like one of them.
+        actor = command_line_actor(organisation, operator_name())
+        await change_organisation(room, actor, organisation, domains=[simulated.domain])

@@ -50,6 +50,11 @@ class Studying:
         """How the activities that the last subject changed are scored now."""
         return self._scores
 
+    @property
+    def remembered(self) -> int:
+        """How many memos there are."""
+        return len(self._book)
+
     def see(self, subject: Observation | InfrastructureFacts) -> Sequence[Raised]:
         """Study a message, or what lies behind a host."""
         findings = self._study(subject, self._book, self._settings)

@@ -407,3 +407,43 @@ async def furnish_sharing(made: ControlRoomForTests) -> None:
             spies()[0].identifier, "the server answered 413: too large", identifier=f"{number:032x}",
         )  # fmt: skip
         await store.bury(replace(chat, position=number - 1), letter)
+
+
+async def furnish_spies(made: ControlRoomForTests, organisation: str = "default") -> None:
+    """Put what studying found of the spies on record, and what people decided of them."""
+    from mailveil.control.activities import (
+        acknowledge_activity,
+        decide_activity,
+        mark_person,
+        note_activity,
+    )
+    from mailveil.core.intelligence.types import AnalystVerdict
+
+    now, room, who = made.clock.now(), made.room, actor("analyst", organisation, name="jana")
+    found = found_of(now, organisation)
+    await write_down(made, [replace(each, merged_into="") for each in found], organisation)
+    await write_down(made, found, organisation)  # studying finds an activity before it finds whose part it is
+    loud, _, crowd, *_, partner = spies()
+    await acknowledge_activity(room, who, loud.identifier)
+    await decide_activity(room, who, crowd.identifier, AnalystVerdict.CONFIRMED)
+    await decide_activity(room, who, partner.identifier, AnalystVerdict.BENIGN)
+    words = "Called ben: he opened none of them.\nHe forwarded one to accounting."
+    await note_activity(room, who, loud.identifier, words)
+    for name, (function, is_high_value) in FUNCTIONS.items():
+        await mark_person(room, who, address(name), function=function, is_high_value=is_high_value)
+
+
+async def write_down(
+    made: ControlRoomForTests, found: Sequence[Activity], organisation: str = "default"
+) -> None:
+    """Write activities down as studying would, with alerts and campaigns."""
+    from mailveil.control.activitystores import Studied
+
+    now, studies = made.clock.now(), made.room.studies
+    assert studies is not None
+    waiting = await studies.unstudied(organisation, 1)
+    studied = Studied(
+        (), {}, now, waiting.generation, activities=tuple(found), campaigns=campaigns_of(now, organisation),
+        alerts=alerts_of(now, organisation),
+    )  # fmt: skip
+    await studies.write(organisation, studied)

@@ -107,11 +107,73 @@ async def furnish_with_hostility(made: ControlRoomForTests) -> None:
         )
         await stores.organisations.put(records.Organisation(f"other-{number}", text, (f"o{number}.example",)))
         await _hostile_destination(made, identifier, number, text)
+    await _hostile_activities(made)
     groups = {f"group-{number}": ["anna@acme.example"] for number in range(len(TEXTS))}
     document = {"groups": groups, "rules": rules, "comment": BREAKS_OUT}
     for version, text in enumerate(TEXTS, 1):
         await stores.policies.put(records.PolicyVersion("default", version, document, now, text, text))
     await stores.organisations.put(records.Organisation("default", BREAKS_OUT))
+
+
+async def _hostile_activities(made: ControlRoomForTests) -> None:
+    """Write an activity for each text, which stands wherever studying can take one from mail, and what people said."""
+    from mailveil.control.activityrecords import ActivityNote
+    from mailveil.control.activitystores import Studied
+    from mailveil.control.records import Cut, MessageQuery
+    from mailveil.core.intelligence import types
+
+    now, store = made.clock.now(), made.room.studies
+    assert store is not None
+    line = (await made.room.observations.messages("default", MessageQuery(), Cut(1))).items[0]
+    found, campaigns, alerts = [], [], []
+    for number, text in enumerate(TEXTS):
+        operator = " ".join(text.split())  # as mail has it
+        probe = types.Probe(now - number, line.identifier, text, text, (text[:60],), text, text, text[:60])
+        pieces = tuple(types.Infrastructure(role, f"{role} {text}", now - 9, now) for role in types.Role)
+        told = types.Attribution(types.Tooling.BUILT, operator, text, text, 0.5, text, (text, text))
+        found.append(
+            types.Activity(
+                f"{number:032x}", "default", text, now - 9, now, 0.9, text[:20],
+                (types.Reason(text[:40], 1.0, text), types.Reason(text[:40], -2.0, text)),
+                tuple(types.TechniqueShown(each, text) for each in types.Technique), (text,),
+                ("open", text[:60]), told, pieces, (types.Target(text, now - 9, now, 1, text[:60], True),),
+                (probe, probe), (probe,), 2, 2, 1 + number % 2,
+            )
+        )  # fmt: skip
+        campaigns.append(
+            types.Campaign(
+                f"{number:032x}",
+                "default",
+                text[:250],
+                text,
+                now - 9,
+                now,
+                reasons=(text,),
+                operator=operator,
+                subject=text,
+            )
+        )
+        alerts.append(
+            types.Alert(
+                f"{number:032x}", "default", now, list(types.AlertKind)[number % 3], f"{number:032x}",
+                line.identifier, text, 0.9, text, (text,), now - 9,
+            )
+        )  # fmt: skip
+    waiting = await store.unstudied("default", 1)
+    studied = Studied(
+        (),
+        {},
+        now,
+        waiting.generation,
+        activities=tuple(found),
+        campaigns=tuple(campaigns),
+        alerts=tuple(alerts),
+    )
+    await store.write("default", studied)
+    for number, text in enumerate(TEXTS):
+        note = ActivityNote(f"{number:032x}", "default", f"{number:032x}", now, text[:100], text)
+        await made.room.activities.add_note(note)
+        await made.room.activities.mark("default", types.MarkedPerson(text, text[:60], True), text[:100], now)
 
 
 async def _hostile_destination(made: ControlRoomForTests, identifier: str, number: int, text: str) -> None:

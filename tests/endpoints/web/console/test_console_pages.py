@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from console_activities import furnish_sharing
+from console_activities import furnish_sharing, furnish_spies, spies
 from console_demo import demo_health, furnish, month_of_mail, odd_mail, prepare
 from console_window import OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
@@ -41,6 +41,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenConsole]:
     place = sqlite_place(tmp_path_factory.mktemp("full"))
     with open_console(place, health=demo_health, alarms=lambda: ["a made-up alarm"], **prepare()) as room:
         room.observe([*month_of_mail(NOW, LARGE), *odd_mail(NOW)])
+        room.run(furnish_spies(room.made))
         room.run(furnish(room.made))
         room.run(furnish_sharing(room.made))
         yield room
@@ -67,6 +68,7 @@ def pages_of(room: OpenConsole) -> list[str]:
     assert room.room.sharing is not None
     destinations = room.run(room.room.sharing.destinations("default"))
     known: dict[tuple[str, str], list[str]] = {
+        ("/watching/{identifier}", "identifier"): [each.identifier for each in spies()] if allowed else [],
         ("/sharing/destinations/{identifier}", "identifier"): [each.identifier for each in destinations],
         ("/messages/{identifier}", "identifier"): [each.identifier for each in (*messages, *odd)],
         ("/trackers/{identifier}", "identifier"): [each.identifier for each in trackers],

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from console_activities import activity_of_spy, spies, write_down
 from console_room import Browser, ConsoleRoom, console_room
-from control_room import ControlRoomForTests, actor
+from control_room import NOW, ControlRoomForTests, actor
 from mailveil.control.access import PERMISSIONS, Permission, Role
+from mailveil.control.activities import mark_person, note_activity
+from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.auditing import audit
 from mailveil.control.records import AllowRecord, Cut, Feedback, FeedbackKind
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharing import DestinationOrder, make_destination
 from mailveil.control.sharingrecords import DeadLetter, DestinationKind
 from mailveil.control.tokens import make_token
+from mailveil.core.intelligence.types import Target
 from mailveil.endpoints.web.console.application import MODULES
 from mailveil.endpoints.web.console.pages import Entry, Page
 
@@ -44,6 +48,10 @@ DEED_FORM = {
     "state": "confirmed",
     "comment": "because",
     "kind": "json-lines",
+    "verdict": "benign",
+    "text": "because",
+    "person": "intruder@example.org",
+    "function": "intruder",
     "address": "intruder.jsonl",
 }
 
@@ -57,9 +65,21 @@ class Theirs:
     entry: str
     report: str
     destination: str
+    activity: str
 
     def values(self) -> list[str]:
-        return [self.user, self.token, self.entry, self.report, self.destination, MARK, "0" * 32, "1", "2"]
+        return [
+            self.user,
+            self.token,
+            self.entry,
+            self.report,
+            self.destination,
+            self.activity,
+            MARK,
+            "0" * 32,
+            "1",
+            "2",
+        ]
 
 
 async def furnish(room: ConsoleRoom) -> Theirs:
@@ -82,7 +102,26 @@ async def furnish(room: ConsoleRoom) -> Theirs:
     await stores.feedback.report(report)
     await audit(stores, actor(organisation=MARK), "policy.change", f"{MARK} subject")
     destination = await furnish_sharing(stores)
-    return Theirs(user.identifier, token.token.identifier, entry.identifier, report.identifier, destination)
+    activity = await furnish_activity(control)
+    return Theirs(
+        user.identifier, token.token.identifier, entry.identifier, report.identifier, destination, activity
+    )
+
+
+async def furnish_activity(control: ControlRoomForTests) -> str:
+    spy, now, who = spies()[0], control.clock.now(), actor(organisation=MARK)
+    told = activity_of_spy(spy, now, MARK)
+    theirs = replace(
+        told,
+        identifier="d" * 32,
+        actor=f"{MARK}.spy.example",
+        learned=(f"what {MARK} reads",),
+        targets=(Target(f"anna@{MARK}.example", now, now, 3, MARK, is_high_value=True),),
+    )
+    await write_down(control, [theirs], MARK)
+    await note_activity(control.room, who, theirs.identifier, f"{MARK} called")
+    await mark_person(control.room, who, f"anna@{MARK}.example", function=MARK)
+    return theirs.identifier
 
 
 async def furnish_sharing(stores: ControlRoom) -> str:
@@ -108,6 +147,10 @@ async def everything(room: ConsoleRoom, theirs: Theirs) -> str:
             await stores.policies.current(MARK),
             await stores.feedback.reports(MARK, Cut(200)),
             await stores.audit.entries(MARK, Cut(200)),
+            await stores.activities.activities(MARK, ActivityQuery(NOW), Cut(200)),
+            await stores.activities.notes(MARK, theirs.activity),
+            await stores.activities.campaigns(MARK, Cut(200)),
+            await stores.activities.marked(MARK),
             await sharing.destinations(MARK),
             await sharing.dead_letters(MARK, theirs.destination, Cut(200)),
         ]
@@ -167,7 +210,7 @@ def _theirs(text: str) -> list[str]:
     return [
         each
         for each in re.split(
-            r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation|Destination|DeadLetter)\()",
+            r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation|Destination|DeadLetter|ActivityFile|ActivityNote|Campaign|MarkedPerson)\()",
             text,
         )
         if MARK in each

@@ -23,6 +23,7 @@ from mailveil.endpoints.web.console.originals import HOURS
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.periods import PERIODS, period_of
 from mailveil.endpoints.web.console.visit import Visit
+from mailveil.endpoints.web.console.watchlinks import belongings
 from mailveil.ports import CopyState, UnavailableError
 
 pages = Pages()
@@ -164,6 +165,7 @@ async def one_message(visit: Visit) -> Response:
         report_kinds=REPORT_KINDS,
         grants=await _grants(visit, found),
         hours=HOURS,
+        belongings=await belongings(visit, [found.identifier]),
     )
 
 

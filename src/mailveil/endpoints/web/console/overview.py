@@ -10,10 +10,14 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from mailveil.control.access import Permission
+from mailveil.control.activities import activities
+from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.attention import Topic, what_needs_attention
 from mailveil.control.health import Measure
-from mailveil.control.records import Count, Figures, FiguresAt
+from mailveil.control.records import Count, Cut, Figures, FiguresAt
 from mailveil.control.statistics import Dimension, figures, series, top
+from mailveil.core.intelligence.types import ActivityState
+from mailveil.endpoints.web.console.activitywords import Line, line_of
 from mailveil.endpoints.web.console.charts import Series, TimeChart, measures, shares, spark, time_chart
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.periods import PERIODS, WEEK, bounds, period_of
@@ -22,6 +26,8 @@ from mailveil.endpoints.web.console.wording import KIND_NAMES, percent
 
 pages = Pages()
 TOP = 6
+MOST_WATCHERS = 4
+WATCHED_DAYS = 30
 #: Where each matter is dealt with, and what the way there is called.
 PLACES = {
     Topic.HEALTH: ("/health", "Look at health"),
@@ -73,9 +79,20 @@ async def overview(visit: Visit) -> Response:
         kinds=measures(
             [(KIND_NAMES.get(each.value, each.value), each.messages) for each in tops[Dimension.KIND]]
         ),
+        watchers=await watchers(visit),
         matters=[(each, *PLACES[each.topic]) for each in matters],
         is_new=not total.messages and not before.messages and not await _has_mail(visit),
     )
+
+
+async def watchers(visit: Visit) -> Sequence[Line]:
+    """Return the surest of those who watch now, for those who may know."""
+    if not visit.actor.may(Permission.ACTIVITIES_READ):
+        return ()
+    now = visit.room.clock.now()
+    query = ActivityQuery(now=now, state=ActivityState.ACTIVE)
+    page = await activities(visit.room, visit.actor, query, Cut(MOST_WATCHERS))
+    return [line_of(each, now, WATCHED_DAYS) for each in page.items]
 
 
 async def health_of(visit: Visit, *, anew: bool = False) -> Sequence[Measure]:

@@ -73,8 +73,10 @@ class Rendering:
             day=lambda at: self._times().day(at),
             last_day=lambda at: self._times().last_day(at),
             list_pair=lambda value: (value, value),
-            path=lambda text: quote(str(text), safe=""),
-            query=lambda values: urlencode({name: each for name, each in values.items() if each != ""}),
+            path=lambda text: quote(str(text), safe="", errors="replace"),
+            query=lambda values: urlencode(
+                {name: each for name, each in values.items() if each != ""}, errors="replace"
+            ),
         )
         self.templates.globals.update(
             facts=facts,

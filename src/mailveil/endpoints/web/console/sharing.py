@@ -37,6 +37,7 @@ from mailveil.endpoints.web.console.sharingforms import (
     PEOPLE,
     TRAFFIC_LIGHTS,
     KindForm,
+    errors_of,
     filled_of,
     given_of,
     kind_of,
@@ -129,14 +130,10 @@ async def add_destination(visit: Visit) -> Response:
             visit.room, visit.actor, order, from_beginning=visit.is_ticked("from_beginning")
         )
     except (InvalidError, ConflictError) as error:
-        return _form_page(visit, form, given_of(visit.form), _errors(error))
+        return _form_page(visit, form, given_of(visit.form), errors_of(error))
     if made.secret:
         return visit.page("destination_secret.html", destination=made.view.destination, secret=made.secret)
     return visit.go(_path(made.view), f"{made.view.destination.name} is told from now on. Send it a test.")
-
-
-def _errors(error: InvalidError | ConflictError) -> dict[str, str]:
-    return {(error.field if isinstance(error, InvalidError) else "") or "name": str(error)}
 
 
 def _path(view: DestinationView) -> str:
@@ -185,7 +182,7 @@ async def change(visit: Visit) -> Response:
         order = order_of(form, visit.form, is_enabled=view.destination.is_enabled)
         after = await change_destination(visit.room, visit.actor, view.destination.identifier, order)
     except (InvalidError, ConflictError) as error:
-        return await _destination_page(visit, view, filled=given_of(visit.form), errors=_errors(error))
+        return await _destination_page(visit, view, filled=given_of(visit.form), errors=errors_of(error))
     return visit.go(_path(after.view), "Changed.")
 
 
@@ -218,7 +215,7 @@ async def _enabled(visit: Visit, *, is_enabled: bool) -> Response:
     try:
         await change_destination(visit.room, visit.actor, view.destination.identifier, order)
     except InvalidError as error:
-        return await _destination_page(visit, view, errors=_errors(error))
+        return await _destination_page(visit, view, errors=errors_of(error))
     return visit.go(_path(view), "It goes on." if is_enabled else "Paused. What happens meanwhile waits.")
 
 

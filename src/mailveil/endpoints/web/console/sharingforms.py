@@ -9,6 +9,7 @@ from typing import Any
 from mailveil.control.failures import InvalidError
 from mailveil.control.sharing import DestinationOrder
 from mailveil.control.sharingrecords import DestinationKind
+from mailveil.control.stores import ConflictError
 from mailveil.core.sharing.types import EventKind, PeopleShared, TrafficLight
 
 Choices = tuple[tuple[str, str], ...]
@@ -90,13 +91,13 @@ class KindForm:
         return tuple((each, _FORMAT_WORDS[each]) for each in self.formats)
 
 
-_CA = Option(
+CA = Option(
     "ca_pem",
     "Certificates to trust",
     "In PEM, where its certificate is signed by your own authority.",
     "area",
 )
-_PLAIN = Option(
+PLAIN = Option(
     "plain_http",
     "Allow http:// without encryption",
     "Everybody on the way can read what is sent, the secret included.",
@@ -120,7 +121,7 @@ KIND_FORMS: Mapping[DestinationKind, KindForm] = {
                 Option("app_name", "Name of the program", "Empty: mailveil."),
                 Option("framing", "Between messages", "", "choice", _FRAMES),
                 Option("max_bytes", "Most bytes of a message", "Empty: what the transport allows.", "whole"),
-                _CA,
+                CA,
                 Option("client_certificate_pem", "Client certificate", "In PEM, where it asks for one.", "area"),
             ),
             "Private key of the client certificate", "In PEM; only with a client certificate.",
@@ -128,19 +129,19 @@ KIND_FORMS: Mapping[DestinationKind, KindForm] = {
         KindForm(
             DestinationKind.SPLUNK, "Splunk", "The HTTP Event Collector of Splunk.", "Address",
             "https://splunk.example.org:8088/services/collector/event", "", ("plain", "ecs", "ocsf", "cef"),
-            (Option("index", "Index"), Option("source", "Source"), Option("sourcetype", "Source type"), _CA, _PLAIN),
+            (Option("index", "Index"), Option("source", "Source"), Option("sourcetype", "Source type"), CA, PLAIN),
             "Token of the collector",
         ),
         KindForm(
             DestinationKind.ELASTICSEARCH, "Elasticsearch", "An index or data stream of Elasticsearch or OpenSearch.",
             "Address", "https://elastic.example.org:9200", "", ("ecs", "ocsf", "plain"),
-            (Option("index", "Index or data stream"), Option("pipeline", "Ingest pipeline"), _CA, _PLAIN),
+            (Option("index", "Index or data stream"), Option("pipeline", "Ingest pipeline"), CA, PLAIN),
             "API key", "Or user:password.",
         ),
         KindForm(
             DestinationKind.WEBHOOK, "Webhook",
             "Any program with an HTTPS address: CloudEvents, signed as Standard Webhooks has it.",
-            "Address", "https://hooks.example.org/mailveil", "", ("plain", "ecs", "ocsf"), (_CA, _PLAIN),
+            "Address", "https://hooks.example.org/mailveil", "", ("plain", "ecs", "ocsf"), (CA, PLAIN),
             "Secret that signs", "Empty: one is made, and shown once.",
         ),
         KindForm(
@@ -149,7 +150,7 @@ KIND_FORMS: Mapping[DestinationKind, KindForm] = {
             (
                 Option("distribution", "Distribution", "", "choice", _DISTRIBUTION),
                 Option("published", "Publish events at once", "Without it, somebody there publishes them.", "flag"),
-                _CA, _PLAIN,
+                CA, PLAIN,
             ),
             "API key",
         ),
@@ -192,7 +193,7 @@ def order_of(
         people=_one(PeopleShared, text("people") or str(PeopleShared.NONE), "people"),
         subjects="subjects" in given,
         traffic_light=_one(TrafficLight, text("traffic_light") or str(TrafficLight.AMBER), "traffic_light"),
-        options=_options(form, given),
+        options=options_of(form.options, given),
         secret=text("secret") or None,
         is_enabled=is_enabled,
     )
@@ -223,9 +224,10 @@ def given_of(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {**found, "events": tuple(form.get("events", ())), "subjects": "subjects" in form}
 
 
-def _options(form: KindForm, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def options_of(options: Sequence[Option], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the further settings that were filled in. Raises ``InvalidError`` for what is no number."""
     made: dict[str, Any] = {}
-    for option in form.options:
+    for option in options:
         value = next(iter(given.get(f"option-{option.name}", ())), "").strip()
         if option.shape == "flag":
             if value:
@@ -237,6 +239,11 @@ def _options(form: KindForm, given: Mapping[str, Sequence[str]]) -> dict[str, An
         else:
             made[option.name] = value.replace("\r\n", "\n")
     return made
+
+
+def errors_of(error: InvalidError | ConflictError) -> dict[str, str]:
+    """Return what is wrong by the field where it stands."""
+    return {(error.field if isinstance(error, InvalidError) else "") or "name": str(error)}
 
 
 def _whole(text: str, name: str) -> int:

@@ -18,6 +18,7 @@ from mailveil.endpoints.web.console.charts import measures
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.periods import LONG_PERIODS, period_of
 from mailveil.endpoints.web.console.visit import Visit
+from mailveil.endpoints.web.console.watchlinks import belongings
 from mailveil.endpoints.web.console.wording import KIND_NAMES
 
 pages = Pages()
@@ -99,6 +100,7 @@ async def tracker_list(visit: Visit) -> Response:
 async def one_tracker(visit: Visit) -> Response:
     """Show what is known of one tracker, and the latest messages that held it."""
     found = await tracker(visit.room, visit.actor, visit.path("identifier"))
+    lines = await _latest(visit, MessageQuery(tracker=found.identifier))
     return visit.page(
         "tracker.html",
         tracker=found,
@@ -106,7 +108,8 @@ async def one_tracker(visit: Visit) -> Response:
         role_names=ROLE_NAMES,
         tooling_words=TOOLING_WORDS,
         behind=await behind(visit.room, visit.actor, found),
-        lines=await _latest(visit, MessageQuery(tracker=found.identifier)),
+        lines=lines,
+        belongings=await belongings(visit, [each.identifier for each in lines or ()]),
     )
 
 

@@ -241,6 +241,8 @@ async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
     from mailveil.control.allowing import allow
     from mailveil.control.policies import change_policy, policy_of_record
     from mailveil.control.records import Feedback, FeedbackKind
+    from mailveil.control.sharing import DestinationOrder, make_destination
+    from mailveil.control.sharingrecords import DestinationKind
 
     room, who = made.control.room, actor(organisation=organisation)
     entry = await allow(
@@ -253,7 +255,15 @@ async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
         f"report-of-{organisation}", organisation, NOW, FeedbackKind.MISSED, text=f"comment of {organisation}"
     )
     await room.feedback.report(report)
-    return {"entry": entry.identifier, "report": report.identifier}
+    order = DestinationOrder(
+        f"destination of {organisation}", DestinationKind.WEBHOOK, f"https://hooks.{organisation}.example/in"
+    )
+    hook = await make_destination(room, who, order)
+    return {
+        "entry": entry.identifier,
+        "report": report.identifier,
+        "destination": hook.view.destination.identifier,
+    }
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mailveil.cli import intelligence, mail, people, policy, proving, upkeep, weekly
+from mailveil.cli import intelligence, mail, people, policy, proving, sharing, upkeep, weekly
 from mailveil.cli.root import UNUSABLE, program
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "program",
     "proving",
     "run",
+    "sharing",
     "upkeep",
     "weekly",
 ]

@@ -10,8 +10,10 @@ from mailveil.control.access import Actor, Permission, Role
 from mailveil.control.health import Condition, Measure, troubled
 from mailveil.control.records import MAX_PAGE, Cut, FeedbackState
 from mailveil.control.room import ControlRoom
+from mailveil.control.sharingrecords import Standing
 
 DAY_S = 86_400
+MANY_ATTEMPTS = 3  # before that it may be a moment's
 # Words that begin so go on from a name; others stand by themselves, after a colon.
 _VERBS = frozenset(("is", "are", "was", "were", "has", "have", "does", "do", "cannot", "refuses", "answers"))
 SOON_S = 14 * DAY_S  # an allow-list entry or token that ends so soon is told of
@@ -27,6 +29,7 @@ class Topic(StrEnum):
     TOKENS = "tokens"
     USERS = "users"
     OWN_ACCOUNT = "own-account"
+    SHARING = "sharing"
 
 
 class Weight(StrEnum):
@@ -63,6 +66,7 @@ async def what_needs_attention(
     found += await _reports(room, actor)
     found += await _allowed(room, actor)
     found += await _tokens(room, actor)
+    found += await _sharing(room, actor)
     found += await _second_factors(room, actor)
     return tuple(sorted(found, key=lambda each: list(Weight).index(each.weight)))
 
@@ -127,6 +131,26 @@ async def _tokens(room: ControlRoom, actor: Actor) -> list[Matter]:
         else f"{len(ending)} tokens are about to expire"
     )
     return [Matter(Topic.TOKENS, Weight.INFO, words, "The programs that use them will be refused.")]
+
+
+async def _sharing(room: ControlRoom, actor: Actor) -> list[Matter]:
+    """Tell of destinations that take nothing, or have refused something."""
+    if room.sharing is None or not actor.may(Permission.SHARING_READ):
+        return []
+    found = []
+    standings = await room.sharing.standings(actor.organisation)
+    for each in await room.sharing.destinations(actor.organisation):
+        name, dead = each.name, standings.get(each.identifier, Standing()).dead
+        if each.problem and (each.attempts >= MANY_ATTEMPTS or not each.is_enabled):
+            advice = "Events wait for it, for as many days as [sharing] keep_days." if each.is_enabled else ""
+            words = f"the destination “{name}” takes no events: {each.problem}"
+            found.append(Matter(Topic.SHARING, Weight.WARN, words, advice))
+        if dead:
+            words = f"the destination “{name}” did not take {dead:,} {'event' if dead == 1 else 'events'}"
+            found.append(
+                Matter(Topic.SHARING, Weight.INFO, words, "See why, and try them again or delete them.")
+            )
+    return found
 
 
 async def _second_factors(room: ControlRoom, actor: Actor) -> list[Matter]:

@@ -17,7 +17,7 @@ from mailveil.control.records import Cut, Page
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharingrecords import DeadLetter, Destination, DestinationKind, Standing
 from mailveil.control.sharingstores import SharingStore
-from mailveil.control.stores import ConflictError
+from mailveil.control.stores import ConflictError, CursorError
 from mailveil.control.webhookkeys import WebhookKeys, parse_webhook_keys
 from mailveil.core.sharing.types import EventKind, PeopleShared, SharedEvent, TrafficLight
 from mailveil.ports import DeliveryError
@@ -103,6 +103,20 @@ async def list_destinations(room: ControlRoom, actor: Actor) -> Sequence[Destina
     standings = await store.standings(actor.organisation)
     found = await store.destinations(actor.organisation)
     return [_view(each, standings.get(each.identifier)) for each in found]
+
+
+async def page_of_destinations(room: ControlRoom, actor: Actor, cut: Cut) -> Page[DestinationView]:
+    """Return part of them. Raises ``CursorError``."""
+    found = await list_destinations(room, actor)
+    start = 0
+    if cut.cursor:
+        places = [each.destination.identifier for each in found]
+        if cut.cursor not in places:
+            raise CursorError("the cursor is none that this list has given")
+        start = places.index(cut.cursor) + 1
+    shown = found[start : start + max(cut.limit, 1)]
+    is_end = start + len(shown) >= len(found)
+    return Page(tuple(shown), "" if is_end or not shown else shown[-1].destination.identifier)
 
 
 async def read_destination(room: ControlRoom, actor: Actor, identifier: str) -> DestinationView:

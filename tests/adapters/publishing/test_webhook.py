@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -63,6 +64,27 @@ def test_the_official_library_verifies_what_is_sent(tmp_path: Path) -> None:
                     Webhook(NEW).verify(spoilt, got.headers)
             with pytest.raises(WebhookVerificationError):
                 Webhook(OTHER).verify(got.body, got.headers)
+
+    asyncio.run(steps())
+
+
+def test_the_code_of_the_guide_verifies_it_too(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "sharing-siem.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.partition("```python")[2].partition("```")[0], names)
+    is_genuine = names["is_genuine"]
+
+    async def steps() -> None:
+        async with destinations_at_work() as there:
+            keys = WebhookKeys(NEW, OLD, time.time() + 3600)
+            await publish(hook(f"http://127.0.0.1:{there.port}/", keys), tmp_path)
+            (got,) = there.received
+            assert is_genuine(NEW, got.headers, got.body)
+            assert is_genuine(OLD, got.headers, got.body)
+            assert not is_genuine(OTHER, got.headers, got.body)
+            assert not is_genuine(NEW, got.headers, got.body + b" ")
+            late = {**got.headers, "webhook-timestamp": str(int(time.time()) - 3600)}
+            assert not is_genuine(NEW, late, got.body)
 
     asyncio.run(steps())
 

@@ -201,7 +201,7 @@ def test_an_activity_in_ecs() -> None:
     assert made["threat"]["technique"]["subtechnique"]["name"] == ["Spearphishing Link", "IP Addresses"]
     assert made["related"] == {
         "hosts": ["deals-evil.example", "px-evil.example", "ns1.hoster.example"],
-        "ip": ["192.0.2.7", "2001:db8::7"],
+        "ip": ["192.0.2.7"],
     }
     assert made["labels"]["state"] == "active"
     tracker = encode_ecs(event(TRACKER))

@@ -56,6 +56,7 @@ def identifiers(room: ApiRoom, organisation: str) -> dict[str, str]:
             "token_id": tokens.items[0].identifier,
             "organisation_id": organisation,
             "entry_id": api_identifiers["entry"],
+            "destination_id": api_identifiers["destination"],
             "report_id": api_identifiers["report"],
             "version": "0",
         }

@@ -36,6 +36,7 @@ PLACES = {
     Topic.ALLOW: ("/allow", "Open the allow-list"),
     Topic.TOKENS: ("/tokens", "Open tokens"),
     Topic.USERS: ("/users", "Open users"),
+    Topic.SHARING: ("/sharing", "Look at destinations"),
     Topic.OWN_ACCOUNT: ("/account", "Open your account"),
 }
 

@@ -20,6 +20,8 @@ from mailveil.learning.simulation.world import World, named_host
 #: Whom spies look for; an assumption, after whom deception by mail is aimed at.
 SOUGHT: Final = (("finance", 0.35), ("board", 0.25), ("personnel", 0.12), ("it", 0.14), ("purchasing", 0.14))
 LOGO: Final = 'width="120" height="40" alt=""'
+#: So many write as sellers do: longer letters that go on with the conversation, some with a field to unsubscribe.
+LIKE_SELLER: Final = 0.3
 #: What some learn besides that they are read.
 EXTRAS: Final = (("", 0.6), ("identity", 0.2), ("device", 0.08), ("credential", 0.06), ("receipt", 0.06))
 FOLLOWED_UP: Final = 0.6  # of actors come back without a tracker
@@ -64,7 +66,7 @@ class Actor:
     def __init__(self, name: str, grade: Grade, planned: Sequence[Planned], chance: Chance) -> None:
         self.name, self.grade, self._chance = name, grade, chance
         self.planned = sorted(planned, key=lambda each: (each.at, each.person.number))
-        self._last = ""  # the Message-ID of what was sent last
+        self._last: dict[str, str] = {}  # the Message-ID of what was sent last, to each person and to anybody
         self._sent = {Cause.PROBE: 0, Cause.FOLLOW_UP: 0}
 
     @property
@@ -78,11 +80,11 @@ class Actor:
             each = self.planned.pop(0)
             self._sent[each.cause] += 1
             truth = Truth(each.cause, self.name, self.grade, self._sent[each.cause])
-            answers = self._last if each.is_answer else ""
+            answers = self._last.get(each.person.address, self._last.get("", "")) if each.is_answer else ""
             sent = each.made.cast(
                 self._chance, each.at, (each.person.address,), each.subject, answers=answers
             )
-            self._last = sent.message_id
+            self._last |= {each.person.address: sent.message_id, "": sent.message_id}
             yield Simulated(sent, truth)
 
 
@@ -101,6 +103,7 @@ class Planner:
         self.tracker_domain = "" if chance.often(0.6) else world.spies_names.domain()
         # Whoever spreads over domains mostly runs them all on the same machines.
         self.machines = name if chance.often(0.7) else ""
+        self.is_like_seller = chance.often(LIKE_SELLER)
         self.extra = chance.weighted(EXTRAS)
 
     def actor(self, partners: Sequence[Partner]) -> Actor:
@@ -121,8 +124,12 @@ class Planner:
         way = ways.get(self.grade) or self._from(f"{self.first}.{self.last}@{domain}")
         planned: list[Planned] = []
         at, made = first_at, None
-        for _ in range(rounds):
-            what = subject(chance)
+        what = subject(chance)
+        for turn in range(rounds):
+            is_answer = turn > 0 and self.is_like_seller
+            if turn and not is_answer:
+                what = subject(chance)
+            title = f"Re: {what}" if is_answer else what
             latest = at
             for number, person in enumerate(people):
                 # One mould for a sender, except that a spread actor changes domains every probe or two.
@@ -130,7 +137,7 @@ class Planner:
                     made = way(person)
                 when = self._workday(at + chance.between(0.0, pace.within) * DAY_S, person)
                 latest = max(latest, when)
-                planned.append(Planned(when, person, made, what, Cause.PROBE))
+                planned.append(Planned(when, person, made, title, Cause.PROBE, is_answer))
             at = latest + chance.between(*pace.between) * DAY_S
         planned.sort(key=lambda each: each.at)
         if chance.often(FOLLOWED_UP):
@@ -211,8 +218,13 @@ class Planner:
 
         return make
 
+    def _length(self) -> int:
+        return self.chance.whole(250, 1_100) if self.is_like_seller else self.chance.whole(40, 450)
+
     def _head(self) -> dict[str, str]:
         head = {"Reply-To": f"{self.first}.{self.last}@{self.reply_domain}"} if self.reply_domain else {}
+        if self.is_like_seller and self.chance.often(0.35):
+            head["List-Unsubscribe"] = f"<mailto:unsubscribe@{self.tracker_domain or 'answers.example'}>"
         if self.extra == "receipt":
             domain = self.reply_domain or self.tracker_domain or "answers.example"
             head["Disposition-Notification-To"] = f"{self.first}@{domain}"
@@ -248,7 +260,7 @@ class Planner:
             )
         letter = Letter(
             author, signer=author.rpartition("@")[2] if self.signs else "", images=tuple(images), markup=markup,
-            text_characters=chance.whole(40, 450), head=self._head(), marks=marks,
+            text_characters=self._length(), head=self._head(), marks=marks,
         )  # fmt: skip
         return self.world.mould(letter, person.address, chance, like=self.machines)
 
@@ -256,7 +268,7 @@ class Planner:
         """Return how they come back: to one who was probed or to finance, with a letter that only asks."""
         chance, world = self.chance, self.world
         seen = planned[-1].made.observation
-        author, what = seen.author, planned[-1].subject
+        author, what = seen.author, planned[-1].subject.removeprefix("Re: ")
         domain = author.rpartition("@")[2]
         way = chance.weighted((("same", 0.5), ("look-alike", 0.2), ("thread", 0.3)))
         if way != "same" and domain.endswith(".example"):

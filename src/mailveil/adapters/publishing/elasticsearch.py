@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -49,7 +50,7 @@ class ElasticsearchPublisher:
 
     async def publish(self, events: Sequence[SharedEvent]) -> None:
         """Deliver events in order. Raises ``DeliveryError``."""
-        body = "".join(f"{line}\n" for each in events for line in self._lines(each)).encode("ascii")
+        body = await asyncio.to_thread(self._body, events)
         try:
             answer = await self._caller.call(
                 "POST", self._url, {"Content-Type": "application/x-ndjson"}, body
@@ -64,6 +65,9 @@ class ElasticsearchPublisher:
     async def close(self) -> None:
         """Let go of connections."""
         await self._caller.close()
+
+    def _body(self, events: Sequence[SharedEvent]) -> bytes:
+        return "".join(f"{line}\n" for each in events for line in self._lines(each)).encode("ascii")
 
     def _lines(self, event: SharedEvent) -> tuple[str, str]:
         action = {"create": {"_index": self._index, "_id": self.identifier(event)}}

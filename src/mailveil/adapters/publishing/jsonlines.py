@@ -34,9 +34,8 @@ class JsonLinesPublisher:
 
     async def publish(self, events: Sequence[SharedEvent]) -> None:
         """Write events down durably, in order. Raises ``DeliveryError``."""
-        raw = b"".join(to_json(self._encode(each)).encode("ascii") + b"\n" for each in events)
         try:
-            await asyncio.to_thread(self._write, raw)
+            await asyncio.to_thread(self._write, events)
         except OSError as error:
             await self.close()
             raise DeliveryError(f"{self._path.name} cannot be written: {error.strerror or error}") from error
@@ -45,7 +44,8 @@ class JsonLinesPublisher:
         """Close the file."""
         await asyncio.to_thread(self._end)
 
-    def _write(self, raw: bytes) -> None:
+    def _write(self, events: Sequence[SharedEvent]) -> None:
+        raw = b"".join(to_json(self._encode(each)).encode("ascii") + b"\n" for each in events)
         with self._turn:
             self._open()
             rest = memoryview(raw)

@@ -62,7 +62,7 @@ class SyslogPublisher:
         """Send events in order. Raises ``DeliveryError``."""
         place = self._place
         most = place.max_bytes or DEFAULT_BYTES[place.transport]
-        messages = [encode_syslog(each, self._header, self._encode, most) for each in events]
+        messages = await asyncio.to_thread(self._encoded, events, most)
         try:
             if place.transport == "udp":
                 await self._send_datagrams(messages)
@@ -73,6 +73,9 @@ class SyslogPublisher:
         except OSError as error:
             await self._hang_up()
             raise DeliveryError(f"the connection broke: {error.strerror or type(error).__name__}") from error
+
+    def _encoded(self, events: Sequence[SharedEvent], most: int) -> list[bytes]:
+        return [encode_syslog(each, self._header, self._encode, most) for each in events]
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -44,7 +45,7 @@ class WebhookPublisher:
     async def publish(self, events: Sequence[SharedEvent]) -> None:
         """Deliver events in order. Raises ``DeliveryError``."""
         for taken, event in enumerate(events):
-            body = to_json(encode_cloudevent(event, self._encode(event))).encode("ascii")
+            body = await asyncio.to_thread(self._body, event)
             headers = {"Content-Type": MEDIA_TYPE, **self._signature(event, body)}
             try:
                 answer = await self._caller.call("POST", self._address, headers, body)
@@ -58,6 +59,9 @@ class WebhookPublisher:
     async def close(self) -> None:
         """Let go of connections."""
         await self._caller.close()
+
+    def _body(self, event: SharedEvent) -> bytes:
+        return to_json(encode_cloudevent(event, self._encode(event))).encode("ascii")
 
     def _signature(self, event: SharedEvent, body: bytes) -> dict[str, str]:
         now = self._clock.now()

@@ -14,7 +14,9 @@ _END_OF_TIME: Final = 253_402_300_799.0  # the year 9999
 
 def line(text: str, longest: int = MAX_LINE) -> str:
     """Return text as one line: no control characters, nothing that turns the writing, no half characters, not long."""
-    shown = "".join(each if each.isprintable() else " " for each in text[: 8 * longest])
+    shown = text[: 8 * longest]
+    if not shown.isprintable():
+        shown = "".join(each if each.isprintable() else " " for each in shown)
     return " ".join(shown.split())[:longest].rstrip()
 
 

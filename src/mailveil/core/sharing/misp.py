@@ -22,8 +22,8 @@ from mailveil.core.sharing.claims import (
     claims_of_activity,
     claims_of_tracker,
 )
-from mailveil.core.sharing.stix import NAMELESS
 from mailveil.core.sharing.stixvocabulary import NAMESPACE, technique_name
+from mailveil.core.sharing.stixwriter import NAMELESS
 from mailveil.core.sharing.types import SharedActivity, SharedEvent, SharedTracker, TrafficLight
 from mailveil.core.sharing.wording import line, moment, prose
 from mailveil.core.verdicts.addresses import registrable_domain

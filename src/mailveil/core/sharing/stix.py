@@ -7,8 +7,7 @@ nothing is claimed. Whose version an object is says ``modified``; the same value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Final
 
 from mailveil.core.intelligence.types import AnalystVerdict, Role, Tooling
@@ -27,9 +26,8 @@ from mailveil.core.sharing.stixvocabulary import (
     Object,
     attack_pattern,
     identifier,
-    marking,
-    observable_identifier,
 )
+from mailveil.core.sharing.stixwriter import StixWriter, identity
 from mailveil.core.sharing.types import (
     SharedActivity,
     SharedAlert,
@@ -40,8 +38,6 @@ from mailveil.core.sharing.types import (
 )
 from mailveil.core.sharing.wording import line, moment, prose, timestamp
 
-PRODUCER_AT: Final = "2026-01-01T00:00:00.000Z"
-NAMELESS: Final = "An organisation that uses mailveil"
 MAX_COUNT: Final = 999_999_999
 MAX_PEOPLE: Final = 200
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -68,7 +64,7 @@ def bundle(objects: Iterable[Object]) -> Object:
 
 def activity_objects(activity: SharedActivity) -> list[Object]:
     """Return an activity with everything that it consists of. One that was dismissed is revoked."""
-    writer = _Writer(
+    writer = StixWriter(
         activity.organisation,
         activity.traffic_light,
         f"activity {activity.identifier}",
@@ -107,7 +103,7 @@ def tracker_objects(
     claims = claims_of_tracker(tracker)
     if not claims:
         return []
-    writer = _Writer(
+    writer = StixWriter(
         organisation, traffic_light, f"tracker {tracker.identifier}", tracker.first_at, changed_at
     )
     name = line(tracker.domain or tracker.host, 200)
@@ -137,7 +133,7 @@ def tracker_objects(
 
 def alert_objects(alert: SharedAlert, organisation: str, traffic_light: TrafficLight) -> list[Object]:
     """Return an alert as a note about the activity that it belongs to."""
-    writer = _Writer(organisation, traffic_light, f"alert {alert.identifier}", alert.at, alert.at)
+    writer = StixWriter(organisation, traffic_light, f"alert {alert.identifier}", alert.at, alert.at)
     campaign = identifier("campaign", f"activity {alert.activity}")
     earlier = f"The actor was first seen on {timestamp(alert.earlier)[:10]}." if alert.earlier > 0 else ""
     writer.add(
@@ -159,7 +155,7 @@ def no_longer_claimed(
     That are an actor who is not confirmed any more, and names that turned out to serve everybody. What merely is not
     among the latest probes any more stays.
     """
-    writer = _Writer(
+    writer = StixWriter(
         activity.organisation,
         activity.traffic_light,
         f"activity {activity.identifier}",
@@ -196,102 +192,13 @@ def revoked(known: Iterable[Object], changed_at: float) -> list[Object]:
     ]
 
 
-@dataclass
-class _Writer:
-    """Collects objects of one subject: who tells, since when, in which version, under which marking."""
-
-    name: str
-    traffic_light: TrafficLight
-    subject: str
-    created_at: float
-    changed_at: float
-    is_revoked: bool = False
-
-    def __post_init__(self) -> None:
-        self.modified = timestamp(max(self.changed_at, self.created_at))
-        marked = marking(self.traffic_light)
-        producer = _identity("mailveil", "system", "A mail gateway that stops e-mail spy trackers.")
-        told_by = _identity(line(self.name) or NAMELESS, "organization", by=producer["id"])
-        self.organisation: str = told_by["id"]
-        self.markings: list[str] = [marked["id"]]
-        self.objects: list[Object] = [marked, producer, told_by]
-        self._known = {each["id"] for each in self.objects}
-
-    def add(self, kind: str, key: Sequence[str], *, since: float | None = None, **members: Any) -> str:
-        """Add an object of ours, told apart from others of its kind by ``key``; return its identifier."""
-        created = timestamp(self.created_at if since is None else since)
-        made: Object = {
-            "type": kind,
-            "spec_version": SPEC,
-            "id": identifier(kind, self.subject, *key),
-            "created_by_ref": self.organisation,
-            "created": created,
-            "modified": max(self.modified, created),
-            **{name: value for name, value in members.items() if value not in ("", [], None)},
-            "object_marking_refs": self.markings,
-        }
-        if self.is_revoked:
-            made["revoked"] = True
-        return self.put(made)
-
-    def relate(self, source: str, kind: str, target: str, since: float, description: str = "") -> str:
-        """Relate two objects."""
-        key = (source, kind, target)
-        return self.add(
-            "relationship",
-            key,
-            since=since,
-            relationship_type=kind,
-            description=description,
-            source_ref=source,
-            target_ref=target,
-        )
-
-    def observe(self, kind: str, **contributing: Any) -> str:
-        """Add an observable, which belongs to nobody and has no versions."""
-        name = observable_identifier(kind, contributing)
-        return self.put(
-            {
-                "type": kind,
-                "spec_version": SPEC,
-                "id": name,
-                **contributing,
-                "object_marking_refs": self.markings,
-            }
-        )
-
-    def put(self, made: Object) -> str:
-        """Add an object unless it is there."""
-        if made["id"] not in self._known:
-            self._known.add(made["id"])
-            self.objects.append(made)
-        return str(made["id"])
-
-
-def _identity(name: str, kind: str, description: str = "", by: str = "") -> Object:
-    made = {
-        "type": "identity",
-        "spec_version": SPEC,
-        "id": identifier("identity", kind, name),
-        "created": PRODUCER_AT,
-        "modified": PRODUCER_AT,
-        "name": name,
-        "identity_class": kind,
-    }
-    if description:
-        made["description"] = description
-    if by:
-        made["created_by_ref"] = by
-    return made
-
-
-def _techniques(writer: _Writer, campaign: str, activity: SharedActivity) -> None:
+def _techniques(writer: StixWriter, campaign: str, activity: SharedActivity) -> None:
     for shown in activity.techniques:
         technique = writer.put(attack_pattern(shown.technique))
         writer.relate(campaign, "uses", technique, activity.first_at, prose(shown.because))
 
 
-def _actor_objects(writer: _Writer, campaign: str, activity: SharedActivity) -> None:
+def _actor_objects(writer: StixWriter, campaign: str, activity: SharedActivity) -> None:
     """Name the actor where an analyst said that there is one; a vendor is somebody whose tools were bought."""
     if _is_confirmed(activity):
         actor = writer.add(
@@ -305,18 +212,18 @@ def _actor_objects(writer: _Writer, campaign: str, activity: SharedActivity) -> 
         )
         writer.relate(campaign, "attributed-to", actor, activity.first_at)
     if activity.tooling is Tooling.BOUGHT and (vendor := line(activity.operator)):
-        identity = writer.put(_identity(vendor, "organization"))
-        writer.relate(campaign, "related-to", identity, activity.first_at, "Its tracking was bought here.")
+        seller = writer.put(identity(vendor, "organization"))
+        writer.relate(campaign, "related-to", seller, activity.first_at, "Its tracking was bought here.")
 
 
-def _people(writer: _Writer, campaign: str, activity: SharedActivity) -> None:
+def _people(writer: StixWriter, campaign: str, activity: SharedActivity) -> None:
     """Name people where the destination is told of them: as somebody, never by an address to write to."""
     for name in filter(None, map(line, activity.people[:MAX_PEOPLE])):
         person = writer.add("identity", ("individual", name), name=name, identity_class="individual")
         writer.relate(campaign, "targets", person, activity.first_at)
 
 
-def _infrastructure(writer: _Writer, campaign: str, activity: SharedActivity) -> str:
+def _infrastructure(writer: StixWriter, campaign: str, activity: SharedActivity) -> str:
     """Add what the activity was carried out with, as far as it is the actor's own; return its identifier."""
     parts = [
         (item, seen) for item in activity.infrastructure if not item.shared and (seen := _observable(item))
@@ -360,7 +267,7 @@ def _observable(item: SharedInfrastructure) -> tuple[str, dict[str, Any]] | None
     return ("domain-name", {"value": name}) if name else None
 
 
-def _indicator(writer: _Writer, claim: Claim, score: float, is_malicious: bool) -> str:
+def _indicator(writer: StixWriter, claim: Claim, score: float, is_malicious: bool) -> str:
     pattern = pattern_of(claim)
     return writer.add(
         "indicator",
@@ -378,7 +285,7 @@ def _indicator(writer: _Writer, claim: Claim, score: float, is_malicious: bool) 
     )
 
 
-def _sighting(writer: _Writer, indicator: str, claim: Claim) -> None:
+def _sighting(writer: StixWriter, indicator: str, claim: Claim) -> None:
     """Say when an indicator was seen here, with the observed data behind it where that names something exactly."""
     first, last = timestamp(claim.first_at), timestamp(max(claim.first_at, claim.last_at))
     count = min(max(claim.messages, 1), MAX_COUNT)

@@ -18,7 +18,13 @@ from intelligence_room import (
     tracker,
     written,
 )
-from mailveil.core.intelligence.types import AlertKind
+from mailveil.core.intelligence.types import (
+    AlertKind,
+    AnalystVerdict,
+    Decision,
+    InfrastructureFacts,
+    activity_of,
+)
 
 LATER = START + 40 * DAY
 
@@ -77,7 +83,8 @@ def test_a_correspondent_that_never_tracked_and_does_now_is_found() -> None:
     studied = Studied().take(quiet_weeks(8))
     at = START + 57 * DAY
     for number in range(3):
-        probe = mail(at + number * HOUR, "supplier.example", finance(number), tracker("px.elsewhere.example"))
+        px = tracker("px.elsewhere.example")
+        probe = mail(at + number * HOUR, "supplier.example", finance(number), px, text_characters=200)
         studied.take([probe])
     assert len(studied.alerts_of(AlertKind.RECONNAISSANCE)) == 1
     assert "TRACKS_AFTER_QUIET" in studied.codes("supplier.example")
@@ -91,3 +98,146 @@ def test_in_the_first_weeks_nobody_is_new() -> None:
     assert activity is None or "NEW_SENDER" not in {
         each.code for each in activity.reasons if each.weight > 0.3
     }
+
+
+def loud(
+    studied: Studied, sender: str = "evil.example", host: str = "px.evil.example", start: float = LATER
+) -> None:
+    for number in range(3):
+        probe = mail(
+            start + number * HOUR, sender, finance(number), tracker(host), text_characters=150,
+            header={"thread": f"{number:016x}"}, log_identifier=f"{sender} {number}",
+        )  # fmt: skip
+        studied.take([probe])
+
+
+def test_mail_of_a_known_actor_without_a_tracker_is_told_with_the_earlier_probe() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    studied.take([mail(LATER + 5 * DAY, "evil.example", finance(0))])
+    (alert,) = studied.alerts_of(AlertKind.FOLLOW_UP)
+    assert alert.earlier == LATER
+    assert len(studied.activities["evil.example"].follow_ups) == 1
+    studied.take([mail(LATER + 5 * DAY + HOUR, "evil.example", finance(1))])
+    assert len(studied.alerts_of(AlertKind.FOLLOW_UP)) == 1
+
+
+def test_an_answer_in_a_conversation_that_a_probe_began_is_a_follow_up_of_another_domain() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    studied.take([mail(LATER + DAY, "other.example", finance(0), header={"threads": f"{2:016x}"})])
+    assert [each.sender_domain for each in studied.alerts_of(AlertKind.FOLLOW_UP)] == ["other.example"]
+
+
+def test_the_same_tracker_under_another_sender_is_the_same_actor() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    again = mail(
+        LATER + 2 * DAY, "second.example", finance(1), tracker("px.evil.example"), text_characters=150
+    )
+    studied.take([again])
+    assert "second.example" not in studied.activities
+    assert "SEVERAL_DOMAINS" in studied.codes("evil.example")
+
+
+def test_a_victims_domain_in_an_actors_mail_makes_the_victim_no_accomplice() -> None:
+    studied = Studied().take(quiet_weeks())
+    for number in range(4):
+        references = (tracker("px.evil.example"), tracker("www.supplier.example", "images/*.gif"))
+        at = LATER + number * HOUR
+        studied.take([mail(at, "evil.example", finance(number), *references, text_characters=150)])
+    assert studied.activities["evil.example"].alerted_at
+    begun = len(studied.alerts)
+    studied.take([mail(LATER + 2 * DAY, "supplier.example", finance(0), picture("www.supplier.example"))])
+    assert len(studied.alerts) == begun
+    victim = [
+        each for each in studied.activities["evil.example"].infrastructure if each.value == "supplier.example"
+    ]
+    assert all(each.shared for each in victim)
+
+
+def test_what_an_analyst_finds_harmless_falls_silent_and_is_learned_from_within_bounds() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    activity = studied.activities["evil.example"]
+    decision = Decision("d1", "default", LATER + DAY, activity.identifier, AnalystVerdict.BENIGN)
+    studied.take([decision])
+    assert studied.activities["evil.example"].score < 0.1
+    begun = len(studied.alerts)
+    studied.take([mail(LATER + 3 * DAY, "evil.example", finance(4), tracker("px.evil.example"))])
+    assert len(studied.alerts) == begun
+    loud(studied, "later.example", "px.later.example", LATER + 10 * DAY)
+    assert len(studied.alerts) == begun + 1
+
+
+def test_an_analyst_can_confirm_and_change_their_mind() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    identifier = studied.activities["evil.example"].identifier
+    scores = []
+    for number, verdict in enumerate((AnalystVerdict.BENIGN, AnalystVerdict.CONFIRMED, AnalystVerdict.OPEN)):
+        studied.take([Decision(f"d{number}", "default", LATER + DAY, identifier, verdict)])
+        scores.append(studied.activities["evil.example"].score)
+    assert scores[0] < scores[2] < scores[1]
+    assert all(counts == [0, 0] for counts in studied.book.get("lessons")["codes"].values())  # type: ignore[index]
+
+
+def test_name_servers_of_ones_own_tie_two_domains_together() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    facts = {"name_servers": ("ns1.evil.example",)}
+    studied.take([InfrastructureFacts("px.evil.example", at=LATER + DAY, **facts)])
+    studied.take(
+        [mail(LATER + 2 * DAY, "fresh.example", finance(3), tracker("t.fresh.example"), text_characters=90)]
+    )
+    studied.take([InfrastructureFacts("t.fresh.example", at=LATER + 2 * DAY + HOUR, **facts)])
+    activity = studied.activities["evil.example"]
+    assert "fresh.example" not in studied.activities
+    assert activity.total_messages == 4
+
+
+def test_a_tracker_that_turns_out_to_be_a_vendors_counts_as_bought() -> None:
+    studied = Studied().take(quiet_weeks())
+    first = mail(LATER, "seller.example", finance(0), tracker("t.seller.example"), text_characters=150)
+    studied.take([first])
+    studied.take(
+        [InfrastructureFacts("t.seller.example", canonical_names=("x.sendgrid.net",), at=LATER + 60)]
+    )
+    for number in range(1, 4):
+        at = LATER + number * HOUR
+        studied.take(
+            [mail(at, "seller.example", finance(number), tracker("t.seller.example"), text_characters=150)]
+        )
+    assert studied.alerts == []
+
+
+def test_one_new_kind_or_person_of_value_escalates_once_a_day() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    for number in range(2):
+        at = LATER + DAY + number * HOUR
+        worse = tracker("px.evil.example", kinds=("open", "dwell"), kind="dwell")
+        studied.take([mail(at, "evil.example", person(0), worse, text_characters=150)])
+    assert len(studied.alerts_of(AlertKind.ESCALATION)) == 1
+
+
+def test_activities_show_techniques_what_would_be_learned_and_infrastructure() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    activity = studied.activities["evil.example"]
+    assert {str(each.technique) for each in activity.techniques} >= {
+        "T1598",
+        "T1598.003",
+        "T1589",
+        "T1590.005",
+    }
+    assert all(each.because for each in activity.techniques)
+    assert activity.learned
+    assert {str(each.role) for each in activity.infrastructure} >= {
+        "sender-domain",
+        "tracker-domain",
+        "tracker-host",
+    }
+    assert activity_of(activity.record()) == activity
+    learned = [each for found in studied.findings for each in found.learned]
+    assert [each.domain for each in learned] == ["evil.example"]

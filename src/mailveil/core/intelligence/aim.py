@@ -11,7 +11,7 @@ from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.memos import size_of
 from mailveil.core.intelligence.settings import StudySettings
 
-_FULL_EVIDENCE: Final = 4.0  # log of the odds against chance from which on a reason has its full weight
+_FULL_EVIDENCE: Final = 8.0  # log of the odds against chance from which on a reason has its full weight
 _LEAST_SHARE: Final = 0.6  # of the people in one function
 
 

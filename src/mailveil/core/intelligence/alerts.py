@@ -15,7 +15,7 @@ from mailveil.core.intelligence.types import DAY_S, Alert, AlertKind
 
 _RISKY: Final = frozenset({"credential", "device", "dns", "dwell", "location"})
 _MAX_SENDERS: Final = 20  # of whom it is remembered when people were told
-_PARTNER_DAYS: Final = 7  # between alerts about a correspondent whose honest mail goes on
+_PAUSES_DAYS: Final = (1, 7, 30)  # between alerts that an actor writes: whoever was told twice knows
 _NAMED_REASONS: Final = 3
 
 
@@ -58,12 +58,12 @@ def with_follow_up_alert(
     day = int(sight.at // DAY_S)
     who = sight.sender or sight.sender_domain or "nobody"
     days = dict(dossier.get("told_days", {}))
-    pause = _PARTNER_DAYS if dossier["partner"] else 1
-    if who in days and abs(day - days[who]) < pause:
+    latest, times = days.get(who, (day, 0))
+    if times and abs(day - latest) < _PAUSES_DAYS[min(times, len(_PAUSES_DAYS)) - 1]:
         return dossier, ()
-    days[who] = day
+    days[who] = [day, times + 1]
     while len(days) > _MAX_SENDERS:
-        days.pop(min(days, key=lambda each: (days[each], each)))
+        days.pop(min(days, key=lambda each: (days[each][0], each)))
     words = f"{sight.sender or 'somebody'} writes, {because}; {dossier['actor']} probed people here before"
     dossier = {**dossier, "told_days": days}
     return dossier, (_alert(AlertKind.FOLLOW_UP, dossier, sight, scored, words),)

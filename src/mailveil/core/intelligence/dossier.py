@@ -9,7 +9,7 @@ from typing import Any, Final
 from mailveil.core.intelligence.attribution import category_of
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.memos import appended, digest, joined, latest, size_of, with_members
-from mailveil.core.intelligence.sight import LITTLE_TEXT, Sight
+from mailveil.core.intelligence.sight import Sight
 from mailveil.core.intelligence.types import (
     MAX_INFRASTRUCTURE,
     MAX_PROBES,
@@ -30,9 +30,11 @@ _UNSEEN_PROBES: Final = (
 _UNSEEN_TARGETS: Final = 40
 _MAX_VARIATIONS: Final = 6
 _MAX_OPERATORS: Final = 4
+_LITTLE_TEXT: Final = 600  # characters below which there is the less to read, the fewer there are
+_MUCH_TEXT: Final = 400  # and above which there is the more; twice as much is much
 _COUNTED: Final = (
-    "messages", "lists", "letters", "little", "bare", "reply", "doubtful", "private", "bought", "shared", "foreign",
-    "numbers", "own_names", "phishing", "free_private", "unproven", "claims_us", "single", "software",
+    "messages", "lists", "letters", "little", "much", "bare", "reply", "doubtful", "private", "bought", "shared",
+    "foreign", "numbers", "own_names", "phishing", "free_private", "unproven", "claims_us", "single", "software",
 )  # fmt: skip
 
 
@@ -72,7 +74,7 @@ def with_history(dossier: Memo, sender: str, memo: Memo, *, established: bool) -
 
 
 def with_probe(
-    dossier: Memo, sight: Sight, sender: str, found: Sequence[tuple[Attribution, Mapping[str, bool]]]
+    dossier: Memo, sight: Sight, sender: str, found: Sequence[tuple[Attribution, Mapping[str, float]]]
 ) -> Memo:
     """Return a dossier with one more message that carries trackers; ``found`` says of each whose and what it is."""
     dossier = dict(dossier)
@@ -179,14 +181,15 @@ def identifier_at(at: float, *parts: str) -> str:
 
 
 def _count(
-    dossier: Memo, sight: Sight, sender: str, found: Sequence[tuple[Attribution, Mapping[str, bool]]]
+    dossier: Memo, sight: Sight, sender: str, found: Sequence[tuple[Attribution, Mapping[str, float]]]
 ) -> None:
     people = max(1, len(sight.people))
     dossier["probes"] += people
     dossier["messages"] += 1
     dossier["lists"] += sight.is_list
     dossier["letters"] += sight.is_letter
-    dossier["little"] += sight.characters < LITTLE_TEXT
+    dossier["little"] = round(dossier["little"] + _part(_LITTLE_TEXT - sight.characters, _LITTLE_TEXT), 4)
+    dossier["much"] = round(dossier["much"] + _part(sight.characters - _MUCH_TEXT, _MUCH_TEXT), 4)
     dossier["bare"] += not sight.is_list
     dossier["single"] += sight.recipients <= 1
     elsewhere = bool(sight.reply_domain) and sight.reply_domain != sight.sender_domain
@@ -199,8 +202,12 @@ def _count(
     dossier["software"] += any(each.tooling is Tooling.BUILT and bool(each.operator) for each, _ in found)
     dossier["phishing"] += any(category_of(each.operator) == "phishing" for each, _ in found)
     for name in ("private", "shared", "foreign", "numbers", "own_names"):
-        dossier[name] += any(facts[name] for _, facts in found)
+        dossier[name] = round(dossier[name] + max(float(facts[name]) for _, facts in found), 4)
     dossier["free_private"] += sight.is_free and any(facts["private"] for _, facts in found)
+
+
+def _part(value: int, whole: int) -> float:
+    return round(min(1.0, max(0.0, value / whole)), 3)
 
 
 def _aim(dossier: Memo, sight: Sight, variation: str) -> None:

@@ -7,7 +7,7 @@ know: else a victim's name in an actor's mail would make the victim an accomplic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from mailveil.core.intelligence.memos import IMITATED, INSTALLATION, key, recall
 from mailveil.core.intelligence.senders import is_established
 from mailveil.core.intelligence.sight import Sight, is_nameable
 from mailveil.core.intelligence.types import DAY_S
-from mailveil.core.intelligence.usages import Usage, is_shared
+from mailveil.core.intelligence.usages import Usage, is_rare, is_shared
 from mailveil.core.recognition.lookalike import looks_like
 from mailveil.core.recognition.shared import is_shared_domain
 
@@ -24,7 +24,9 @@ MAX_HOPS: Final = 4
 _MAX_CANDIDATES: Final = 8
 _MAX_MERGED: Final = 2  # activities that one message can tie to another
 RARITY_S: Final = 7 * DAY_S  # for so long everything is rare
-_WEAK_TIES: Final = 2  # of different kinds that together tie as much as a strong one
+#: What is rare, but may be shared by chance, and how much it tells; together they tie as much as what is one's own.
+WEAK_TIES: Final[Mapping[str, int]] = {"address": 2, "print": 1, "server": 1, "names": 1}
+ENOUGH_TIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,7 @@ def _names_in(sight: Sight, keys: Collection[str], book: Book) -> set[str]:
         memo = recall(book, each)
         if not memo:
             continue
-        if name := memo.get("activity"):
-            names.add(name)
+        names.update(name for name in (memo.get("activity"), memo.get("vendors")) if name)
         names.update(
             activity for other, activity in memo.get("actors", ()) if looks_like(sight.sender_domain, other)
         )
@@ -113,8 +114,14 @@ def ties_of(
     book: Book,
     *,
     own: Collection[str],
+    private: bool,
 ) -> Ties:
-    """Return to which activities a message is tied. ``memo`` is its sender's, ``own`` are our own domains."""
+    """Return to which activities a message is tied. ``memo`` is its sender's, ``own`` are our own domains.
+
+    What a sender has tracked with a vendor's means is told apart from what it tracks with its own (``private``).
+    """
+    if not private:
+        return Ties(tuple(each for each in (home_of(memo["vendors"], book),) if each))
     at_home = home_of(memo["activity"], book)
     established = is_established(memo)
     strong, weak = _by_usages(sight, sender, usages, book, own)
@@ -123,9 +130,7 @@ def ties_of(
         strong.append((recall(book, IMITATED) or {}).get(memo["like"][0], ""))
     if memo.get("like_actor"):
         strong.append(memo["like_actor"][1])
-    for name in dict.fromkeys(each for each, _ in weak):
-        if len({kind for each, kind in weak if each == name}) >= _WEAK_TIES:
-            strong.append(name)
+    strong += tied_by_several(weak)
     found = [home_of(name, book) for name in strong[:_MAX_CANDIDATES] if name]
     others = [each for each in dict.fromkeys(found) if each and each != at_home]
     if established or sender.startswith("~"):
@@ -133,6 +138,16 @@ def ties_of(
             return Ties((at_home,) if at_home else tuple(others[:1]), carried=not at_home and bool(others))
         return Ties(tuple(others[:1]))
     return Ties(tuple(each for each in (at_home, *others[: _MAX_MERGED + 1]) if each))
+
+
+def tied_by_several(weak: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the activities that several kinds of weak ties (activity, kind) lead to."""
+    kinds: dict[str, set[str]] = {}
+    for name, kind in weak:
+        kinds.setdefault(name, set()).add(kind)
+    return [
+        name for name, those in kinds.items() if sum(WEAK_TIES.get(kind, 0) for kind in those) >= ENOUGH_TIES
+    ]
 
 
 def owners_memo(domain: str, book: Book) -> Memo | None:
@@ -181,7 +196,7 @@ def _by_usages(
             continue
         if (usage.strong or memo.get("own")) and not is_early:
             strong.append(memo["activity"])
-        elif not is_early:
+        elif not is_early and is_rare(memo):
             weak.append((memo["activity"], kind))
     return strong, weak
 

@@ -32,6 +32,7 @@ from mailveil.core.intelligence.senders import (
     filed_as_actor,
     indexed,
     is_established,
+    is_settled,
     new_sender,
     resembled,
     with_message,
@@ -48,10 +49,19 @@ from mailveil.core.intelligence.types import (
     Role,
     Tooling,
 )
-from mailveil.core.intelligence.usages import is_own_name_server, is_shared, usages_of, with_user
+from mailveil.core.intelligence.usages import (
+    is_own_name_server,
+    is_rented,
+    is_shared,
+    server_usages,
+    sharing_of,
+    usages_of,
+    with_user,
+)
 from mailveil.core.recognition.shared import is_shared_domain
 from mailveil.core.verdicts.addresses import is_ip_address
 
+_SURE_TRACKER: Final = 0.75  # of the judge's score, from which on a tracker is one
 _MAX_IMITATED: Final = 64
 _LEARNED_SCORE: Final = 0.3  # from which on what an activity tracks with is worth telling others
 _KNOWN_SCORE: Final = 0.3  # from which on later mail of an actor is worth writing down
@@ -63,7 +73,7 @@ class Found:
 
     tracker: Tracker
     attribution: Attribution
-    facts: Mapping[str, bool]
+    facts: Mapping[str, float]
 
 
 def study_message(
@@ -109,13 +119,15 @@ class _Message:
     def study(self) -> Findings:
         """Write the message down, and return what is new."""
         sight, book = self.sight, self.book
-        ties = ties_of(sight, self.sender, self.memo, self.telling, book, own=self.settings.own_domains)
         private = any(each.facts["private"] for each in self.found)
+        own = self.settings.own_domains
+        is_private = private or not self.found
+        ties = ties_of(sight, self.sender, self.memo, self.telling, book, own=own, private=is_private)
         self.memo = with_message(self.memo, sight, tracked=bool(self.found), private=private)
         dossier = self._probe(ties) if self.found else self._follow_up(ties)
         for usage in self.counted:
             known = recall(book, usage.key)
-            book.put(usage.key, with_user(known, self.sender, sight.at, established=self._is_credible()))
+            book.put(usage.key, with_user(known, self.sender, sight.at, established=is_settled(self.memo)))
         if dossier is not None and self.found:
             self._point_at(dossier)
         book.put(self.place, indexed(self.sender, self.memo, book))
@@ -124,23 +136,21 @@ class _Message:
         campaigns = () if campaign is None else (campaign,)
         return Findings(tuple(self.activities), campaigns, self.alerts, tuple(self.learned))
 
-    def _is_credible(self) -> bool:
-        return self.established and not self.sight.is_free
-
     def _look_at(self, tracker: Tracker) -> Found:
         sight, book = self.sight, self.book
         facts = facts_at(tracker.host, self.infrastructure)
         sender = SenderFacts(sight.sender_domain, sight.signers, sight.mail_service)
         attribution = attribute(tracker.reference, sender, facts)
         domain = tracker.domain
-        shared = is_shared(recall(book, key("domain", domain)), self.sender) if domain else False
-        private = (
-            attribution.tooling is not Tooling.BOUGHT
-            and is_nameable(domain)
-            and not shared
-            and not is_shared_domain(domain)
-            and not self._is_anothers(domain)
-        )
+        is_bought = attribution.tooling is Tooling.BOUGHT
+        may_be_own = is_nameable(domain) and not is_shared_domain(domain)
+        shared = sharing_of(recall(book, key("domain", domain)), self.sender) if may_be_own else 0.0
+        if self._is_rented(tracker, facts):
+            shared = 1.0
+        is_own = may_be_own and not self._is_anothers(domain)
+        private = 0.0
+        if is_own and not is_bought and shared < 1.0:
+            private = (1.0 - shared) * min(1.0, tracker.certainty / _SURE_TRACKER)
         signals = tracker.reference.signals[:100]
         has_no_name = is_ip_address(tracker.host) or "IP_HOST" in signals or "ODD_PORT" in signals
         elsewhere = domain not in (sight.sender_domain, sight.reply_domain)
@@ -149,12 +159,18 @@ class _Message:
             attribution,
             {
                 "private": private,
-                "shared": shared and attribution.tooling is not Tooling.BOUGHT,
-                "foreign": private and elsewhere and not sight.is_free,
-                "numbers": has_no_name,
-                "own_names": private and is_own_name_server(tracker, facts, sight.sender_domain),
+                "shared": 0.0 if is_bought else shared,
+                "foreign": private if elsewhere and not sight.is_free else 0.0,
+                "numbers": float(has_no_name),
+                "own_names": float(private > 0 and is_own_name_server(tracker, facts, sight.sender_domain)),
             },
         )
+
+    def _is_rented(self, tracker: Tracker, facts: InfrastructureFacts) -> bool:
+        aliases = (
+            each for each in server_usages(tracker.host, tracker.domain, facts) if each.key[:6] == "alias "
+        )
+        return any(is_rented(recall(self.book, each.key), self.sender) for each in aliases)
 
     def _is_anothers(self, domain: str) -> bool:
         """Tell whether a domain is the organisation's, or of somebody with a history: a victim's perhaps."""
@@ -190,7 +206,8 @@ class _Message:
             for thread in dossier["threads"] if not was_shown else dossier["threads"][-1:]:
                 book.put(key("thread", thread), {"activity": dossier["id"]})
         if not ties.carried:
-            self.memo = {**self.memo, "activity": dossier["id"]}
+            place = "activity" if any(each.facts["private"] for each in self.found) else "vendors"
+            self.memo = {**self.memo, place: dossier["id"]}
             self._suspect(dossier)
         return dossier
 
@@ -253,7 +270,7 @@ class _Message:
             if not home_of(memo["activity"], self.book):
                 self.book.put(usage.key, {**memo, "activity": dossier["id"], "own": usage.strong})
         like = self.memo.get("like")
-        if like and self.memo.get("activity") == dossier["id"]:
+        if like and self.memo["activity"] == dossier["id"]:
             imitated = dict(recall(self.book, IMITATED) or {})
             if not home_of(imitated.get(like[0], ""), self.book):
                 imitated.pop(like[0], None)
@@ -311,7 +328,8 @@ class _Message:
                 continue
             dossier = with_follow_up(dossier, sight)
             scored, aim = self._score(dossier)
-            dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because)
+            if self._is_alarming(dossier, is_answer=name in by_thread):
+                dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because)
             book.put(key("activity", name), dossier)
             self.activities.append(activity_from(dossier, sight.organisation, scored, aim, self.settings))
             return dossier
@@ -324,6 +342,13 @@ class _Message:
         return [
             each for each in self.sight.places if not self._is_anothers(each) and not is_shared_domain(each)
         ]
+
+    def _is_alarming(self, dossier: Memo, *, is_answer: bool) -> bool:
+        """Tell whether mail without a tracker is worth an alert: a correspondent's honest mail goes on as ever."""
+        if not self.memo.get("submitted_before") and not dossier["partner"]:
+            return True
+        elsewhere = self.sight.reply_domain not in ("", self.sight.sender_domain)
+        return elsewhere or (is_answer and not self.established)
 
     def _is_of(self, dossier: Memo) -> bool:
         """Tell whether mail without a tracker is worth counting to an actor."""

@@ -41,47 +41,54 @@ class Weight:
 
 #: All reasons with what they weigh at most. Codes are permanent; ``docs/reconnaissance.md`` explains each.
 WEIGHTS: Final[Mapping[str, Weight]] = {
-    "NEW_SENDER": Weight(Family.WHO, 1.7),
+    "NEW_SENDER": Weight(Family.WHO, 1.1),
     "LOOKS_LIKE_US": Weight(Family.WHO, 2.6),
     "LOOKS_LIKE_CORRESPONDENT": Weight(Family.WHO, 2.2),
-    "SENDER_UNPROVEN": Weight(Family.WHO, 1.2),
+    "SENDER_UNPROVEN": Weight(Family.WHO, 1.4),
     "CLAIMS_TO_BE_US": Weight(Family.WHO, 1.2),
-    "FREE_MAIL_PRIVATE_TRACKER": Weight(Family.WHO, 1.8),
-    "REPLY_ELSEWHERE": Weight(Family.WHO, 0.9),
-    "TRACKS_AFTER_QUIET": Weight(Family.WHO, 1.9),
-    "SEVERAL_DOMAINS": Weight(Family.WHO, 1.6),
-    "OWN_TRACKER": Weight(Family.TOOL, 1.7),
-    "FOREIGN_TRACKER": Weight(Family.TOOL, 0.8),
+    "FREE_MAIL_PRIVATE_TRACKER": Weight(Family.WHO, 2.6),
+    "REPLY_ELSEWHERE": Weight(Family.WHO, 1.8),
+    "TRACKS_AFTER_QUIET": Weight(Family.WHO, 2.7),
+    "SEVERAL_DOMAINS": Weight(Family.WHO, 1.8),
+    "OWN_TRACKER": Weight(Family.TOOL, 1.4),
+    "FOREIGN_TRACKER": Weight(Family.TOOL, 0.5),
     "OWN_NAME_SERVERS": Weight(Family.TOOL, 0.7),
     "TRACKER_WITHOUT_NAME": Weight(Family.TOOL, 0.8),
     "PHISHING_TOOL": Weight(Family.TOOL, 2.5),
-    "ONE_FUNCTION": Weight(Family.AIM, 1.9),
-    "HIGH_VALUE_PEOPLE": Weight(Family.AIM, 1.6),
-    "SEVERAL_PEOPLE": Weight(Family.AIM, 0.7),
+    "ONE_FUNCTION": Weight(Family.AIM, 1.2),
+    "HIGH_VALUE_PEOPLE": Weight(Family.AIM, 0.8),
+    "SEVERAL_PEOPLE": Weight(Family.AIM, 0.3),
     "PROBED_WITH_VARIATIONS": Weight(Family.AIM, 1.6),
-    "PROBED_AGAIN": Weight(Family.AIM, 0.6),
-    "LITTLE_TEXT": Weight(Family.STYLE, 0.7),
-    "LETTER_WITH_TRACKER": Weight(Family.STYLE, 0.7),
-    "NO_UNSUBSCRIBE": Weight(Family.STYLE, 0.5),
-    "RISKY_KINDS": Weight(Family.KIND, 2.6),
-    "LIST_MAIL": Weight(Family.AGAINST, -1.6),
+    "PROBED_AGAIN": Weight(Family.AIM, 0.4),
+    "LITTLE_TEXT": Weight(Family.STYLE, 3.0),
+    "LETTER_WITH_TRACKER": Weight(Family.STYLE, 0.8),
+    "NO_UNSUBSCRIBE": Weight(Family.STYLE, 1.0),
+    "RISKY_KINDS": Weight(Family.KIND, 3.6),
+    "LIST_MAIL": Weight(Family.AGAINST, -2.2),
     "BULK": Weight(Family.AGAINST, -3.0),
-    "KNOWN_VENDOR": Weight(Family.AGAINST, -2.2),
+    "KNOWN_VENDOR": Weight(Family.AGAINST, -3.0),
     "SHARED_TRACKER": Weight(Family.AGAINST, -1.6),
     "KNOWN_SOFTWARE": Weight(Family.AGAINST, -0.6),
-    "DOUBTFUL_TRACKER": Weight(Family.AGAINST, -1.0),
-    "WE_WRITE_TO_THEM": Weight(Family.AGAINST, -2.2),
+    "MUCH_TEXT": Weight(Family.AGAINST, -2.6),
+    "DOUBTFUL_TRACKER": Weight(Family.AGAINST, -0.6),
+    "WE_WRITE_TO_THEM": Weight(Family.AGAINST, -1.2),
     "LONG_HISTORY": Weight(Family.AGAINST, -1.6),
     "COMPANY_WIDE": Weight(Family.AGAINST, -1.2),
     "ANALYST_CONFIRMED": Weight(Family.ANALYST, 5.0),
     "ANALYST_BENIGN": Weight(Family.ANALYST, -6.0),
 }
 #: Log-odds that anybody who tracks at all is on reconnaissance.
-PRIOR: Final = -6.0
+PRIOR: Final = -6.3
 _LEAST_FAMILIES: Final = 3
+#: Reasons of which one lets a single message be enough.
+_TELLING_AT_ONCE: Final = frozenset(
+    {"CLAIMS_TO_BE_US", "FREE_MAIL_PRIVATE_TRACKER", "LOOKS_LIKE_CORRESPONDENT", "LOOKS_LIKE_US", "PHISHING_TOOL"}
+    | {"RISKY_KINDS", "SENDER_UNPROVEN", "SEVERAL_DOMAINS", "TRACKS_AFTER_QUIET"}
+)
 _WITHOUT_THEM: Final = -0.5  # what the sum reaches at most where fewer families speak for it
 _KINDS: Final[Mapping[str, float]] = {
-    "credential": 2.6, "dwell": 1.0, "dns": 0.9, "location": 0.8, "device": 0.7, "identity": 0.4, "interaction": 0.5,
+    "credential": 3.2, "dwell": 1.2, "dns": 1.2, "location": 1.0, "device": 1.0, "identity": 1.4, "interaction": 0.6,
+    "receipt": 0.8,
 }  # fmt: skip
 
 
@@ -106,7 +113,9 @@ def score(dossier: Memo, aim: Aim, lessons: Mapping[str, Any]) -> Scored:
     found = [_taught(each, lessons) for each in found]
     total = PRIOR + sum(each.weight for each in found)
     families = {WEIGHTS[each.code].family for each in found if each.weight >= 0.25}
-    if len(families) < _LEAST_FAMILIES:
+    # What lies behind a host is known only after the first message that names it.
+    is_single = dossier["messages"] < 2 and not any(each.code in _TELLING_AT_ONCE for each in found)
+    if len(families) < _LEAST_FAMILIES or is_single:
         total = min(total, _WITHOUT_THEM)
     found += _by_analysts(dossier)
     total += sum(each.weight for each in found if WEIGHTS[each.code].family is Family.ANALYST)
@@ -207,7 +216,7 @@ def _aim(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
 
 def _style(dossier: Memo, found: list[Reason]) -> None:
     private = min(1.0, _share(dossier, "private") + _share(dossier, "phishing"))
-    if (share := _share(dossier, "little")) >= 0.5:
+    if share := _share(dossier, "little"):
         _add(found, "LITTLE_TEXT", share, "there is little to read")
     if share := _share(dossier, "letters") * private:
         _add(
@@ -259,6 +268,8 @@ def _against(dossier: Memo, found: list[Reason]) -> None:
             _share(dossier, "software"),
             "tracks with software that many run for newsletters",
         )
+    if share := _share(dossier, "much"):
+        _add(found, "MUCH_TEXT", share, "there is much to read")
     if (share := _share(dossier, "doubtful")) >= 0.5:
         _add(found, "DOUBTFUL_TRACKER", share, "what it carries may be an ordinary picture")
     if submitted := history.get("submitted", 0):

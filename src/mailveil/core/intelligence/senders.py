@@ -10,7 +10,14 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from mailveil.core.intelligence.book import Book, Memo
-from mailveil.core.intelligence.memos import INSTALLATION, appended, key, recall, with_members
+from mailveil.core.intelligence.memos import (
+    INSTALLATION,
+    appended,
+    key,
+    recall,
+    size_of,
+    with_members,
+)
 from mailveil.core.intelligence.sight import Sight, is_nameable
 from mailveil.core.intelligence.types import DAY_S
 from mailveil.core.recognition.freemail import is_free_mail
@@ -21,7 +28,10 @@ FILED_WITHIN: Final = 40
 #: Until then everybody is new to an installation, and being new means nothing.
 WARM_UP_S: Final = 21 * DAY_S
 _PROVES_ITSELF: Final = 5  # messages from which on a sender that always proved itself has to
+_MAILING: Final = 5  # people whom a mailing reaches, at least
 _MAX_ALIKE: Final = 8  # domains under one key
+_LEAST_OWN: Final = 5  # letters of a name of ours that can be imitated
+_LOOKS: Final = str.maketrans({"0": "o", "1": "l", "3": "e", "5": "s"})
 _MAX_WATCHED: Final = 40  # of an organisation's own domains
 
 
@@ -81,7 +91,7 @@ def new_sender(at: float, book: Book) -> Memo:
     return {
         "first": at, "last": at, "watched_s": max(0.0, at - installation.get("first", at)), "messages": 0, "days": 0,
         "day": -1, "tracked": 0, "private": 0, "proven": 0, "lists": 0, "submitted": 0, "submitted_days": 0,
-        "submitted_day": -1, "people": [], "authors": [], "activity": "",
+        "submitted_day": -1, "people": [], "authors": [], "activity": "", "vendors": "",
     }  # fmt: skip
 
 
@@ -133,6 +143,16 @@ def novelty_of(memo: Memo, at: float) -> float:
     return float(round(warm * fresh * written, 3))
 
 
+def is_settled(memo: Memo) -> bool:
+    """Tell whether a sender has been around for a while, so that what it uses is no throw-away."""
+    if memo.get("suspect"):
+        return False
+    age_s = memo["last"] - memo["first"]
+    if memo["lists"] >= 0.5 * memo["messages"]:
+        return bool((memo["days"] >= 2 and age_s >= 7 * DAY_S) or size_of(memo["people"]) >= _MAILING)
+    return bool(memo["submitted_days"] >= 2 and memo["days"] >= 3 and age_s >= 14 * DAY_S)
+
+
 def is_established(memo: Memo | None) -> bool:
     """Tell whether a sender has a history that nobody makes in a hurry; one that is under suspicion has none."""
     if memo is None or memo.get("suspect"):
@@ -152,7 +172,7 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
     if domain in own_domains:
         return memo
     for own in sorted(own_domains)[:_MAX_WATCHED]:
-        if words := looks_like(domain, own):
+        if words := looks_like(domain, own) or _nearly(domain, own):
             return {**memo, "like": [own, "own", words]}
     places = [recall(book, key("alike", name)) or {} for name in sorted(look_alike_keys(domain))]
     for other in (other for place in places for other in place.get("domains", ())):
@@ -160,9 +180,40 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
             memo = {**memo, "like": [other, "correspondent", words]}
             break
     for other, activity in (pair for place in places for pair in place.get("actors", ())):
-        if other != domain and looks_like(domain, other):
+        if other != domain and not memo["submitted"] and looks_like(domain, other):
             return {**memo, "like_actor": [other, activity]}
     return memo
+
+
+def _nearly(domain: str, own: str) -> str:
+    """Return in words why a domain may be taken for one of our own, whatever common word that is made of."""
+    left, _, left_ending = domain.partition(".")
+    right, _, right_ending = own.partition(".")
+    if left_ending != right_ending or len(right) < _LEAST_OWN or left == right:
+        return ""
+    looks = [each.translate(_LOOKS) for each in (left, right)]
+    if looks[0] == looks[1] or is_one_edit(*looks):
+        return "it differs in one letter"
+    if left.startswith(f"{right}-") or left.endswith(f"-{right}"):
+        return "it has the same name with words added"
+    return ""
+
+
+def is_one_edit(one: str, other: str) -> bool:
+    """Tell whether one letter more, less or other, or two that changed places, make one text the other."""
+    if len(one) > len(other):
+        one, other = other, one
+    start = next(
+        (at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), len(one)
+    )
+    if len(one) + 1 == len(other):
+        return one[start:] == other[start + 1 :]
+    if len(one) != len(other) or start == len(one):
+        return False
+    swapped = (
+        one[start : start + 2] == other[start : start + 2][::-1] and one[start + 2 :] == other[start + 2 :]
+    )
+    return one[start + 1 :] == other[start + 1 :] or swapped
 
 
 def indexed(name: str, memo: Memo, book: Book) -> Memo:

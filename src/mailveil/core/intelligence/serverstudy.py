@@ -9,18 +9,16 @@ from mailveil.core.intelligence.book import Book, Memo
 from mailveil.core.intelligence.dossier import MAX_ABSORBED, merged, with_infrastructure
 from mailveil.core.intelligence.installation import everybody, watched_s
 from mailveil.core.intelligence.lessons import lessons_of
-from mailveil.core.intelligence.linking import RARITY_S, chain_of, home_of
+from mailveil.core.intelligence.linking import RARITY_S, chain_of, home_of, tied_by_several
 from mailveil.core.intelligence.memos import INSTALLATION, LESSONS, key, recall
 from mailveil.core.intelligence.scoring import score
 from mailveil.core.intelligence.servers import bounded, host_key, memo_of
 from mailveil.core.intelligence.settings import Findings, StudySettings
 from mailveil.core.intelligence.sight import is_nameable, moment
 from mailveil.core.intelligence.types import Activity, InfrastructureFacts, Tooling
-from mailveil.core.intelligence.usages import Usage, is_shared, server_usages, with_users
+from mailveil.core.intelligence.usages import Usage, is_rare, is_rented, is_shared, server_usages, with_users
 from mailveil.core.recognition.shared import is_shared_domain
 from mailveil.core.verdicts.addresses import registrable_domain
-
-_WEAK_TIES = 2
 
 
 def server_keys(facts: InfrastructureFacts, book: Book) -> set[str]:
@@ -40,7 +38,7 @@ def server_keys(facts: InfrastructureFacts, book: Book) -> set[str]:
 def study_server(facts: InfrastructureFacts, book: Book, settings: StudySettings) -> Findings:
     """Write down what lies behind a host; it may be a vendor's after all, or tie two activities together."""
     facts = bounded(facts)
-    at = moment(facts.at)
+    at = moment(facts.at) or float((recall(book, INSTALLATION) or {}).get("last", 0.0))
     book.put(host_key(facts.host), memo_of(facts))
     domain = domain_of(facts)
     users = recall(book, key("domain", domain)) if is_nameable(domain) else None
@@ -78,11 +76,16 @@ def domain_of(facts: InfrastructureFacts) -> str:
 def _with_facts(
     dossier: Memo, facts: InfrastructureFacts, usages: list[Usage], users: Memo, book: Book
 ) -> Memo:
-    at, domain = moment(facts.at), domain_of(facts)
+    at, domain = moment(facts.at) or dossier["last"], domain_of(facts)
     dossier = dict(dossier)
     met = min(dossier["private"], users["messages"])
     vendor = vendor_behind(facts)
-    if vendor is not None and vendor.confidence >= SURE and met:
+    aliases = [each for each in usages if each.key.startswith("alias ")]
+    if vendor is None and met and any(is_rented(recall(book, each.key)) for each in aliases):
+        dossier["private"] = max(0, dossier["private"] - met)
+        dossier["shared"] = min(dossier["messages"], dossier["shared"] + met)
+        dossier["foreign"] = min(dossier["foreign"], dossier["private"])
+    elif vendor is not None and vendor.confidence >= SURE and met:
         # Its messages were taken for what they looked like; they turn out to be a vendor's.
         for name, change in (("private", -met), ("bought", met)):
             dossier[name] = max(0, dossier[name] + change)
@@ -103,7 +106,7 @@ def _with_facts(
 
 def _tied(dossier: Memo, usages: list[Usage], book: Book, found: list[Activity]) -> Memo:
     """Return a dossier with those that turn out to be the same actor's."""
-    weak: dict[str, set[str]] = {}
+    weak: list[tuple[str, str]] = []
     strong: dict[str, None] = {}
     for usage in usages:
         memo = recall(book, usage.key)
@@ -115,9 +118,9 @@ def _tied(dossier: Memo, usages: list[Usage], book: Book, found: list[Activity])
         kind = usage.key.partition(" ")[0]
         if usage.strong or memo.get("own"):
             strong[other] = None
-        else:
-            weak.setdefault(other, set()).add(kind)
-    strong.update((name, None) for name, kinds in weak.items() if len(kinds) >= _WEAK_TIES)
+        elif is_rare(memo):
+            weak.append((other, kind))
+    strong.update(dict.fromkeys(tied_by_several(weak)))
     for name in list(strong)[:2]:
         other_dossier = recall(book, key("activity", name))
         if other_dossier is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mailveil.core.intelligence.types import InfrastructureFacts
 from mailveil.core.observation import Observation, ObservedReference
 from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.keys import mailbox_digest
+from mailveil.core.recognition.shared import is_shared_domain
 from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
 from mailveil.core.verdicts.operators import ASSET_HOSTS
 
@@ -24,10 +25,12 @@ _MAX_ADDRESS: Final = 320
 _MAX_TEXT: Final = 300
 _MAX_DOMAINS: Final = 4
 _LATEST: Final = 32_503_680_000.0  # the year 3000; no mail comes from beyond it
-LITTLE_TEXT: Final = 400  # characters to read
+_FEW: Final = 4  # references, or recipients, of a letter
+_DOUBT: Final = 0.1  # the judge's score from which on a picture from elsewhere may be a tracker after all
 
 # What is asked of readers, or fetched, in honest letters as well: it tells of the message, but is no probe by itself.
 _HABITUAL: Final = frozenset({"receipt-field", "certificate-url", "bimi-field", "image-field"})
+_RECEIPT: Final = "receipt-field"
 _RISK: Final[Mapping[str, int]] = {
     "credential": 8, "dns": 6, "dwell": 5, "location": 4, "device": 4, "identity": 3, "interaction": 2, "open": 1,
 }  # fmt: skip
@@ -87,7 +90,7 @@ class Sight:
     @property
     def is_letter(self) -> bool:
         """Whether it looks like a letter from one person to a few others."""
-        return not self.is_list and self.recipients <= 3 and self.references <= 4
+        return not self.is_list and self.recipients <= _FEW and self.references <= _FEW
 
 
 def sight_of(observation: Observation) -> Sight:
@@ -99,8 +102,17 @@ def sight_of(observation: Observation) -> Sight:
     references = observation.references[:_MAX_REFERENCES]
     found = [each for each in references if each.is_tracker]
     trackers = _trackers([each for each in found if each.vector not in _HABITUAL])
+    if (
+        not trackers
+        and not _is_list(header)
+        and len(references) <= _FEW
+        and len(observation.recipients) <= _FEW
+    ):
+        trackers = _trackers([each for each in references if _may_track(each, domain)])
     submitted = observation.direction == "submitted"
     people = tuple(dict.fromkeys(_person(each) for each in observation.recipients[:MAX_PEOPLE]))
+    if trackers and any(each.vector == _RECEIPT for each in found):
+        trackers = (replace(trackers[0], kinds=(*trackers[0].kinds, "receipt")), *trackers[1:])
     return Sight(
         at=moment(observation.at),
         message=_text(observation.identifier, 64),
@@ -174,6 +186,15 @@ def _trackers(found: list[ObservedReference]) -> tuple[Tracker, ...]:
             grouped[host, tracker.template] = tracker
     ordered = sorted(grouped.values(), key=lambda each: (_rank(each), each.host, each.template), reverse=True)
     return tuple(ordered[:MAX_TRACKERS])
+
+
+def _may_track(reference: ObservedReference, domain: str) -> bool:
+    """Tell whether what a letter has and the judge took for content, in doubt, may be there to track after all."""
+    of, host = _domain(reference.domain), _domain(reference.host)
+    if not is_nameable(of) or is_shared_domain(of) or reference.vector in _HABITUAL:
+        return False
+    is_website = of == domain and host in (of, f"www.{of}")
+    return not is_website and _share(reference.score) >= _DOUBT
 
 
 def _rank(tracker: Tracker) -> tuple[bool, int, float]:

@@ -19,6 +19,8 @@ from mailveil.core.verdicts.addresses import registrable_domain
 
 _MAX_USERS: Final = 16
 _ESTABLISHED_USERS: Final = 2
+_FEW_USERS: Final = 3
+_CUSTOMERS: Final = 4
 _MAX_VALUES: Final = 2  # of one kind at one host
 _MAX_USAGES: Final = 24  # of one message
 _STRONG_GRAMMAR: Final = 5  # words of an address from which on it is hardly built alike by chance
@@ -74,13 +76,28 @@ def with_users(memo: Memo | None, users: Sequence[Sequence[Any]], at: float) -> 
 
 def is_shared(memo: Memo | None, sender: str = "") -> bool:
     """Tell whether several senders with a history use something, ``sender`` not counted, or very many use it."""
+    return sharing_of(memo, sender) >= 1.0
+
+
+def sharing_of(memo: Memo | None, sender: str = "") -> float:
+    """Return how much several use something, 0 to 1: one settled sender besides may be a coincidence, two are none."""
     if memo is None:
-        return False
+        return 0.0
     if len(memo["users"]) >= _MAX_USERS:
-        return True
+        return 1.0
     own = digest(sender, size=4) if sender else ""
-    others = [each for each in memo["users"] if each[0] != own]
-    return sum(int(each[1]) for each in others) >= _ESTABLISHED_USERS
+    settled = sum(int(each[1]) for each in memo["users"] if each[0] != own)
+    return 1.0 if settled >= _ESTABLISHED_USERS else 0.6 if settled else 0.0
+
+
+def is_rented(memo: Memo | None, sender: str = "") -> bool:
+    """Tell whether what a host is an alias for serves several customers, as a vendor's does whom nobody lists."""
+    return memo is not None and (sharing_of(memo, sender) > 0 or len(memo["users"]) >= _CUSTOMERS)
+
+
+def is_rare(memo: Memo) -> bool:
+    """Tell whether hardly anybody uses something."""
+    return len(memo["users"]) <= _FEW_USERS
 
 
 def is_own_name_server(tracker: Tracker, facts: InfrastructureFacts, sender_domain: str) -> bool:

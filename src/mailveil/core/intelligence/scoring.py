@@ -82,7 +82,13 @@ PRIOR: Final = -6.3
 _LEAST_FAMILIES: Final = 3
 #: Reasons of which one lets a single message be enough.
 _TELLING_AT_ONCE: Final = frozenset(
-    {"CLAIMS_TO_BE_US", "FREE_MAIL_PRIVATE_TRACKER", "LOOKS_LIKE_CORRESPONDENT", "LOOKS_LIKE_US", "PHISHING_TOOL"}
+    {
+        "CLAIMS_TO_BE_US",
+        "FREE_MAIL_PRIVATE_TRACKER",
+        "LOOKS_LIKE_CORRESPONDENT",
+        "LOOKS_LIKE_US",
+        "PHISHING_TOOL",
+    }
     | {"RISKY_KINDS", "SENDER_UNPROVEN", "SEVERAL_DOMAINS", "TRACKS_AFTER_QUIET"}
 )
 _WITHOUT_THEM: Final = -0.5  # what the sum reaches at most where fewer families speak for it

@@ -1,7 +1,7 @@
 """Syslog: messages by UDP (RFC 5426), TCP (RFC 6587) or TLS (RFC 5425).
 
 Syslog acknowledges nothing. By TCP and TLS what was sent counts as delivered once the machine at the other end has
-confirmed every byte of it; by UDP once it was sent.
+confirmed every byte of it and not hung up on it; by UDP once it was sent.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mailveil.ports import DeliveryError
 DEFAULT_BYTES: Final = {"udp": 2048, "tcp": 8192, "tls": 8192}  # what receivers take as a rule
 CONFIRM_S: Final = 20.0
 _LOOK_AGAIN_S: Final = 0.01
+HANG_UP_S: Final = 0.3  # whoever does not want what came hangs up within this
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,10 @@ class SyslogPublisher:
                     if reader.at_eof():
                         break
                     await asyncio.sleep(_LOOK_AGAIN_S)
-                await asyncio.sleep(0)  # whether it was hung up meanwhile
+                for _ in range(round(HANG_UP_S / _LOOK_AGAIN_S)):
+                    if reader.at_eof() or reader.exception() is not None:
+                        break
+                    await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError as error:
             await self._hang_up()
             raise DeliveryError(f"not confirmed within {CONFIRM_S:g} seconds") from error

@@ -447,3 +447,31 @@ async def write_down(
         alerts=alerts_of(now, organisation),
     )  # fmt: skip
     await studies.write(organisation, studied)
+
+
+async def furnish_feeds(made: ControlRoomForTests) -> None:
+    """Take in what others share: one feed works, one cannot be read, one is paused."""
+    from mailveil.control.feeds import FeedOrder, change_feed, make_feed
+    from mailveil.control.feedstores import FeedOutcome
+    from mailveil.control.sharingrecords import FeedKind, ImportedIndicator
+
+    now, store, who = made.clock.now(), made.room.feeds, actor("administrator", name="jana")
+    assert store is not None
+    orders = (
+        FeedOrder("National CERT", FeedKind.TAXII, "https://taxii.cert.example/taxii2/", secret="s" * 20),
+        FeedOrder("Partners’ MISP", FeedKind.MISP, "https://misp.partners.example/feed/"),
+        FeedOrder("Old list", FeedKind.MISP, "https://old.example/feed/"),
+    )
+    cert, misp, old = [(await make_feed(made.room, who, order)).feed for order in orders]
+    indicators = tuple(
+        ImportedIndicator(
+            cert.identifier, f"indicator--{number}", "domain", f"{word}-{number}.example", 0.6 + number / 99,
+            now - DAY, now + 90 * DAY if number % 2 else 0.0, f"{word} of a known group", "CERT", "TLP:GREEN",
+        )
+        for number, word in enumerate(("beacon", "pixel", "look-alike-login", "invoice-portal") * 3)
+    )  # fmt: skip
+    told = {each.identifier: (each,) for each in indicators}
+    figures = {"taken": 12, "withdrawn": 1, "skipped:own-domain": 2, "skipped:over": 7}
+    await store.took(cert, FeedOutcome(told, "2027-01-15T07:00:00Z", now - 600, now + 3000, figures))
+    await store.failed(misp, "the server answered 401: the key is not taken", 3, now + 1200)
+    await change_feed(made.room, who, old.identifier, replace(orders[2], is_enabled=False))

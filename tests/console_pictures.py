@@ -17,6 +17,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from console_activities import furnish_feeds, furnish_sharing, furnish_spies, spies, spying_mail
 from console_demo import demo_health, furnish, month_of_mail, prepare
 from console_window import Look, OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
@@ -46,6 +47,16 @@ def pictures(room: OpenConsole) -> Iterator[Picture]:
     yield Picture("overview", "/?period=30d", height=1180, shown=True)
     yield Picture("overview-dark", "/?period=30d", height=1180, scheme="dark", shown=True)
     yield Picture("overview-phone", "/?period=7d", width=360, height=780, shown=True)
+    loud = spies()[0].identifier
+    yield Picture("watching", "/watching", height=1050, shown=True)
+    yield Picture("watching-phone", "/watching", width=360, height=780, scheme="dark")
+    yield Picture("activity", f"/watching/{loud}", height=1250, shown=True)
+    yield Picture("activity-dark", f"/watching/{loud}", height=1250, scheme="dark")
+    yield Picture("infrastructure", f"/watching/{loud}#infrastructure", height=620, shown=True)
+    yield Picture("campaigns", "/campaigns")
+    yield Picture("marked", "/people/marked")
+    yield Picture("sharing", "/sharing", height=1000)
+    yield Picture("destination", "/sharing/destinations/new?kind=syslog", height=1200)
     yield Picture("messages", "/messages?only=trackers")
     yield Picture("message", f"/messages/{message}", height=1200, shown=True)
     yield Picture("fetch", f"/messages/{message}#reference-0", height=1000, opens="details.story", shown=True)
@@ -86,8 +97,9 @@ def demo_room(count: int = 1400) -> Iterator[OpenConsole]:
     with tempfile.TemporaryDirectory() as folder:
         place = sqlite_place(Path(folder))
         with open_console(place, health=demo_health, **prepare()) as room:
-            room.observe(list(month_of_mail(NOW, count)))
-            room.run(furnish(room.made))
+            room.observe([*month_of_mail(NOW, count), *spying_mail(NOW)])
+            for work in (furnish, furnish_spies, furnish_sharing, furnish_feeds):
+                room.run(work(room.made))
             yield room
 
 

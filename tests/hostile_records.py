@@ -107,6 +107,7 @@ async def furnish_with_hostility(made: ControlRoomForTests) -> None:
         )
         await stores.organisations.put(records.Organisation(f"other-{number}", text, (f"o{number}.example",)))
         await _hostile_destination(made, identifier, number, text)
+        await _hostile_feed(made, identifier, number, text)
     await _hostile_activities(made)
     groups = {f"group-{number}": ["anna@acme.example"] for number in range(len(TEXTS))}
     document = {"groups": groups, "rules": rules, "comment": BREAKS_OUT}
@@ -193,6 +194,25 @@ async def _hostile_destination(made: ControlRoomForTests, identifier: str, numbe
     )
     await store.bury(destination, letter)
     await store.put_off(replace(destination, position=1), 3, now + 60, text)
+
+
+async def _hostile_feed(made: ControlRoomForTests, identifier: str, number: int, text: str) -> None:
+    """Write a feed that is called so, tells so, and says so why it cannot be read."""
+    from mailveil.control.feedstores import FeedOutcome
+    from mailveil.control.sharingrecords import Feed, FeedKind, ImportedIndicator
+
+    store, now = made.room.feeds, made.clock.now()
+    assert store is not None
+    feed = Feed(
+        identifier, "default", text, list(FeedKind)[number % 2], text, {"username": text, "ca_pem": text},
+        created_by=text, created_at=now,
+    )  # fmt: skip
+    await store.put_feed(feed)
+    told = ImportedIndicator(identifier, "i", text[:20], text, 0.5, now, now + 9, text, text, text)
+    await store.took(
+        feed, FeedOutcome({"i": (told,)}, "", now, now + 9, {"taken": 1, f"skipped:{text[:40]}": 2})
+    )
+    await store.failed(feed, text, 2, now + 9)
 
 
 def written(text: str, most: int) -> str:

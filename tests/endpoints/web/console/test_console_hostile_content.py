@@ -136,7 +136,7 @@ def test_no_page_does_what_stands_on_record(browser: Browser, hostile: OpenConso
     assert not wrong, "\n".join(wrong)
     assert {
         "/", "/messages/{identifier}", "/trackers/{identifier}", "/operators/{name:path}",
-        "/policy/rules/{identifier}", "/sharing/destinations/{identifier}",
+        "/policy/rules/{identifier}", "/sharing/destinations/{identifier}", "/sharing/feeds/{identifier}",
         "/watching", "/watching/{identifier}", "/campaigns", "/people/marked", "/policy/explain",
         "/allow/{identifier}", "/reports/{identifier}",
     } <= seen  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from console_activities import furnish_sharing, furnish_spies, spies
+from console_activities import furnish_feeds, furnish_sharing, furnish_spies, spies
 from console_demo import demo_health, furnish, month_of_mail, odd_mail, prepare
 from console_window import OpenConsole, browser_room, looking, open_console, sqlite_place
 from control_room import NOW
@@ -44,6 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenConsole]:
         room.run(furnish_spies(room.made))
         room.run(furnish(room.made))
         room.run(furnish_sharing(room.made))
+        room.run(furnish_feeds(room.made))
         yield room
 
 
@@ -67,7 +68,10 @@ def pages_of(room: OpenConsole) -> list[str]:
     reports = room.run(room.room.feedback.reports("default", Cut(1))).items
     assert room.room.sharing is not None
     destinations = room.run(room.room.sharing.destinations("default"))
+    assert room.room.feeds is not None
+    feeds = room.run(room.room.feeds.feeds("default"))
     known: dict[tuple[str, str], list[str]] = {
+        ("/sharing/feeds/{identifier}", "identifier"): [each.identifier for each in feeds],
         ("/watching/{identifier}", "identifier"): [each.identifier for each in spies()] if allowed else [],
         ("/sharing/destinations/{identifier}", "identifier"): [each.identifier for each in destinations],
         ("/messages/{identifier}", "identifier"): [each.identifier for each in (*messages, *odd)],
@@ -83,6 +87,7 @@ def pages_of(room: OpenConsole) -> list[str]:
     ]
     found.append("/policy/explain?sender=news%40gardenshop.example&proven=yes&host=a.example&kind=open")
     found += [f"/sharing/destinations/new?kind={each}" for each in ("syslog", "misp", "webhook")]
+    found.append("/sharing/feeds/new?kind=taxii")
     for page in room.console.pages:
         if page.method != "GET" or page.path in DOWNLOADS:
             continue

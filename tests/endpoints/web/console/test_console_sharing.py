@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from console_activities import furnish_sharing
+from console_activities import furnish_feeds, furnish_sharing
 from console_window import Look, OpenConsole, browser_room, looking, open_console, sqlite_place
 from sharing_room import Destinations, maker
 
@@ -206,3 +206,41 @@ def test_a_stored_secret_stands_on_no_page(look: Look, open_room: OpenConsole) -
     kept = open_room.run(store.destination("default", "misp-1"))
     assert kept is not None
     assert kept.secret == SECRET, "what is left empty stays"
+
+
+def test_a_feed_is_made_searched_changed_paused_and_removed(browser: Browser, tmp_path: Path) -> None:
+    with open_console(sqlite_place(tmp_path)) as room, looking(browser, room) as look:
+        room.run(furnish_feeds(room.made))
+        page = look.page
+        page.goto(room.url + "/sharing")
+        assert "401: the key is not taken" in page.locator("tr", has_text="Partners’ MISP").inner_text()
+        page.get_by_role("link", name="National CERT").click()
+        assert "Passed over: your own domain" in page.inner_text("main")
+        page.get_by_label("Begins with").fill("pixel")
+        page.get_by_role("button", name="Search").click()
+        rows = page.get_by_role("region", name="Indicators").locator("tbody tr")
+        assert rows.count() == 3
+        assert "TLP:GREEN" in rows.first.inner_text()
+        page.get_by_role("button", name="Read it now").click()
+        assert "Sharing is switched off" in page.get_by_role("alert").inner_text()
+        page.get_by_role("button", name="Pause").click()
+        assert "What it told stays" in page.get_by_role("status").inner_text()
+        page.get_by_role("button", name="Go on").click()
+        page.goto(room.url + "/sharing/feeds/new?kind=taxii")
+        page.get_by_label("Name (needed)").fill("Another CERT")
+        page.get_by_label("Address (needed)").fill("http://cert.example/taxii2/")
+        page.get_by_label("Password or token").fill(SECRET)
+        page.get_by_role("button", name="Add the feed").click()
+        assert "Write https://" in page.locator("#address-error").inner_text()
+        assert SECRET not in page.content()
+        page.get_by_label("Address (needed)").fill("https://cert.example/taxii2/")
+        page.get_by_role("button", name="Add the feed").click()
+        assert "is read within a minute" in page.get_by_role("status").inner_text()
+        page.locator("summary", has_text="More settings").click()
+        page.get_by_label("Least confidence").fill("70")
+        page.get_by_role("button", name="Save").click()
+        assert page.get_by_label("Least confidence").input_value() == "70"
+        page.get_by_role("button", name="Remove this feed").click()
+        assert page.locator("tr", has_text="Another CERT").count() == 0
+        trail = {each.action for each in room.run(room.made.audit_trail())}
+        assert {"feed.create", "feed.change", "feed.remove"} <= trail

@@ -20,10 +20,12 @@ from mailveil.control.access import PERMISSIONS, Permission, Role
 from mailveil.control.activities import mark_person, note_activity
 from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.auditing import audit
+from mailveil.control.feeds import FeedOrder, make_feed
+from mailveil.control.feedstores import FeedOutcome
 from mailveil.control.records import AllowRecord, Cut, Feedback, FeedbackKind
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharing import DestinationOrder, make_destination
-from mailveil.control.sharingrecords import DeadLetter, DestinationKind
+from mailveil.control.sharingrecords import DeadLetter, DestinationKind, FeedKind, ImportedIndicator
 from mailveil.control.tokens import make_token
 from mailveil.core.intelligence.types import Target
 from mailveil.endpoints.web.console.application import MODULES
@@ -66,6 +68,7 @@ class Theirs:
     report: str
     destination: str
     activity: str
+    feed: str
 
     def values(self) -> list[str]:
         return [
@@ -75,6 +78,7 @@ class Theirs:
             self.report,
             self.destination,
             self.activity,
+            self.feed,
             MARK,
             "0" * 32,
             "1",
@@ -104,8 +108,23 @@ async def furnish(room: ConsoleRoom) -> Theirs:
     destination = await furnish_sharing(stores)
     activity = await furnish_activity(control)
     return Theirs(
-        user.identifier, token.token.identifier, entry.identifier, report.identifier, destination, activity
+        user.identifier,
+        token.token.identifier,
+        entry.identifier,
+        report.identifier,
+        destination,
+        activity,
+        await furnish_feed(stores),
     )
+
+
+async def furnish_feed(stores: ControlRoom) -> str:
+    order = FeedOrder(f"{MARK} CERT", FeedKind.TAXII, f"https://cert.{MARK}.example/taxii2/")
+    feed = (await make_feed(stores, actor(organisation=MARK), order)).feed
+    told = ImportedIndicator(feed.identifier, "indicator--1", "domain", f"spy-of-{MARK}.example")
+    assert stores.feeds is not None
+    await stores.feeds.took(feed, FeedOutcome({"indicator--1": (told,)}, "", NOW, NOW + 9))
+    return feed.identifier
 
 
 async def furnish_activity(control: ControlRoomForTests) -> str:
@@ -135,8 +154,9 @@ async def furnish_sharing(stores: ControlRoom) -> str:
 
 async def everything(room: ConsoleRoom, theirs: Theirs) -> str:
     """Return all that the other organisation has, as text, to see whether it was changed."""
-    stores, sharing = room.control.room, room.control.room.sharing
+    stores, sharing, feeds = room.control.room, room.control.room.sharing, room.control.room.feeds
     assert sharing is not None
+    assert feeds is not None
     return repr(
         [
             await stores.organisations.organisations(),
@@ -151,6 +171,8 @@ async def everything(room: ConsoleRoom, theirs: Theirs) -> str:
             await stores.activities.notes(MARK, theirs.activity),
             await stores.activities.campaigns(MARK, Cut(200)),
             await stores.activities.marked(MARK),
+            await feeds.feeds(MARK),
+            await feeds.indicators(MARK, Cut(200), feed=theirs.feed),
             await sharing.destinations(MARK),
             await sharing.dead_letters(MARK, theirs.destination, Cut(200)),
         ]
@@ -210,7 +232,7 @@ def _theirs(text: str) -> list[str]:
     return [
         each
         for each in re.split(
-            r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation|Destination|DeadLetter|ActivityFile|ActivityNote|Campaign|MarkedPerson)\()",
+            r"(?=\b(?:User|Token|AllowRecord|Feedback|AuditEntry|Organisation|Destination|DeadLetter|ActivityFile|ActivityNote|Campaign|MarkedPerson|Feed|ImportedIndicator)\()",
             text,
         )
         if MARK in each

@@ -29,6 +29,7 @@ from mailveil.control.sharing import (
 from mailveil.control.sharingrecords import DestinationKind
 from mailveil.control.stores import ConflictError
 from mailveil.core.intelligence.types import DAY_S
+from mailveil.endpoints.web.console import feeds
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.sharingforms import (
     EVENT_WORDS,
@@ -54,13 +55,16 @@ HERE = "/sharing/destinations/{identifier}"
 @pages.get("/sharing", Permission.SHARING_READ)
 async def sharing(visit: Visit) -> Response:
     """Show where events go to, and how each is doing."""
-    found = await _destinations(visit)
+    found, taken = await _destinations(visit), await feeds.feeds_of(visit)
     return visit.page(
         "sharing.html",
         destinations=found,
         states={each.destination.identifier: state_of(each) for each in found},
         forms_of=KIND_FORMS,
         kinds=[each for each in KIND_FORMS.values() if each.kind is not DestinationKind.COLLECTION],
+        feeds=taken,
+        feed_states={each.feed.identifier: feeds.state_of(each) for each in taken},
+        feed_forms=feeds.FORMS,
         is_off=visit.room.publishers is None,
         may_write=visit.actor.may(Permission.SHARING_WRITE),
     )

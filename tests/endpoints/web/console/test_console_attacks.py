@@ -30,6 +30,27 @@ FIELDS = (
     *("to", "host", "operator", "tracker", "recipient", "organisation", "state", "role", "home", "days"),
     *("scopes", "hosts", "author", "expires", "reason", "owner", "document", "version", "level", "note"),
     *("kind", "text", "identifier", "domains", "language", "typed", "action", "order", "sort", "before"),
+    *(
+        "verdict",
+        "actor",
+        "person",
+        "function",
+        "nature",
+        "value",
+        "number",
+        "least_score",
+        "people",
+        "address",
+        "events",
+    ),
+    *(
+        "traffic_light",
+        "format",
+        "option-minutes",
+        "option-max_bytes",
+        "option-distribution",
+        "option-ca_pem",
+    ),
     *("secret", "id", "rule", "file", "score", "position", "hours", "until", "group", "display_name"),
 )
 

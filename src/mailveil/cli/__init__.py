@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 
 import click
 
-from mailveil.cli import intelligence, mail, people, policy, proving, sharing, upkeep, weekly
+from mailveil.cli import feeds, intelligence, mail, people, policy, proving, sharing, upkeep, weekly
 from mailveil.cli.root import UNUSABLE, program
 
 __all__ = [
+    "feeds",
     "intelligence",
     "invoke",
     "mail",

@@ -150,6 +150,17 @@ async def read_now(
     return await show_feed(room, actor, identifier)
 
 
+async def read_soon(
+    room: ControlRoom, actor: Actor, identifier: str, *, from_beginning: bool = False
+) -> FeedView:
+    """Have a feed read within seconds, by whichever process reads feeds. Raises ``MissingError``."""
+    actor.require(Permission.SHARING_WRITE)
+    found = await _found(room, actor, identifier)
+    await _store(room).read_at_once(actor.organisation, identifier, from_beginning=from_beginning)
+    await audit(room, actor, "feed.read", found.name, feed=identifier)
+    return await show_feed(room, actor, identifier)
+
+
 async def read_feed(room: ControlRoom, feed: Feed, holder: str) -> bool:
     """Read a feed once and write down what came of it; False where somebody else is about it.
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from activity_room import ACTOR, KeptActivities, activity_of_actor
-from control_room import ControlRoomForTests
+from control_room import ControlRoomForTests, opened_room
 from mailveil.adapters.watchlistsource import WatchlistSource
-from mailveil.core.intelligence.types import AnalystVerdict
+from mailveil.control.activitystores import Studied
+from mailveil.core.intelligence.types import AnalystVerdict, Decision
 from mailveil.core.recognition.types import MessageTraits
+from postgres_room import DatabasePlace
 
 FOLLOW_UP = MessageTraits(author_domain=ACTOR)
 
@@ -161,3 +163,37 @@ def test_a_file_that_makes_no_sense_keeps_nothing_from_starting(
 
     asyncio.run(steps())
     assert watch.recognise("default", FOLLOW_UP) is not None
+
+
+def test_what_studying_wrote_and_an_analyst_decided_is_known(database: DatabasePlace, tmp_path: Path) -> None:
+    """The same over the real store of activities."""
+
+    async def steps() -> None:
+        async with opened_room(database) as made:
+            stores, now = made.room, made.clock.now()
+            assert stores.activities is not None
+            assert stores.studies is not None
+            watch = WatchlistSource(
+                stores.organisations, stores.activities, made.clock, tmp_path / "watchlist.json"
+            )
+            assert await watch.refresh()
+            assert watch.recognise("default", FOLLOW_UP) is None
+
+            waiting = await stores.studies.unstudied("default", 1)
+            studied = Studied((), {}, now, waiting.generation, activities=(activity_of_actor(),))
+            await stores.studies.write("default", studied)
+            assert await watch.refresh()
+            known = watch.recognise("default", FOLLOW_UP)
+            assert known is not None
+            assert (known.activity, known.confirmed) == ("a1", False)
+
+            for verdict, is_known in ((AnalystVerdict.CONFIRMED, True), (AnalystVerdict.BENIGN, False)):
+                file = await stores.activities.activity("default", "a1")
+                assert file is not None
+                decided = replace(file, verdict=verdict, decided_by="anna", decided_at=now)
+                decision = Decision(f"d-{verdict}", "default", now, "a1", verdict)
+                await stores.activities.put_decisions(decided, (), decision)
+                assert await watch.refresh()
+                assert (watch.recognise("default", FOLLOW_UP) is not None) is is_known
+
+    asyncio.run(steps())

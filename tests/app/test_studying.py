@@ -138,7 +138,7 @@ def test_of_two_that_study_the_same_one_changes_nothing(database: DatabasePlace)
         with pytest.raises(ConflictError, match="somebody else"):
             await room.room.studies.write("default", studied)
         rest = await room.room.studies.unstudied("default", 3)
-        mixed = replace(studied, subjects=(waiting.subjects[0], *rest.subjects))
+        mixed = replace(studied, subjects=(waiting.subjects[0], *rest.subjects), generation=rest.generation)
         with pytest.raises(ConflictError, match="somebody else"):
             await room.room.studies.write("default", mixed)
         assert (await found_in(room), await events(room)) == before
@@ -169,6 +169,137 @@ def test_several_processes_study_each_message_once(database: DatabasePlace) -> N
         kept, expected = await found_in(room), found_by(seen)
         for name, records in expected.items():
             assert kept[name] == records, name
+
+    in_the_room(database, steps)
+
+
+def test_what_somebody_else_remembered_meanwhile_is_not_overwritten(database: DatabasePlace) -> None:
+    """Two that both have the lease, as with clocks that differ, and of whom one met what came late."""
+
+    async def steps(room: ControlRoomForTests) -> None:
+        late, soon = list(probes(2)), list(probes(3, start=LATER + 5 * HOUR))
+        await room.room.observations.add(soon)
+        mine = await room.room.studies.unstudied("default", 3)
+        await room.room.observations.add(late)
+        others = await room.room.studies.unstudied("default", 2)
+        assert not {each.identifier for each in mine.subjects} & {each.identifier for each in others.subjects}
+        stores = room.room
+        people = {each.person: each for each in await stores.activities.marked("default")}
+        chosen = StudySettings(people, frozenset({"here.example"}))
+        both = [
+            await StudyBatch("default", each, chosen, stores.studies, Intelligence()).studied(LATER)
+            for each in (mine, others)
+        ]
+        await stores.studies.write("default", both[0])
+        with pytest.raises(ConflictError, match="somebody else"):
+            await stores.studies.write("default", both[1])
+        await study_all(room)
+        assert (await found_in(room))["memos"] == found_by([*soon, *late])["memos"]
+
+    in_the_room(database, steps)
+
+
+class Refusing:
+    """A study store that breaks down with each batch of an organisation, in a way that nobody thought of."""
+
+    def __init__(self, store: StudyStore, organisation: str) -> None:
+        self._store = store
+        self._organisation = organisation
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, organisation: str, studied: Any) -> None:
+        if organisation == self._organisation and studied.memos:
+            raise ValueError("private words")
+        await self._store.write(organisation, studied)
+
+
+def test_what_goes_wrong_with_one_organisation_costs_the_others_nothing(
+    sqlite_database: DatabasePlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.organisation("acme")
+        seen = list(probes())
+        await room.room.observations.add([replace(seen[0], organisation="acme"), *seen])
+        store: Any = Refusing(room.room.studies, "acme")
+        loop = StudyLoop(replace(room.room, studies=store))
+        with pytest.raises(ValueError, match="private words"):
+            await loop.round()
+        assert await room.room.studies.waiting_organisations() == {"acme"}
+        for _ in range(2 * studying.PATIENCE - 1):
+            with pytest.raises(ValueError, match="private words"):
+                await loop.round()
+        assert await loop.round() == 1  # and what nobody can write down holds nothing up for ever
+        assert await room.room.studies.waiting_organisations() == set()
+        assert loop.progress.set_aside == 1
+        assert "private words" not in caplog.text
+
+    in_the_room(sqlite_database, steps)
+
+
+def test_organisations_have_turns_however_much_waits_of_one(
+    sqlite_database: DatabasePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studying, "SLICE_S", -1.0)
+    monkeypatch.setattr(studying, "BATCH", 10)
+
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.organisation("zoo")
+        many = letters()
+        await room.room.observations.add([*many, *(replace(each, organisation="zoo") for each in probes(3))])
+        loop = StudyLoop(room.room)
+        assert await loop.round() == 10 + 3
+        assert await room.room.studies.waiting("default", 1_000) == len(many) - 10
+        count = 13
+        while done := await loop.round():
+            count += done
+        assert count == len(many) + 3
+
+    in_the_room(sqlite_database, steps)
+
+
+def test_a_record_that_is_damaged_holds_nothing_up(
+    database: DatabasePlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def steps(room: ControlRoomForTests) -> None:
+        seen = list(probes())
+        await room.room.observations.add(seen)
+        async with room.database.write() as connection:
+            columns = tables.message_records.c
+            await connection.execute(
+                tables.message_records.update()
+                .where(columns.message == seen[2].identifier)
+                .values(record=b"rust")
+            )
+        assert await StudyLoop(room.room).round() == len(seen) - 1
+        assert await room.room.studies.waiting("default", 1) == 0
+        assert f"the record of {seen[2].identifier} cannot be read" in caplog.text
+
+    in_the_room(database, steps)
+
+
+def test_what_was_kept_before_an_upgrade_is_studied_first_and_only_what_goes_on_is_told(
+    database: DatabasePlace,
+) -> None:
+    async def steps(room: ControlRoomForTests) -> None:
+        kept = [*quiet_weeks(), *probes(4)]
+        await room.room.observations.add(kept)
+        async with room.database.write() as connection:  # as the migration does
+            await connection.execute(tables.unstudied.update().values(place=1))
+        room.clock.moment = LATER + 200 * DAY
+        young = list(probes(4, "young.example", LATER + 199 * DAY))
+        await room.room.observations.add(young)
+        await study_all(room)
+        await StudyLoop(room.room).round()
+        order = [each["subject"] for each in await rows_of(room, tables.studies, "number")]
+        assert order == [each.identifier for each in sorted(kept, key=lambda each: each.identifier)] + [
+            each.identifier for each in young
+        ]
+        told = {each["subject"] for each in await rows_of(room, tables.outbox, "number")}
+        old, new = sorted(await activity_identifiers(room))
+        assert new in told
+        assert old not in told
 
     in_the_room(database, steps)
 

@@ -28,7 +28,9 @@ BATCH = 50
 IDLE_S = 3.0  # how often what other processes wrote is looked for
 SWEEP_S = 60.0  # how often states that change with time are told of
 LEASE_S = 60.0
+SLICE_S = 5.0  # so long one organisation's backlog is studied before another has its turn
 RETRY_S = (0.5, 30.0)  # the first pause and the longest, while the database is away
+AWAY_AFTER = 2  # so many organisations in a row that have to wait: it is the database that is away
 PATIENCE = 5  # so often is a batch refused before its subjects are tried one by one
 MAX_REST_S = 0.5
 FINISH_S = 5.0
@@ -93,7 +95,8 @@ class StudyLoop:
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
-                await self.round()
+                if await self.round():
+                    self._news.set()  # there may be more
             except UnavailableError as error:
                 self._failures += 1
                 if str(error) != self.progress.problem:
@@ -109,37 +112,42 @@ class StudyLoop:
             await self._wait()
 
     async def round(self) -> int:
-        """Study all that waits, of one organisation after the other; return how many subjects.
+        """Study what waits, of one organisation after the other; return how many subjects.
 
-        Raises ``UnavailableError`` where some of it has to wait.
+        A backlog is studied in slices, so that no organisation waits for another's, and what goes wrong with one of
+        them costs the others nothing. Raises what did go wrong, ``UnavailableError`` where some of it has to wait.
         """
-        count = 0
-        for organisation in await self._room.organisations.organisations():
-            if self._is_stopping:
+        count, problems, in_a_row = 0, [], 0
+        waiting = await self._room.studies.waiting_organisations()
+        for each in await self._room.organisations.organisations():
+            if self._is_stopping or in_a_row == AWAY_AFTER:
                 break
-            count += await self._organisation(organisation.identifier, frozenset(organisation.domains))
+            try:
+                count += await self._organisation(
+                    each.identifier, frozenset(each.domains), has_work=each.identifier in waiting
+                )
+                in_a_row = 0
+            except Exception as error:
+                problems.append(error)
+                in_a_row += isinstance(error, UnavailableError)
+        if problems:
+            raise problems[0]
         return count
 
-    async def _organisation(self, organisation: str, domains: frozenset[str]) -> int:
+    async def _organisation(self, organisation: str, domains: frozenset[str], *, has_work: bool) -> int:
         studies, now = self._room.studies, self._room.clock.now()
-        has_work = await studies.waiting(organisation, 1)
         is_due = now >= self._swept.get(organisation, 0.0) + SWEEP_S
         if not has_work and not is_due:
             return 0
-        lease = f"studying {organisation}"
-        if not await studies.lease(lease, self._holder, now, now + LEASE_S):
+        if not await studies.lease(_lease(organisation), self._holder, now, now + LEASE_S):
             return 0
         count = 0
         try:
             settings = await self._settings(organisation, domains)
-            until = now + LEASE_S
             while not self._is_stopping and (done := await self._batch(organisation, settings)):
                 count += done
-                now = self._room.clock.now()
-                if now > until - LEASE_S / 2:
-                    if not await studies.lease(lease, self._holder, now, now + LEASE_S):
-                        return count
-                    settings, until = await self._settings(organisation, domains), now + LEASE_S
+                if self._room.clock.now() > now + SLICE_S:
+                    break
             if is_due and not self._is_stopping:
                 await self._sweep(organisation, now)
         except (
@@ -148,7 +156,7 @@ class StudyLoop:
             log.debug("%s: %s", organisation, error)
         finally:
             with contextlib.suppress(UnavailableError):  # it ends by itself
-                await studies.release(lease, self._holder)
+                await studies.release(_lease(organisation), self._holder)
         return count
 
     async def _settings(self, organisation: str, domains: frozenset[str]) -> StudySettings:
@@ -166,16 +174,35 @@ class StudyLoop:
         studied = await batch.studied(self._room.clock.now())
         try:
             await studies.write(organisation, studied)
-        except UnavailableError:
+        except ConflictError:
+            raise
+        except Exception:
             self._refused[organisation] += 1
             if refused < 2 * PATIENCE:
                 raise
-            await self._set_aside(organisation, waiting)
-            return 1
+            return await self._try_last(organisation, waiting, studied)
         self._refused.pop(organisation, None)
         self._count(studied, batch.set_aside)
         # A backlog is studied while mail goes on: it has the processor for as long as we had.
         await asyncio.sleep(0 if self._is_stopping else min(MAX_REST_S, batch.seconds))
+        return len(waiting.subjects)
+
+    async def _try_last(self, organisation: str, waiting: Unstudied, studied: Studied) -> int:
+        """Try what was refused time and again once more, when it is known that the database takes anything at all.
+
+        Raises ``UnavailableError`` where it does not, or ``ConflictError``.
+        """
+        now = self._room.clock.now()
+        await self._room.studies.lease(_lease(organisation), self._holder, now, now + LEASE_S)
+        try:
+            await self._room.studies.write(organisation, studied)
+        except ConflictError:
+            raise
+        except Exception:
+            await self._set_aside(organisation, waiting)
+        else:
+            self._refused.pop(organisation, None)
+            self._count(studied, 0)
         return len(waiting.subjects)
 
     async def _set_aside(self, organisation: str, waiting: Unstudied) -> None:
@@ -211,6 +238,10 @@ class StudyLoop:
             async with asyncio.timeout(pause_s):
                 await self._news.wait()
         self._news.clear()
+
+
+def _lease(organisation: str) -> str:
+    return f"studying {organisation}"
 
 
 class WakingSink:

@@ -28,7 +28,7 @@ class Unstudied:
     """What is next to be studied, in the order of time.
 
     ``is_again`` tells that it was studied before: nobody is told of it twice. ``generation`` goes up whenever what was
-    read until then must not be written back, such as when somebody was erased.
+    read until then must not be written back: when anything was studied, or somebody was erased.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -86,6 +86,10 @@ class StudyStore(Protocol):
 
         Returns how many were looked at, 0 once there is nothing. While all is studied again nobody is told.
         """
+        ...
+
+    async def waiting_organisations(self) -> Collection[str]:
+        """Return the organisations of which something waits to be studied."""
         ...
 
     async def waiting(self, organisation: str, most: int) -> int:

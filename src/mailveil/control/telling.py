@@ -34,7 +34,9 @@ def news_of(file: ActivityFile, now: float) -> OutboxEntry | None:
         return None
     state = file.state(now)
     if not file.told_state:
-        is_worth_it = file.activity.score >= FLOOR_SCORE and not file.activity.merged_into
+        # What was over before anybody heard of it is history, as where months of mail are studied after an upgrade.
+        is_over = state is ActivityState.CLOSED
+        is_worth_it = file.activity.score >= FLOOR_SCORE and not (file.activity.merged_into or is_over)
         kind = EventKind.ACTIVITY_OPENED
     elif state is ActivityState.CLOSED:
         is_worth_it = file.told_state != ActivityState.CLOSED

@@ -191,6 +191,8 @@ def test_every_revision_becomes_this_one_with_all_its_rows(
             async with database.write() as connection:
                 await connection.run_sync(fill_in)
             assert (await schema.upgrade(database)).after == schema.head_revision()
+            if revision == "0001":  # what was kept is studied from then on
+                expected["unstudied"] = expected["messages"]
             async with database.read() as connection:
                 assert await connection.run_sync(difference) == []
                 assert await row_counts(connection, expected) == expected

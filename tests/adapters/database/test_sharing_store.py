@@ -233,5 +233,7 @@ def test_a_lease_is_one_holders_until_it_ends(database: DatabasePlace) -> None:
             assert await store.lease("x", "other", NOW + 15, NOW + 25), "it had ended"
             await store.release("x", "other")
             assert await store.lease("x", holder, NOW + 16, NOW + 26)
+            assert await store.lease("y", "fast", NOW + 7_000, NOW + 7_010), "its clock is wrong"
+            assert await store.lease("y", "other", NOW, NOW + 10), "and it is not waited for"
 
     asyncio.run(steps())

@@ -79,9 +79,10 @@ class Database:
             yield await self._connected(stack)
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, is_long: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a transaction, which ends with the block: kept, or taken back where that raises.
 
+        With ``is_long`` a command may take as long as it takes: what it does grows with the database.
         Raises ``UnavailableError`` where the database cannot answer; a constraint that does not hold stays
         ``sqlalchemy.exc.IntegrityError``.
         """
@@ -91,7 +92,8 @@ class Database:
             stack.enter_context(_unavailable())
             if self.is_sqlite:
                 await stack.enter_async_context(self._writing)
-            connection = await self._connected(stack)
+            is_patient = is_long and not self.is_sqlite
+            connection = await (self._patient(stack) if is_patient else self._connected(stack))
             if self.is_sqlite:
                 connection = await connection.execution_options(mailveil_writes=True)
             async with connection.begin():

@@ -25,7 +25,7 @@ async def begin_again(connection: AsyncConnection, organisation: str) -> int:
     names = ["organisation", "identifier", "kind", "place"]
     studied = (
         sa.select(studies.c.organisation, studies.c.subject, studies.c.kind, sa.func.min(studies.c.number))
-        .where(studies.c.organisation == organisation, studies.c.subject.not_in(_queued(organisation)))
+        .where(studies.c.organisation == organisation, ~_is_queued(organisation, studies.c.subject))
         .group_by(studies.c.organisation, studies.c.subject, studies.c.kind)
     )
     await connection.execute(sa.insert(queue).from_select(names, studied))
@@ -36,7 +36,7 @@ async def begin_again(connection: AsyncConnection, organisation: str) -> int:
         ("decision", tables.decisions.c.identifier, tables.decisions.c.organisation),
     ):
         rest = sa.select(owner, column, sa.literal(kind), sa.literal(behind, sa.BigInteger)).where(
-            owner == organisation, column.not_in(_queued(organisation))
+            owner == organisation, ~_is_queued(organisation, column)
         )
         await connection.execute(sa.insert(queue).from_select(names, rest))
     await connection.execute(sa.delete(studies).where(studies.c.organisation == organisation))
@@ -44,9 +44,10 @@ async def begin_again(connection: AsyncConnection, organisation: str) -> int:
     return int((await connection.execute(count)).scalar_one())
 
 
-def _queued(organisation: str) -> sa.Select[tuple[str]]:
+def _is_queued(organisation: str, subject: sa.Column[str]) -> sa.Exists:
+    """Return whether a subject waits: asked of each by the key, which stays fast however many there are."""
     queue = tables.unstudied.alias()
-    return sa.select(queue.c.identifier).where(queue.c.organisation == organisation)
+    return sa.exists().where(queue.c.organisation == organisation, queue.c.identifier == subject)
 
 
 async def _forget(connection: AsyncConnection, organisation: str) -> None:

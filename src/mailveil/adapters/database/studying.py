@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,10 +20,11 @@ from mailveil.adapters.database.leases import give_back, take_lease
 from mailveil.adapters.database.studyagain import begin_again
 from mailveil.adapters.database.studyexpiry import expire_studied
 from mailveil.adapters.database.studystates import LAST_PLACE, hold_state, read_generation
-from mailveil.adapters.database.studywriting import StudyWriting, memo_key
+from mailveil.adapters.database.studywriting import StudyWriting, memo_key, memo_texts
 from mailveil.adapters.database.writing import chunks, unpacked
 from mailveil.control.activitystores import Studied, Subject, Unstudied
 from mailveil.control.stores import ConflictError
+from mailveil.core.failure import describe_failure
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.types import (
     AnalystVerdict,
@@ -30,6 +33,7 @@ from mailveil.core.intelligence.types import (
     infrastructure_facts_of,
 )
 
+log = logging.getLogger("mailveil.studying")
 MAX_UNSTUDIED: Final = 500
 
 
@@ -63,8 +67,9 @@ class SqlStudyStore:
             rows: Sequence[Any] = (await connection.execute(question)).all()
             is_again = bool(rows) and rows[0].place < LAST_PLACE
             rows = [row for row in rows if (row.place < LAST_PLACE) == is_again]
-            found = await self._subjects(connection, organisation, rows)
-            subjects = tuple(found[row.identifier] for row in rows if row.identifier in found)
+            records, found = await self._subjects(connection, organisation, rows)
+        found |= await asyncio.to_thread(_read, records)  # which takes long for large messages
+        subjects = tuple(found[row.identifier] for row in rows if row.identifier in found)
         if lost := sorted({row.identifier for row in rows} - set(found)):
             await self._drop(organisation, lost)
             if not subjects:
@@ -73,18 +78,17 @@ class SqlStudyStore:
 
     async def _subjects(
         self, connection: AsyncConnection, organisation: str, rows: Sequence[Any]
-    ) -> dict[str, Subject]:
+    ) -> tuple[Sequence[tuple[str, bytes]], dict[str, Subject]]:
+        """Return the records of messages as they are stored, and the other subjects."""
         wanted: dict[str, list[str]] = {"message": [], "decision": [], FACTS: []}
         for row in rows:
             wanted.setdefault(row.kind, []).append(row.identifier)
         found: dict[str, Subject] = {}
-        records = tables.message_records.c
-        question = sa.select(records.record).where(
-            records.organisation == organisation, records.message.in_(wanted["message"])
+        columns = tables.message_records.c
+        question = sa.select(columns.message, columns.record).where(
+            columns.organisation == organisation, columns.message.in_(wanted["message"])
         )
-        for record in await connection.scalars(question):
-            seen = unpacked(record)
-            found[seen.identifier] = seen
+        records = [(row.message, row.record) for row in await connection.execute(question)]
         decisions = tables.decisions.c
         asked = sa.select(tables.decisions).where(
             decisions.organisation == organisation, decisions.identifier.in_(wanted["decision"])
@@ -95,7 +99,7 @@ class SqlStudyStore:
         if wanted[FACTS]:
             found |= await facts_by_identifier(connection, organisation, wanted[FACTS])
             found |= await _studied_facts(connection, organisation, wanted[FACTS])
-        return found
+        return records, found
 
     async def _drop(self, organisation: str, lost: Sequence[str]) -> None:
         """Take what is no more off the queue."""
@@ -118,13 +122,18 @@ class SqlStudyStore:
                 for row in await connection.execute(question):
                     found[row.key] = row.memo
         texts = {key: found.get(memo_key(key)) for key in keys}
-        return {key: None if text is None else json.loads(text) for key, text in texts.items()}
+
+        def read() -> Mapping[str, Memo | None]:
+            return {key: None if text is None else json.loads(text) for key, text in texts.items()}
+
+        return await asyncio.to_thread(read)
 
     async def write(self, organisation: str, studied: Studied) -> None:
         """Write down what came of a batch, in one transaction. Raises ``ConflictError``, and changes nothing then."""
+        texts = await asyncio.to_thread(memo_texts, studied.memos)  # before anybody has to wait for us
         try:
             async with self._database.write() as connection:
-                await StudyWriting(connection, organisation, studied).write()
+                await StudyWriting(connection, organisation, studied, texts).write()
         except IntegrityError as error:
             raise ConflictError(f"there is no organisation {organisation}") from error
 
@@ -151,6 +160,13 @@ class SqlStudyStore:
         except IntegrityError as error:
             raise ConflictError(f"there is no organisation {organisation}") from error
 
+    async def waiting_organisations(self) -> Collection[str]:
+        """Return the organisations of which something waits to be studied."""
+        names = tables.organisations.c.identifier
+        waits = sa.exists().where(tables.unstudied.c.organisation == names)
+        async with self._database.read() as connection:
+            return set(await connection.scalars(sa.select(names).where(waits)))
+
     async def waiting(self, organisation: str, most: int) -> int:
         """Return how many subjects wait to be studied, ``most`` at most."""
         columns = tables.unstudied.c
@@ -162,7 +178,7 @@ class SqlStudyStore:
     async def begin_again(self, organisation: str) -> int:
         """Forget what studying found and remembered; everything stored is to be studied again, in the same order."""
         try:
-            async with self._database.write() as connection:
+            async with self._database.write(is_long=True) as connection:
                 return await begin_again(connection, organisation)
         except IntegrityError as error:
             raise ConflictError(f"there is no organisation {organisation}") from error
@@ -171,6 +187,19 @@ class SqlStudyStore:
         """Forget a portion of what is older than that; return how many records, 0 once there are none."""
         async with self._database.write() as connection:
             return await expire_studied(connection, organisation, kind, before)
+
+
+def _read(records: Sequence[tuple[str, bytes]]) -> dict[str, Subject]:
+    """Return the messages in records; one that is damaged is told of and is not among them."""
+    found: dict[str, Subject] = {}
+    for message, record in records:
+        try:
+            found[message] = unpacked(record)
+        except Exception as error:  # the disk may have done anything to it, and the others have their turn
+            log.error(
+                "the record of %s cannot be read, and is left out: %s", message, describe_failure(error)
+            )
+    return found
 
 
 async def _studied_facts(

@@ -41,19 +41,33 @@ def memo_key(key: str) -> str:
     return f"{beginning} {digest}"
 
 
+def memo_texts(memos: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
+    """Return the memos that are kept as they are stored."""
+    return {
+        memo_key(key): json.dumps(memo, separators=(",", ":"))
+        for key, memo in memos.items()
+        if memo is not None
+    }
+
+
 class StudyWriting:
     """One transaction that writes a batch down."""
 
-    def __init__(self, connection: AsyncConnection, organisation: str, studied: Studied) -> None:
+    def __init__(
+        self, connection: AsyncConnection, organisation: str, studied: Studied, texts: Mapping[str, str]
+    ) -> None:
+        """``texts`` are the memos that are kept (``memo_texts``)."""
         self._connection = connection
         self._organisation = organisation
         self._studied = studied
+        self._texts = texts
 
     async def write(self) -> None:
-        """Write everything down. Raises ``ConflictError`` where somebody else has studied any of it."""
-        state = await hold_state(self._connection, self._organisation)
-        if state.generation != self._studied.generation:
-            raise ConflictError("what was read for studying is no longer so")
+        """Write everything down. Raises ``ConflictError`` where somebody else has studied anything meanwhile."""
+        # Memos that were read before somebody else wrote theirs must not overwrite them: each writing is a generation.
+        state = await hold_state(self._connection, self._organisation, new_generation=True)
+        if state.generation != self._studied.generation + 1:
+            raise ConflictError("somebody else has studied meanwhile, or what was read is no longer so")
         await self._take_subjects()
         await self._number(state)
         await self._memos()
@@ -112,7 +126,6 @@ class StudyWriting:
 
     async def _memos(self) -> None:
         columns = tables.memos.c
-        kept = {key: memo for key, memo in self._studied.memos.items() if memo is not None}
         gone = sorted(memo_key(key) for key, memo in self._studied.memos.items() if memo is None)
         for some in chunks(gone):
             await self._connection.execute(
@@ -120,7 +133,7 @@ class StudyWriting:
                     columns.organisation == self._organisation, columns.key.in_(some)
                 )
             )
-        if not kept:
+        if not self._texts:
             return
         day = int(max((each.at for each in self._studied.subjects), default=self._studied.at) // DAY_S)
         statement = insert(self._connection, tables.memos)
@@ -133,7 +146,7 @@ class StudyWriting:
         )
         rows = [
             {"organisation": self._organisation, "key": key, "memo": text, "touched_day": day}
-            for key, text in sorted(_stored(kept).items())
+            for key, text in sorted(self._texts.items())
         ]
         await self._connection.execute(upsert, rows)
 
@@ -238,10 +251,6 @@ def _kind_of(subject: Subject) -> str:
         case InfrastructureFacts():
             return FACTS
     return "message"
-
-
-def _stored(memos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {memo_key(key): json.dumps(memo, separators=(",", ":")) for key, memo in memos.items()}
 
 
 def _campaign_row(campaign: Campaign) -> dict[str, Any]:

@@ -627,3 +627,9 @@ def upgrade() -> None:
             ["organisation", "place", "identifier"],
             unique=False,
         )
+    # By hand: what is kept already is studied, by time and before what is new, as if it were studied again (a place
+    # below the last one), so that nobody is told of months of mail as of news.
+    op.execute(
+        "INSERT INTO unstudied (organisation, identifier, kind, place) "
+        "SELECT organisation, identifier, 'message', 1 FROM messages"
+    )

@@ -263,7 +263,56 @@ async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
         "entry": entry.identifier,
         "report": report.identifier,
         "destination": hook.view.destination.identifier,
+        "activity": await _seed_activity(made, organisation),
     }
+
+
+async def _seed_activity(made: ApiRoom, organisation: str) -> str:
+    """Have an activity found in what is stored, with an alert and a campaign; return its identifier."""
+    from mailveil.control.activitystores import Studied
+    from mailveil.core.intelligence.types import (
+        Activity,
+        Alert,
+        AlertKind,
+        Campaign,
+        Infrastructure,
+        MarkedPerson,
+        Probe,
+        Role,
+        Target,
+    )
+
+    stores, actor_domain = made.control.room, f"{organisation}-news.example"
+    reader, name = f"ann@{organisation}.example", f"activity-of-{organisation}"
+    waiting = await stores.studies.unstudied(organisation, 100)
+    probes = tuple(Probe(NOW, each, reader, actor_domain, ("open",)) for each in made.messages[organisation])
+    activity = Activity(
+        name, organisation, actor_domain, NOW - 100, NOW, 0.9, "high", probes=probes,
+        targets=(Target(reader, NOW - 100, NOW, len(probes), "finance", True),), total_people=1,
+        infrastructure=(Infrastructure(Role.SENDER_DOMAIN, actor_domain, NOW - 100, NOW),),
+    )  # fmt: skip
+    alert = Alert(
+        f"alert-of-{organisation}", organisation, NOW, AlertKind.RECONNAISSANCE, name, "", "it probes", 0.9,
+        actor_domain, (reader,),
+    )  # fmt: skip
+    campaign = Campaign(
+        f"campaign-of-{organisation}", organisation, actor_domain, "https://t.example/*", NOW - 100, NOW,
+        subject=f"{SECRETS_OF[organisation]} 0",
+    )  # fmt: skip
+    await stores.studies.write(
+        organisation,
+        Studied(
+            waiting.subjects,
+            {},
+            NOW,
+            waiting.generation,
+            activities=(activity,),
+            alerts=(alert,),
+            campaigns=(campaign,),
+        ),
+    )
+    await stores.activities.mark(organisation, MarkedPerson(reader, "finance", True), "anna", NOW)
+    return name
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mailveil.cli import feeds, intelligence, mail, people, policy, proving, sharing, upkeep, weekly
+from mailveil.cli import feeds, intelligence, mail, people, policy, proving, recon, sharing, upkeep, weekly
 from mailveil.cli.root import UNUSABLE, program
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "policy",
     "program",
     "proving",
+    "recon",
     "run",
     "sharing",
     "upkeep",

@@ -23,7 +23,7 @@ UNUSABLE = 2
 HEADINGS = {
     "To run it": ("serve", "try", "recipes", "check", "config", "demo"),
     "To look into mail that you have, and to clean it": ("scan", "clean"),
-    "To see who is watching": ("weekly", "intelligence", "sharing", "feeds"),
+    "To see who is watching": ("recon", "weekly", "intelligence", "sharing", "feeds"),
     "To decide what is protected": ("policy", "allow"),
     "People, programs and organisations": ("user", "token", "organisation", "person"),
     "To look after it": ("database", "copies", "fetches", "release", "lists", "arc-key"),

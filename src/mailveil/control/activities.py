@@ -266,7 +266,7 @@ async def mark_person(
     actor.require(Permission.ACTIVITIES_WRITE)
     address = address.strip()
     if not address or len(address) > MAX_ADDRESS or any(each.isspace() for each in address):
-        raise InvalidError("It is no address.", "person")
+        raise InvalidError("It is no address.", "address")
     words = " ".join(function.lower().split())
     if len(words) > MAX_FUNCTION or not words.isprintable():
         raise InvalidError(

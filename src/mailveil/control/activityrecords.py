@@ -10,7 +10,7 @@ from mailveil.core.intelligence.types import DAY_S, Activity, ActivityState, Ana
 
 QUIET_AFTER_S: Final = 14 * DAY_S
 CLOSED_AFTER_S: Final = 90 * DAY_S
-FLOOR_SCORE: Final = 0.2  # below it an activity is remembered, and neither shown nor told
+FLOOR_SCORE: Final = 0.15  # below it an activity is remembered, and neither shown nor told
 
 
 @dataclass(frozen=True, slots=True)

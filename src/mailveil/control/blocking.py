@@ -35,7 +35,7 @@ class Blocked:
     policy: PolicyInForce
 
 
-async def block_activity(room: ControlRoom, actor: Actor, identifier: str) -> Blocked:
+async def block_activity(room: ControlRoom, actor: Actor, identifier: str, *, comment: str = "") -> Blocked:
     """Add rules against an activity's own domains and hosts to the policy, or bring them up to date.
 
     What serves everybody, such as a vendor or free mail, and what is the organisation's own are left out. Raises
@@ -62,7 +62,7 @@ async def block_activity(room: ControlRoom, actor: Actor, identifier: str) -> Bl
         actor,
         document,
         based_on=current.version,
-        comment=f"activity {found.identifier} is blocked",
+        comment=comment or f"activity {found.identifier} is blocked",
     )
     return Blocked(senders, hosts, changed)
 

@@ -2,6 +2,7 @@
 
 from mailveil.endpoints.web.api.operations import Resource
 from mailveil.endpoints.web.api.resources import (
+    activities,
     allowing,
     audit,
     copies,
@@ -28,6 +29,7 @@ RESOURCES: tuple[Resource, ...] = tuple(
     for each in (
         messages,
         trackers,
+        activities,
         statistics,
         weekly,
         intelligence,

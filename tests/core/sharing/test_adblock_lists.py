@@ -30,7 +30,7 @@ def tracker(template: str, **changes: object) -> SharedTracker:
         ("https://t.built.example/o/*.gif?u=*", "||t.built.example/o/*.gif?u=$image"),
         ("https://*.built.example/open?id=*&m=*", "||built.example/open?id=*&m=$image"),
         ("https://t.built.example/*", "||t.built.example^$image,third-party"),
-        ("https://t.built.example:*/o.gif", "||t.built.example*/o.gif$image"),
+        ("https://t.built.example:*/o.gif", "||t.built.example^*/o.gif$image"),
         ("*://t.built.example/o.gif", "||t.built.example/o.gif$image"),
     ],
 )
@@ -57,6 +57,18 @@ def test_what_a_reference_loads_is_what_the_rule_is_for() -> None:
             "host": "list-manage.com",
             "domain": "list-manage.com",
         },
+        {"template": "what nobody can read"},
+        *(
+            {"template": f"https://{host}/open/*", "host": host, "domain": registrable_domain(host)}
+            for host in (
+                "docs.google.com",
+                "i.imgur.com",
+                "bit.ly",
+                "storage.googleapis.com",
+                "raw.githubusercontent.com",
+                "acme.sharepoint.com",
+            )
+        ),
     ],
 )
 def test_there_is_no_rule_for_vendors_public_suffixes_and_addresses(changes: dict[str, object]) -> None:
@@ -65,7 +77,13 @@ def test_there_is_no_rule_for_vendors_public_suffixes_and_addresses(changes: dic
 
 def test_mailveil_and_brave_read_the_list_and_block_the_tracker_and_nothing_beside_it() -> None:
     text = filter_list(
-        [rule_of(TRACKER), rule_of(tracker("https://px.other.example/*"))], "Acme\n! Title: x", AT
+        [
+            rule_of(TRACKER),
+            rule_of(tracker("https://px.other.example/*")),
+            rule_of(tracker("https://t.port.example:*/o.gif")),
+        ],
+        "Acme\n! Title: x",
+        AT,
     )
     assert detect_format(text) is ListFormat.ADBLOCK
     parsed = parse_list(text, ListFormat.ADBLOCK)
@@ -77,6 +95,8 @@ def test_mailveil_and_brave_read_the_list_and_block_the_tracker_and_nothing_besi
     for url, is_hit in (
         ("https://t.built.example/o/abc.gif?u=x1", True),
         ("https://px.other.example/anything", True),
+        ("https://t.port.example:8443/o.gif", True),
+        ("https://t.port.examples.example/o.gif", False),
         ("https://www.built.example/logo.png", False),
         ("https://t.built.example.evil.example/o/abc.gif?u=x1", False),
         ("https://other.example/logo.png", False),

@@ -41,7 +41,8 @@ def rule_of(tracker: SharedTracker) -> str:
     path = _path(rest)
     if not path:
         return f"||{bare}^${option},third-party"
-    port = "*" if shape and shape.port else ""
+    # ``^`` ends the host, so that what comes before a port is not the beginning of a longer name.
+    port = "^*" if shape and shape.port else ""
     return f"||{bare}{port}{path}"[:MAX_RULE] + f"${option}"
 
 

@@ -14,10 +14,9 @@ from ipaddress import ip_network
 from typing import Final
 
 from mailveil.core.intelligence.types import Role, Tooling
-from mailveil.core.recognition.freemail import is_free_mail
+from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
 from mailveil.core.sharing.types import SharedActivity, SharedInfrastructure, SharedTracker
 from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
-from mailveil.core.verdicts.operators import operator_of_host
 
 ANY: Final = "*"
 MAX_CLAIMS: Final = 300
@@ -121,6 +120,8 @@ def claims_of_tracker(tracker: SharedTracker) -> tuple[Claim, ...]:
     if tracker.tooling is Tooling.BOUGHT or tracker.operator:
         return ()
     shape = url_shape(tracker.template)
+    if tracker.template and shape is None:
+        return ()  # what cannot be read is no reason to claim a whole host
     host = shape.host if shape else wild_name(tracker.host)
     if not host or serves_everybody(host.removeprefix("*.")):
         return ()
@@ -148,8 +149,11 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
 
 
 def serves_everybody(name: str) -> bool:
-    """Tell whether a name is an operator's or of free mail: whatever a record says of it, it is no actor's own."""
-    return operator_of_host(name) is not None or is_free_mail(registrable_domain(name))
+    """Tell whether a name belongs to a vendor, free mail or a platform: whatever a record says, it is no actor's own.
+
+    Here a name below a platform's counts as the platform's: whoever is told of it blocks it for everybody.
+    """
+    return is_shared_host(name) or is_shared_domain(registrable_domain(name))
 
 
 def _keep(found: dict[tuple[ClaimKind, str], Claim], claim: Claim) -> None:

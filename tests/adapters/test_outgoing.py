@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -123,17 +124,16 @@ def test_a_name_that_changes_after_it_was_looked_at_is_not_asked_again(
     asked: list[str] = []
 
     async def steps() -> None:
-        loop = asyncio.get_running_loop()
-        real = loop.getaddrinfo
+        real = socket.getaddrinfo
 
-        async def getaddrinfo(host: Any, port: Any, **more: Any) -> Any:
+        def getaddrinfo(host: Any, port: Any, *others: Any, **more: Any) -> Any:
             if host != "siem.example":
-                return await real(host, port, **more)
+                return real(host, port, *others, **more)
             asked.append(host)
             address = "127.0.0.1" if len(asked) == 1 else "169.254.169.254"
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         raw = b"HTTP/1.1 204 No Content\r\n\r\n"
         async with listening(answering(raw)) as port, calling() as client:
             assert (await client.request("GET", f"http://siem.example:{port}/")).status == 204
@@ -213,5 +213,52 @@ def test_a_refused_connection_and_a_missing_name_are_said_in_words() -> None:
                 await client.connect("127.0.0.1", port)
             with pytest.raises(OutgoingError, match="cannot be resolved"):
                 await client.connect("no-such-name.invalid", port)
+
+    asyncio.run(steps())
+
+
+def test_where_the_status_is_enough_no_body_matters() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+
+    broken = answering(b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\nshort")
+
+    async def steps() -> None:
+        for talk, status in ((endless, 200), (broken, 202)):
+            async with listening(talk) as port, calling() as client:
+                address = f"http://127.0.0.1:{port}/"
+                answer = await client.request("POST", address, is_status_enough=True)
+                assert (answer.status, answer.body) == (status, b"")
+                with pytest.raises(OutgoingError):
+                    await client.request("POST", address)
+
+    asyncio.run(steps())
+
+
+def test_name_servers_that_do_not_answer_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def getaddrinfo(*asked: Any, **more: Any) -> Any:
+        del asked, more
+        answered.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def steps() -> None:
+        client = OutgoingClient()
+        looks = [asyncio.create_task(client.resolve(f"siem{each}.example", 443)) for each in range(50)]
+        try:
+            async with asyncio.timeout(30):
+                assert await asyncio.to_thread(sum, (1, 2)) == 3
+        finally:
+            answered.set()
+        failures = await asyncio.gather(*looks, return_exceptions=True)
+        assert {type(each) for each in failures} == {OutgoingError}
 
     asyncio.run(steps())

@@ -8,11 +8,14 @@ administers one organisation must not reach into the network of the machine. Not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +27,12 @@ TIMEOUT_S = 20.0
 MAX_BYTES = 1_000_000
 MAX_ADDRESSES = 8  # of a name that are tried
 IDLE_S = 30.0  # an unused connection is kept so long
+UNREAD_BYTES = 65_536  # of a body that nobody wants
+UNREAD_S = 2.0
+MAX_LOOKUPS = 8  # at a time
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+# Threads of their own: name servers that do not answer keep none of those waiting that the rest of the process shares.
+_LOOKUPS = ThreadPoolExecutor(MAX_LOOKUPS, "look-up")
 
 
 class OutgoingError(Exception):
@@ -62,9 +70,11 @@ class OutgoingClient:
         ca_file: str = "",
         trust: ssl.SSLContext | None = None,
         max_bytes: int = MAX_BYTES,
+        is_status_enough: bool = False,
     ) -> OutgoingAnswer:
         """Ask once and return what was answered, whatever its status; redirects are answers like others.
 
+        With ``is_status_enough`` a body that never ends or breaks off does not matter; none is returned.
         ``ca_file`` holds the only authorities that are believed [default: the system's]; ``trust``, always the same
         one, says so in its place. Raises ``OutgoingError``.
         """
@@ -79,6 +89,8 @@ class OutgoingClient:
                     content=content,
                     extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)},
                 ) as response:
+                    if is_status_enough:
+                        return await _status(response)
                     return await _answer(response, max_bytes)
         except TimeoutError as error:
             raise OutgoingError(f"no answer within {timeout_s:g} seconds") from error
@@ -120,7 +132,7 @@ class OutgoingClient:
         """Return the addresses of a name that may be connected to, at least one. Raises ``OutgoingError``."""
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=kind)
+            found = await loop.run_in_executor(_LOOKUPS, partial(socket.getaddrinfo, host, port, type=kind))
         except (OSError, UnicodeError) as error:
             raise OutgoingError(f"the name {host} cannot be resolved") from error
         addresses = list(dict.fromkeys(ipaddress.ip_address(each[4][0]) for each in found))
@@ -217,10 +229,27 @@ def trust_of(ca_file: str) -> ssl.SSLContext:
         raise OutgoingError(f"{ca_file} cannot be read as certificates", is_permanent=True) from error
 
 
-async def _answer(response: httpcore.Response, max_bytes: int) -> OutgoingAnswer:
-    headers = {
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {
         name.decode("ascii", "replace").lower(): value.decode("latin-1") for name, value in response.headers
     }
+
+
+async def _status(response: httpcore.Response) -> OutgoingAnswer:
+    """Return an answer without its body, which is read to its end if that is near: the connection serves again."""
+    answer = OutgoingAnswer(response.status, _headers(response), b"")
+    left = UNREAD_BYTES
+    with contextlib.suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, OSError):
+        async with asyncio.timeout(UNREAD_S):
+            async for part in response.aiter_stream():
+                left -= len(part)
+                if left < 0:
+                    break
+    return answer
+
+
+async def _answer(response: httpcore.Response, max_bytes: int) -> OutgoingAnswer:
+    headers = _headers(response)
     parts, size = [], 0
     async for part in response.aiter_stream():
         size += len(part)

@@ -1,8 +1,9 @@
 """Delivering: one destination's events, at least once and in order; what it refuses for good is put aside.
 
 An outage (no connection, 5xx, 429, a wrong secret) is waited for, with longer and longer pauses. An event that the
-destination refuses, or that fails again and again while the destination answers, becomes a dead letter, and the next
-one has its turn. Nothing here holds up any other destination: between two answers only this task waits.
+destination refuses, or that fails again and again while the destination takes the one behind it, becomes a dead
+letter, and the next one has its turn. Nothing here holds up any other destination: between two answers only this task
+waits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -32,10 +34,18 @@ log = logging.getLogger("mailveil.sharing")
 BATCH_EVENTS: Final = 50
 BATCH_BYTES: Final = 1_000_000  # of records, before they are encoded
 MAX_ATTEMPTS: Final = 10  # of one event, while the destination answers
+ALONE_ATTEMPTS: Final = 3  # after so many, what may be an outage is looked for in a single event
+STUBBORN_ATTEMPTS: Final = (
+    12  # after so many (some 25 minutes), it is tried whether the next event would be taken
+)
+ONE_BY_ONE: Final = frozenset(
+    {DestinationKind.WEBHOOK, DestinationKind.MISP}
+)  # each event has its own answer
 PAUSES_S: Final = (2.0, 600.0)  # the first and the longest
-ATTEMPT_S: Final = 60.0  # a batch that takes longer has failed
-LEASE_S: Final = 180.0  # longer than an attempt takes, with room to write down how it went
+ATTEMPT_S: Final = 60.0  # what takes longer has failed
+LEASE_S: Final = 180.0  # longer than two attempts take, with room to write down how it went
 MAX_RETRY_AFTER_S: Final = 86_400.0
+RETRY_S: Final = 1_800.0  # so long a dead letter is tried again and again
 
 
 class Tally(Protocol):
@@ -126,12 +136,13 @@ class Courier:
             await self._bury(destination, items[0].entry, items[0].problem)
             return True
         items = _readable(items)
+        told = [each for each in items if each.event is not None]
         try:
-            await self._publish(destination, [each.event for each in items if each.event is not None])
+            count = await self._publish(destination, [each.event for each in told if each.event is not None])
         except DeliveryError as error:
             return await self._fail(destination, items, error)
-        count = sum(each.event is not None for each in items)
-        return await self._advance(destination, items[-1].entry.number, count)
+        done = items[-1] if count == len(told) else told[count - 1]
+        return await self._advance(destination, done.entry.number, count)
 
     async def _fail(self, destination: Destination, items: Sequence[_Item], error: DeliveryError) -> bool:
         told = [each for each in items if each.event is not None]
@@ -148,17 +159,50 @@ class Courier:
             await self._around.store.disable(destination.organisation, destination.identifier, str(error))
             return False
         first, rest = told[taken].entry, told[taken:]
-        if error.is_outage:
-            await self._put_off(destination, error)
-            return False
-        if len(rest) > 1 and destination.position >= self._alone_until:
+        attempts = destination.attempts + 1
+        is_among_others = len(rest) > 1 and destination.position >= self._alone_until
+        if is_among_others and (not error.is_outage or attempts >= ALONE_ATTEMPTS):
             self._alone_until = rest[-1].entry.number
             return True
-        if error.is_permanent or destination.attempts + 1 >= MAX_ATTEMPTS:
+        if error.is_outage:
+            if attempts >= STUBBORN_ATTEMPTS and await self._goes_on_without(destination, first, error):
+                return True
+            await self._put_off(destination, error)
+            return False
+        if error.is_permanent or attempts >= MAX_ATTEMPTS:
             await self._bury(destination, first, str(error))
             return True
         await self._put_off(destination, error)
         return False
+
+    async def _goes_on_without(
+        self, destination: Destination, first: OutboxEntry, error: DeliveryError
+    ) -> bool:
+        """Put an event aside that alone keeps failing: the destination takes the one behind it.
+
+        In an outage it does not, and nothing is lost; where nothing waits behind it, nothing is held up either.
+        """
+        following = await self._wanted_after(destination, first.number)
+        if following is None or following.event is None or not await self._hold():
+            return False
+        try:
+            await self._publish(destination, [following.event])
+        except DeliveryError:
+            return False
+        await self._bury(destination, first, f"{error}, while it takes others")
+        found = await self._read()
+        return found is not None and await self._advance(found, following.entry.number, 1)
+
+    async def _wanted_after(self, destination: Destination, number: int) -> _Item | None:
+        """Return the next event that the destination is to be told, unless one that cannot be read is before it."""
+        store = self._around.store
+        while entries := await store.entries_after(destination.organisation, number, BATCH_EVENTS):
+            items = await self._items(destination, entries)
+            for each in items:
+                if each.problem or each.event is not None:
+                    return None if each.problem else each
+            number = items[-1].entry.number
+        return None
 
     async def _items(self, destination: Destination, entries: Sequence[OutboxEntry]) -> list[_Item]:
         around = self._around
@@ -171,12 +215,28 @@ class Courier:
         )
         return await asyncio.to_thread(_read_items, destination, entries, disclosure, organisation)
 
-    async def _publish(self, destination: Destination, events: Sequence[SharedEvent]) -> None:
-        """Have events delivered. Raises ``DeliveryError``, whatever went wrong."""
+    async def _publish(self, destination: Destination, events: Sequence[SharedEvent]) -> int:
+        """Have events delivered; return how many, as time allows. Raises ``DeliveryError``, whatever went wrong."""
         if not events:
-            return
+            return 0
         if destination.is_secret_lost:
             raise DeliveryError(SECRET_LOST)
+        if destination.kind not in ONE_BY_ONE:
+            await self._publish_together(destination, events)
+            return len(events)
+        # However long each one takes: what was taken is written down in time.
+        until = time.monotonic() + self._around.attempt_s
+        for taken, event in enumerate(events):
+            if taken and time.monotonic() >= until:
+                return taken
+            try:
+                await self._publish_together(destination, [event])
+            except DeliveryError as error:
+                error.taken = taken
+                raise
+        return len(events)
+
+    async def _publish_together(self, destination: Destination, events: Sequence[SharedEvent]) -> None:
         try:
             if self._publisher is None:
                 self._publisher = self._around.publishers.publisher(destination)
@@ -214,7 +274,7 @@ class Courier:
                     raise DeliveryError(item.problem, is_permanent=True)
                 await self._publish(destination, [item.event] if item.event is not None else [])
             except DeliveryError as error:
-                if error.is_outage:
+                if error.is_outage and around.clock.now() < letter.retry_at + RETRY_S:
                     await self._put_off(destination, error)
                     return
                 again = replace(letter, retry_at=0.0, died_at=around.clock.now(), problem=str(error))

@@ -22,7 +22,13 @@ class Caller:
     timeout_s: float = CALL_TIMEOUT_S
 
     async def call(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, content: bytes = b""
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        *,
+        is_status_enough: bool = False,
     ) -> OutgoingAnswer:
         """Ask once. Raises ``OutgoingError``."""
         return await self.client.request(
@@ -33,6 +39,7 @@ class Caller:
             timeout_s=self.timeout_s,
             trust=self.trust,
             max_bytes=MAX_ANSWER_BYTES,
+            is_status_enough=is_status_enough,
         )
 
     async def close(self) -> None:

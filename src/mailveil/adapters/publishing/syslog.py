@@ -25,6 +25,7 @@ from mailveil.core.sharing.types import SharedEvent
 from mailveil.ports import DeliveryError
 
 DEFAULT_BYTES: Final = {"udp": 2048, "tcp": 8192, "tls": 8192}  # what receivers take as a rule
+MAX_DATAGRAM: Final = 65_507  # what fits into one (RFC 768, RFC 791)
 CONFIRM_S: Final = 20.0
 _LOOK_AGAIN_S: Final = 0.01
 HANG_UP_S: Final = 0.3  # whoever does not want what came hangs up within this
@@ -63,6 +64,8 @@ class SyslogPublisher:
         """Send events in order. Raises ``DeliveryError``."""
         place = self._place
         most = place.max_bytes or DEFAULT_BYTES[place.transport]
+        if place.transport == "udp":
+            most = min(most, MAX_DATAGRAM)
         messages = await asyncio.to_thread(self._encoded, events, most)
         try:
             if place.transport == "udp":

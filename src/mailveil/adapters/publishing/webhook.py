@@ -48,7 +48,7 @@ class WebhookPublisher:
             body = await asyncio.to_thread(self._body, event)
             headers = {"Content-Type": MEDIA_TYPE, **self._signature(event, body)}
             try:
-                answer = await self._caller.call("POST", self._address, headers, body)
+                answer = await self._caller.call("POST", self._address, headers, body, is_status_enough=True)
             except OutgoingError as error:
                 raise unreached(error, taken) from error
             if answer.status == GONE:

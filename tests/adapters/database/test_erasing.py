@@ -189,3 +189,57 @@ def test_what_was_found_is_exported_without_others(database: DatabasePlace) -> N
 )  # fmt: skip
 def test_a_record_without_a_person(record: Any, left: Any) -> None:
     assert erase_from_record(record, "ann@a.example", re.compile(r"ann@a\.example")) == left
+
+
+def test_people_and_subjects_go_from_what_was_found_when_they_go_from_messages(
+    database: DatabasePlace,
+) -> None:
+    async def steps() -> None:
+        async with opened_room(database) as room:
+            await plant(room)
+            stores, end = room.room, LATER + 30 * 86_400
+
+            async def texts(*names: str) -> str:
+                rows = [await rows_of(room, tables.metadata.tables[each]) for each in names]
+                return json.dumps(rows)
+
+            assert await stores.observations.expire("default", "recipients", LATER - 100 * 86_400) == 0
+            assert "person16@" in await texts("activities", "alerts", "activity_people", "memos")
+            while await stores.observations.expire("default", "recipients", end):
+                pass
+            found = await texts("activities", "alerts", "activity_people")
+            assert "@" not in found
+            dossiers = [
+                each["memo"]
+                for each in await rows_of(room, tables.memos)
+                if each["key"].startswith("activity ")
+            ]
+            assert dossiers
+            assert "@here" not in "".join(dossiers)
+            (file,) = (await stores.activities.activities("default", ActivityQuery(end), Cut())).items
+            assert file.activity.total_people > 3
+            later = mail(end, ACTOR, BOB, tracker(f"px.{ACTOR}"), text_characters=200)
+            await stores.observations.add([later])
+            await StudyLoop(stores).round()
+            (file,) = (await stores.activities.activities("default", ActivityQuery(end), Cut())).items
+            assert {each.person for each in file.activity.targets} == {BOB}
+
+    asyncio.run(steps())
+
+
+def test_subjects_go_from_campaigns(database: DatabasePlace) -> None:
+    async def steps() -> None:
+        async with opened_room(database) as room:
+            await inhabit(room)
+            stores = room.room
+            await stores.observations.add([replace(each, subject="Dear Zoe") for each in quiet_weeks(2)])
+            await StudyLoop(stores).round()
+            assert "Dear Zoe" in json.dumps(await rows_of(room, tables.campaigns))
+            assert "Dear Zoe" in json.dumps(await rows_of(room, tables.memos))
+            while await stores.observations.expire("default", "subjects", LATER):
+                pass
+            for table in (tables.campaigns, tables.memos, tables.messages):
+                named = [row for row in await rows_of(room, table) if "Dear Zoe" in json.dumps(row)]
+                assert not named, table.name
+
+    asyncio.run(steps())

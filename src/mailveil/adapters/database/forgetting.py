@@ -24,6 +24,7 @@ from mailveil.adapters.database.erasing import SOMEBODY, Erasing, studied_of
 from mailveil.adapters.database.finding import from_then
 from mailveil.adapters.database.statements import delete_in_portions
 from mailveil.adapters.database.studyexpiry import drop_subjects
+from mailveil.adapters.database.studyforgetting import StudyForgetting
 from mailveil.adapters.database.studystates import hold_state
 from mailveil.adapters.database.terms import (
     KEEPS_RECIPIENTS,
@@ -91,7 +92,8 @@ class Forgetting:
         identifiers = await self._with_term(KEEPS_SUBJECT, from_then(before))
         for seen in await self._observations(identifiers):
             await self._rewrite(seen, dataclasses.replace(seen, subject=""))
-        return len(identifiers)
+        studied = StudyForgetting(self._connection, self._organisation, before)
+        return len(identifiers) or await studied.subjects()
 
     async def _expire_recipients(self, before: float) -> int:
         identifiers = await self._with_term(KEEPS_RECIPIENTS, from_then(before))
@@ -99,7 +101,9 @@ class Forgetting:
             await self._rewrite(seen, await asyncio.to_thread(without, seen, seen.recipients))
         met = tables.met.c
         mine = (met.organisation == self._organisation) & (met.last_day < int(before // DAY_S))
-        return len(identifiers) + await delete_in_portions(self._connection, tables.met, mine, ROWS)
+        gone = len(identifiers) + await delete_in_portions(self._connection, tables.met, mine, ROWS)
+        studied = StudyForgetting(self._connection, self._organisation, before)
+        return gone or await studied.people()
 
     async def _expire_figures(self, before: float) -> int:
         figures, counts = tables.figures.c, tables.counts.c

@@ -22,6 +22,7 @@ from mailveil.core.sharing.adblock import filter_list
 from mailveil.core.sharing.entries import Standing
 from mailveil.core.sharing.misp import activity_event
 from mailveil.core.sharing.stix import activity_objects, bundle
+from mailveil.core.sharing.stixhistory import continued
 from mailveil.core.sharing.types import Disclosure, SharedActivity, TrafficLight
 from mailveil.core.sharing.veiling import Organisation, shared_activity
 from mailveil.ports import UnavailableError
@@ -40,6 +41,7 @@ async def stix_bundle(
     if room.shared is not None:
         # What was told before keeps the time at which it was first told.
         known = await room.shared.of_subject(actor.organisation, ACTIVITIES, activity)
+        objects = continued(objects, [dict(each.object) for each in known])
         created = {each.identifier: each.object["created"] for each in known if "created" in each.object}
         objects = [
             {**each, "created": created[each["id"]]} if each["id"] in created else each for each in objects

@@ -39,7 +39,7 @@ def news_of(file: ActivityFile, now: float) -> OutboxEntry | None:
         is_worth_it = file.activity.score >= FLOOR_SCORE and not (file.activity.merged_into or is_over)
         kind = EventKind.ACTIVITY_OPENED
     elif state is ActivityState.CLOSED:
-        is_worth_it = file.told_state != ActivityState.CLOSED
+        is_worth_it = file.told_state != ActivityState.CLOSED or bool(file.activity.merged_into)
         kind = EventKind.ACTIVITY_CLOSED
     else:
         is_worth_it, kind = True, EventKind.ACTIVITY_CHANGED

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import stix2
 
 from control_room import ControlRoomForTests
 from mailveil.adapters.publishing.collections import CollectionPublisher
 from mailveil.control.records import Cut
 from mailveil.control.sharedobjects import ACTIVITIES, EVENTS, RULES, TRACKERS, SharedQuery
-from mailveil.core.intelligence.types import AnalystVerdict, Tooling
+from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Tooling
 from mailveil.core.sharing.types import SharedEvent
 from mailveil.ports import DeliveryError
 from stix_values import ACTIVITY, ALERT, AT, TRACKER, activity, event
@@ -73,6 +74,99 @@ def test_what_was_dismissed_is_taken_back(control_room: ControlRoomForTests) -> 
         assert all(each["revoked"] for each in objects), kind
     (kept,) = found[EVENTS]
     assert kept["event"]["Event"]["info"].startswith("Dismissed")
+
+
+def live(objects: Objects) -> Objects:
+    return [each for each in objects if "modified" in each and not each.get("revoked")]
+
+
+def refers_to(objects: Objects) -> set[str]:
+    names = {"source_ref", "target_ref", "sighting_of_ref"}
+    return {value for each in objects for name, value in each.items() if name in names}
+
+
+def test_what_was_dismissed_is_taken_back_though_it_is_not_among_the_latest(
+    control_room: ControlRoomForTests,
+) -> None:
+    published(control_room, event(ACTIVITY))
+    later = activity(
+        verdict=AnalystVerdict.BENIGN,
+        changed_at=AT + 60,
+        probes=(),
+        infrastructure=ACTIVITY.infrastructure[:1],
+    )
+    found = published(control_room, event(later))
+    assert {each["type"] for each in live(found[ACTIVITIES])} <= {"identity", "attack-pattern"}
+
+
+def test_what_was_taken_back_stays_so_and_comes_back_by_other_names(
+    control_room: ControlRoomForTests,
+) -> None:
+    first = published(control_room, event(ACTIVITY))
+    dismissed = event(activity(verdict=AnalystVerdict.BENIGN, changed_at=AT + 60))
+    gone = {each["id"] for each in published(control_room, dismissed)[ACTIVITIES] if each.get("revoked")}
+    assert gone
+    assert (
+        published(control_room, dismissed, event(ACTIVITY))[ACTIVITIES] == published(control_room)[ACTIVITIES]
+    )
+    again = event(activity(verdict=AnalystVerdict.CONFIRMED, changed_at=AT + 120))
+    alert = event(ALERT, 9)
+    found = published(control_room, again, alert, again)[ACTIVITIES]
+    assert gone <= {each["id"] for each in found if each.get("revoked")}
+    (campaign,) = of(live(found), "campaign")
+    assert campaign["id"] not in gone
+    assert not refers_to(live(found)) & gone
+    (note,) = of(live(found), "note")
+    assert note["object_refs"] == [campaign["id"]]
+    for kind in ("indicator", "sighting", "relationship", "infrastructure", "observed-data"):
+        assert len(of(live(found), kind)) >= len(of(live(first[ACTIVITIES]), kind)), kind
+    for each in found:
+        stix2.parse(each, allow_custom=False)
+    dismissed = event(activity(verdict=AnalystVerdict.BENIGN, changed_at=AT + 180))
+    found = published(control_room, dismissed, dismissed)[ACTIVITIES]
+    assert of(live(found), "campaign") == []
+    assert len(of(found, "campaign")) == 2
+
+
+def test_a_merged_activity_is_a_duplicate_of_the_one_that_it_is_part_of(
+    control_room: ControlRoomForTests,
+) -> None:
+    other = activity(identifier="activity-0", first_at=AT - 86_400)
+    merged = activity(
+        probes=(), infrastructure=(), reasons=(), score=0.0, merged_into="activity-0", changed_at=AT + 60,
+        state=ActivityState.CLOSED,
+    )  # fmt: skip
+    found = published(control_room, event(ACTIVITY), event(other, 2), event(merged, 3), event(merged, 3))
+    (survivor,) = of(live(found[ACTIVITIES]), "campaign")
+    (duplicate,) = [each for each in found[ACTIVITIES] if each.get("relationship_type") == "duplicate-of"]
+    (gone,) = [each for each in of(found[ACTIVITIES], "campaign") if each.get("revoked")]
+    assert (duplicate["source_ref"], duplicate["target_ref"]) == (gone["id"], survivor["id"])
+    assert gone["id"] not in refers_to(live(found[ACTIVITIES])) - {duplicate["source_ref"]}
+    events = {each["event"]["Event"]["info"]: each["event"]["Event"] for each in found[EVENTS]}
+    (part,) = [each for info, each in events.items() if info.startswith("Part of another: ")]
+    (whole,) = [each for info, each in events.items() if not info.startswith("Part")]
+    assert part["extends_uuid"] == whole["uuid"]
+    assert len(part["Attribute"]) > 3
+    assert not any(each["to_ids"] for each in part["Attribute"])
+    assert any(each["to_ids"] for each in whole["Attribute"])
+    alone = activity(identifier="activity-2", merged_into="activity-0", probes=(), infrastructure=())
+    assert published(control_room, event(alone, 4)) == found
+
+
+def test_what_is_known_of_a_long_time_is_not_forgotten_with_the_oldest_probes(
+    control_room: ControlRoomForTests,
+) -> None:
+    before = published(control_room, event(ACTIVITY))[ACTIVITIES]
+    later = tuple(replace(each, first_at=AT, last_at=AT + 50, messages=1) for each in ACTIVITY.infrastructure)
+    found = published(control_room, event(activity(infrastructure=later, changed_at=AT + 60)))[ACTIVITIES]
+    sightings = {each["id"]: each for each in of(found, "sighting")}
+    for each in of(before, "sighting"):
+        now = sightings[each["id"]]
+        assert now["first_seen"] == each["first_seen"]
+        assert now["last_seen"] >= each["last_seen"]
+        assert now["count"] >= each["count"]
+    valid = {each["id"]: each["valid_from"] for each in of(found, "indicator")}
+    assert all(valid[each["id"]] == each["valid_from"] for each in of(before, "indicator"))
 
 
 def test_what_was_never_told_need_not_be_taken_back(control_room: ControlRoomForTests) -> None:

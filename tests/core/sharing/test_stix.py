@@ -20,9 +20,9 @@ from mailveil.core.sharing.stix import (
     alert_objects,
     bundle,
     event_objects,
-    no_longer_claimed,
     tracker_objects,
 )
+from mailveil.core.sharing.stixhistory import no_longer_claimed
 from mailveil.core.sharing.stixpatterns import literal
 from mailveil.core.sharing.stixvocabulary import marking, observable_identifier
 from mailveil.core.sharing.types import TrafficLight

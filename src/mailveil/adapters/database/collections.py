@@ -142,6 +142,8 @@ def _next_version(
     if known is None:
         return made
     before = known[1]
+    if before.get("revoked"):
+        return None  # for ever (STIX 2.1 section 3.6)
     if "created" in before and "created" in made:
         made = {**made, "created": before["created"]}
     if {**made, "modified": ""} == {**before, "modified": ""}:

@@ -7,17 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 from mailveil.control.sharedobjects import ACTIVITIES, EVENTS, RULES, TRACKERS, SharedObjectStore
-from mailveil.core.intelligence.types import AnalystVerdict
 from mailveil.core.sharing.adblock import rule_of
-from mailveil.core.sharing.misp import activity_event, dismissed, tracker_event, uuid_of
+from mailveil.core.sharing.misp import activity_event, dismissed, tracker_event, uuid_of, with_earlier
 from mailveil.core.sharing.stix import (
     activity_objects,
     alert_objects,
-    no_longer_claimed,
-    revoked,
+    campaign_identifier,
+    merged_objects,
     tracker_objects,
 )
-from mailveil.core.sharing.types import SharedActivity, SharedAlert, SharedEvent, SharedTracker
+from mailveil.core.sharing.stixhistory import (
+    continued,
+    is_live,
+    live_identifier,
+    no_longer_claimed,
+    revoked,
+)
+from mailveil.core.sharing.types import SharedActivity, SharedAlert, SharedEvent, SharedTracker, is_withdrawn
 from mailveil.core.sharing.wording import timestamp
 from mailveil.ports import DeliveryError, UnavailableError
 
@@ -51,22 +57,44 @@ class CollectionPublisher:
 
     async def _write_activity(self, activity: SharedActivity) -> None:
         known = await self._known(ACTIVITIES, activity.identifier)
-        if activity.verdict is AnalystVerdict.BENIGN and not known:
+        if is_withdrawn(activity) and not known:
             return  # there is nothing to take back
-        objects = activity_objects(activity)
-        objects += no_longer_claimed(activity, known, objects)
-        await self._add(ACTIVITIES, objects, activity.identifier)
+        if not is_withdrawn(activity) or is_live(known):
+            await self._add(ACTIVITIES, await self._next(activity, known), activity.identifier)
         misp = activity_event(activity)
+        if is_withdrawn(activity) and (before := await self._known(EVENTS, activity.identifier)):
+            misp = with_earlier(misp, before[0]["event"])
         await self._add(EVENTS, [_kept_event(misp, activity.changed_at)], activity.identifier)
 
+    async def _next(self, activity: SharedActivity, known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the objects of an activity after those that are known."""
+        if activity.merged_into:
+            campaign = live_identifier(campaign_identifier(activity.identifier), known)
+            survivor = await self._campaign(activity.merged_into)
+            return [
+                *merged_objects(activity, campaign, survivor),
+                *revoked(known, activity.changed_at),
+            ]
+        objects = continued(activity_objects(activity), known)
+        if not is_withdrawn(activity):
+            return [*objects, *no_longer_claimed(activity, known, objects)]
+        now = {each["id"] for each in objects}
+        return [*objects, *revoked((each for each in known if each["id"] not in now), activity.changed_at)]
+
+    async def _campaign(self, activity: str) -> str:
+        """Return the identifier by which an activity's campaign goes now."""
+        return live_identifier(campaign_identifier(activity), await self._known(ACTIVITIES, activity))
+
     async def _write_alert(self, event: SharedEvent, alert: SharedAlert) -> None:
-        objects = alert_objects(alert, event.organisation, event.traffic_light)
+        campaign = await self._campaign(alert.activity) if alert.activity else ""
+        objects = alert_objects(alert, event.organisation, event.traffic_light, campaign)
         await self._add(ACTIVITIES, objects, alert.identifier)
 
     async def _write_tracker(self, event: SharedEvent, tracker: SharedTracker) -> None:
         objects = tracker_objects(tracker, event.organisation, event.traffic_light, event.at)
-        if not objects:  # a vendor's, perhaps found out only now
-            objects = revoked(await self._known(TRACKERS, tracker.identifier), event.at)
+        before = await self._known(TRACKERS, tracker.identifier)
+        # a vendor's, perhaps found out only now
+        objects = continued(objects, before) if objects else revoked(before, event.at)
         await self._add(TRACKERS, objects, tracker.identifier)
         misp = tracker_event(tracker, event.organisation, event.traffic_light, event.at)
         if misp is None:

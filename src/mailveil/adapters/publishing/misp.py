@@ -13,9 +13,8 @@ from typing import Any, Final
 from mailveil.adapters.outgoing import OutgoingAnswer, OutgoingError
 from mailveil.adapters.publishing.answers import refusal, unreached
 from mailveil.adapters.publishing.calls import Caller
-from mailveil.core.intelligence.types import AnalystVerdict
 from mailveil.core.sharing.misp import Event, dismissed, is_own_attribute, misp_event, subject_uuid, uuid_of
-from mailveil.core.sharing.types import SharedEvent
+from mailveil.core.sharing.types import SharedEvent, is_withdrawn
 from mailveil.ports import DeliveryError
 
 HEADERS: Final = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -54,7 +53,7 @@ class MispPublisher:
                 await self._greet(taken)
             return
         known = await self._known(uuid, taken)
-        if known is None and event.activity is not None and event.activity.verdict is AnalystVerdict.BENIGN:
+        if known is None and event.activity is not None and is_withdrawn(event.activity):
             return  # there is nothing to take back
         if made is None:  # a tracker that turned out to be a vendor's
             if known is None:

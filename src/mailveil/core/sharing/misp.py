@@ -31,6 +31,7 @@ from mailveil.core.verdicts.addresses import registrable_domain
 Event = dict[str, Any]
 MAX_ATTRIBUTES: Final = 600
 DISMISSED: Final = "Dismissed: "
+MERGED: Final = "Part of another: "
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # How far MISP passes an event on: 0 nobody else, 1 this community, 2 connected communities, 3 everybody.
 _DISTRIBUTION: Final[Mapping[TrafficLight, str]] = {
@@ -55,8 +56,12 @@ def misp_event(event: SharedEvent) -> Event | None:
 
 
 def activity_event(activity: SharedActivity) -> Event:
-    """Return the event of an activity. One that was dismissed says so, and nothing in it is for detection."""
+    """Return the event of an activity. One that was dismissed says so, and nothing in it is for detection.
+
+    One that turned out to be part of another extends the event of that.
+    """
     is_dismissed = activity.verdict is AnalystVerdict.BENIGN
+    opening = DISMISSED if is_dismissed else MERGED if activity.merged_into else ""
     stamp = _stamp(max(activity.changed_at, activity.first_at))
     actor = line(activity.actor, 200) or "somebody unknown"
     uuid = _uuid("event", "activity", activity.identifier)
@@ -82,7 +87,7 @@ def activity_event(activity: SharedActivity) -> Event:
         tags.append('false-positive:risk="high"')
     return _event(
         uuid,
-        f"{DISMISSED if is_dismissed else ''}Reconnaissance by mail: {actor}",
+        f"{opening}Reconnaissance by mail: {actor}",
         activity.first_at,
         stamp,
         organisation=activity.organisation,
@@ -92,6 +97,7 @@ def activity_event(activity: SharedActivity) -> Event:
         analysis="2" if is_dismissed or activity.state is ActivityState.CLOSED else "1",
         tags=tags,
         attributes=attributes,
+        extends=_uuid("event", "activity", activity.merged_into) if activity.merged_into else "",
     )
 
 
@@ -136,6 +142,18 @@ def dismissed(event: Event, changed_at: float) -> Event:
             "Attribute": attributes,
         }
     }
+
+
+def with_earlier(event: Event, known: Event) -> Event:
+    """Return an event with what it had before and has no more, for people to look at and not for detection."""
+    stamp, inner = event["Event"]["timestamp"], event["Event"]
+    now = {each["uuid"] for each in inner["Attribute"]}
+    earlier = [
+        {**each, "to_ids": False, "timestamp": stamp}
+        for each in known["Event"]["Attribute"]
+        if each["uuid"] not in now
+    ]
+    return {"Event": {**inner, "Attribute": [*inner["Attribute"], *earlier][:MAX_ATTRIBUTES]}}
 
 
 def subject_uuid(event: SharedEvent) -> str:
@@ -188,6 +206,7 @@ def _event(
     analysis: str,
     tags: list[str],
     attributes: list[dict[str, Any]],
+    extends: str = "",
 ) -> Event:
     name = line(organisation) or NAMELESS
     different = {each["uuid"]: each for each in attributes}
@@ -202,6 +221,7 @@ def _event(
             "analysis": analysis,
             "threat_level_id": threat,
             "distribution": _DISTRIBUTION[traffic_light],
+            **({"extends_uuid": extends} if extends else {}),
             "Orgc": {"name": name, "uuid": _uuid("organisation", name)},
             "Tag": [{"name": each, "colour": "#0f7b83"} for each in tags],
             "Attribute": list(different.values())[:MAX_ATTRIBUTES],

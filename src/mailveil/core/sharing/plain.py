@@ -105,6 +105,7 @@ def _activity(activity: SharedActivity) -> dict[str, Any]:
         "total_probes": activity.total_probes,
         "total_people": activity.total_people,
         "high_value_people": activity.high_value_people,
+        "merged_into": line(activity.merged_into),
     }
 
 

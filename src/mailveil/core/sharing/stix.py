@@ -64,14 +64,7 @@ def bundle(objects: Iterable[Object]) -> Object:
 
 def activity_objects(activity: SharedActivity) -> list[Object]:
     """Return an activity with everything that it consists of. One that was dismissed is revoked."""
-    writer = StixWriter(
-        activity.organisation,
-        activity.traffic_light,
-        f"activity {activity.identifier}",
-        activity.first_at,
-        activity.changed_at,
-        is_revoked=activity.verdict is AnalystVerdict.BENIGN,
-    )
+    writer = _writer(activity)
     campaign = writer.add(
         "campaign",
         (),
@@ -131,65 +124,44 @@ def tracker_objects(
     return writer.objects
 
 
-def alert_objects(alert: SharedAlert, organisation: str, traffic_light: TrafficLight) -> list[Object]:
-    """Return an alert as a note about the activity that it belongs to."""
+def alert_objects(
+    alert: SharedAlert, organisation: str, traffic_light: TrafficLight, campaign: str = ""
+) -> list[Object]:
+    """Return an alert as a note about the campaign that it belongs to; by default the first of its activity."""
     writer = StixWriter(organisation, traffic_light, f"alert {alert.identifier}", alert.at, alert.at)
-    campaign = identifier("campaign", f"activity {alert.activity}")
     earlier = f"The actor was first seen on {timestamp(alert.earlier)[:10]}." if alert.earlier > 0 else ""
     writer.add(
         "note",
         (),
         abstract=line(f"Alert: {alert.kind}"),
         content=prose(alert.words, earlier) or f"Alert: {alert.kind}",
-        object_refs=[campaign],
+        object_refs=[campaign or campaign_identifier(alert.activity)],
         confidence=_percent(alert.score),
     )
     return writer.objects
 
 
-def no_longer_claimed(
-    activity: SharedActivity, known: Iterable[Object], objects: Iterable[Object]
-) -> list[Object]:
-    """Return, revoked, what earlier versions of an activity claimed and is found wrong now.
+def merged_objects(activity: SharedActivity, campaign: str, survivor: str) -> list[Object]:
+    """Return that an activity turned out to be part of another; both are identifiers of campaigns."""
+    writer = _writer(activity)
+    writer.relate(campaign, "duplicate-of", survivor, activity.first_at)
+    return writer.objects
 
-    That are an actor who is not confirmed any more, and names that turned out to serve everybody. What merely is not
-    among the latest probes any more stays.
-    """
-    writer = StixWriter(
+
+def campaign_identifier(activity: str) -> str:
+    """Return the identifier of the campaign that an activity was first told as."""
+    return identifier("campaign", f"activity {activity}")
+
+
+def _writer(activity: SharedActivity) -> StixWriter:
+    return StixWriter(
         activity.organisation,
         activity.traffic_light,
         f"activity {activity.identifier}",
         activity.first_at,
         activity.changed_at,
+        is_revoked=activity.verdict is AnalystVerdict.BENIGN,
     )
-    now = {each["id"] for each in objects}
-    names = {item.value.strip().lower() for item in activity.infrastructure if item.shared}
-    patterns = {pattern_of(Claim(ClaimKind.NAME, name, Role.TRACKER_HOST, 0.0, 0.0)) for name in names}
-    wrong = {
-        each["id"]
-        for each in known
-        if each["id"] not in now
-        and (
-            each["type"] == "threat-actor"
-            or (each["type"] == "indicator" and each.get("pattern") in patterns)
-        )
-    }
-    gone = []
-    for each in known:
-        refers = {each.get("source_ref"), each.get("target_ref"), each.get("sighting_of_ref")} & wrong
-        if each["id"] not in now and (each["id"] in wrong or refers) and not each.get("revoked"):
-            gone.append({**each, "modified": max(writer.modified, each["created"]), "revoked": True})
-    return gone
-
-
-def revoked(known: Iterable[Object], changed_at: float) -> list[Object]:
-    """Return what was told before in a version that takes it back."""
-    modified = timestamp(changed_at)
-    return [
-        {**each, "modified": max(modified, each["created"]), "revoked": True}
-        for each in known
-        if each["type"] != "identity" and "modified" in each and not each.get("revoked")
-    ]
 
 
 def _techniques(writer: StixWriter, campaign: str, activity: SharedActivity) -> None:

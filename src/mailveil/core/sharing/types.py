@@ -92,7 +92,7 @@ class SharedActivity:
     """An activity as others are told of it. ``organisation`` names who tells, as its administrators want it.
 
     ``changed_at`` goes up with every change. ``tooling``, ``operator`` and ``fingerprint`` are of its trackers,
-    ``people`` is empty unless disclosed.
+    ``people`` is empty unless disclosed. ``merged_into`` names the activity that this one turned out to be part of.
     """
 
     identifier: str
@@ -122,6 +122,7 @@ class SharedActivity:
     total_probes: int = 0
     total_people: int = 0
     high_value_people: int = 0
+    merged_into: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +175,8 @@ class SharedEvent:
     activity: SharedActivity | None = None
     alert: SharedAlert | None = None
     tracker: SharedTracker | None = None
+
+
+def is_withdrawn(activity: SharedActivity) -> bool:
+    """Tell whether an activity is none any more: an analyst dismissed it, or it is part of another."""
+    return activity.verdict is AnalystVerdict.BENIGN or bool(activity.merged_into)

@@ -123,6 +123,7 @@ def shared_activity(
         total_probes=activity.total_probes,
         total_people=activity.total_people,
         high_value_people=sum(each.is_high_value for each in activity.targets),
+        merged_into=activity.merged_into,
     )
 
 

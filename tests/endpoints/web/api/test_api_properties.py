@@ -19,7 +19,7 @@ OF_MEANING = frozenset(
     {
         "", "cursor", "until", "step", "name", "display_name", "domains", "language", "id", "home", "address",
         "identifier", "author", "hosts", "owner", "reason", "expires_at", "document", "comment", "since", "file",
-        "hours", "function", "text",
+        "hours", "function", "text", "week",
     }
 )  # fmt: skip
 

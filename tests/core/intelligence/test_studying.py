@@ -31,6 +31,8 @@ from mailveil.core.intelligence.settings import StudySettings
 from mailveil.core.intelligence.studying import Subject, keys_of, study
 from mailveil.core.intelligence.types import AnalystVerdict, Decision, InfrastructureFacts
 from mailveil.core.observation import Observation, ObservedReference
+from mailveil.learning.recon.prospecting import Prospecting
+from mailveil.learning.simulation import Grade, Simulation, SimulationSettings
 
 SENDERS = (
     "evil.example",
@@ -104,6 +106,27 @@ def test_the_same_comes_of_the_same_whatever_the_batches(made: list[Subject], si
     }
 
 
+def test_months_of_mail_in_batches_of_all_sizes_give_the_same() -> None:
+    simulation = Simulation(SimulationSettings(people=25, days=50, actors=dict.fromkeys(Grade, 2), seed=3))
+    prospecting = Prospecting(simulation.infrastructure)
+    made: list[Subject] = []
+    for simulated in simulation:
+        made += [*prospecting.until(simulated.observation.at), simulated.observation]
+        prospecting.note(simulated.observation)
+    given_settings = simulation.study_settings()
+    whole, shelf = Studied(given_settings), Shelf(given_settings)
+    whole.take(made)
+    found, begin = [], 0
+    for number in range(len(made)):
+        if begin < len(made):
+            size = (1, 3, 50, 200)[number % 4]
+            found += shelf.study(made[begin : begin + size])
+            begin += size
+    assert found == whole.findings
+    assert whole.alerts
+    assert shelf.most_keys <= 100
+
+
 odd_text = st.one_of(
     st.just(""), st.text(max_size=40), st.just("x" * 5_000), st.just("\ud800"), st.just("a@b@*")
 )
@@ -133,7 +156,7 @@ def hostile(draw: st.DrawFn) -> Observation:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(hostile(), min_size=1, max_size=4))
 def test_any_record_can_be_studied(made: list[Observation]) -> None:
     shelf = Shelf()

@@ -13,7 +13,7 @@ from typing import Final
 
 from mailveil.core.intelligence.book import Book, Memo
 from mailveil.core.intelligence.memos import IMITATED, INSTALLATION, key, recall
-from mailveil.core.intelligence.senders import is_established
+from mailveil.core.intelligence.senders import is_established, resembles
 from mailveil.core.intelligence.sight import Sight, is_nameable
 from mailveil.core.intelligence.types import DAY_S
 from mailveil.core.intelligence.usages import Usage, is_rare, is_shared
@@ -79,18 +79,18 @@ def chain_of(activity: str, book: Book) -> set[str]:
 
 def _names_in(sight: Sight, keys: Collection[str], book: Book) -> set[str]:
     names: set[str] = set()
+    domain = sight.sender_domain
     for each in keys:
         memo = recall(book, each)
         if not memo:
             continue
-        names.update(name for name in (memo.get("activity"), memo.get("vendors")) if name)
-        names.update(
-            activity for other, activity in memo.get("actors", ()) if looks_like(sight.sender_domain, other)
-        )
         if each == IMITATED:
-            names.update(
-                activity for other, activity in memo.items() if looks_like(sight.sender_domain, other)
-            )
+            names.update(activity for other, activity in memo.items() if resembles(domain, other))
+            continue
+        names.update(name for name in (memo.get("activity"), memo.get("vendors")) if name)
+        names.update(activity for other, activity in memo.get("actors", ()) if looks_like(domain, other))
+        if "like_actor" in memo:
+            names.add(memo["like_actor"][1])
     return names
 
 
@@ -158,8 +158,9 @@ def owners_memo(domain: str, book: Book) -> Memo | None:
 def _by_names(sight: Sight, book: Book, own: Collection[str]) -> list[str]:
     """Return the activities whose domain the message names: as its sender, or as whom to answer."""
     found: list[str] = []
-    if sight.sender_domain and not sight.is_free and sight.sender_domain not in own:
-        places = (key(kind, sight.sender_domain) for kind in ("domain", "reply"))
+    domain = sight.sender_domain
+    if is_nameable(domain) and not is_shared_domain(domain) and domain not in own:
+        places = (key(kind, domain) for kind in ("domain", "reply"))
         found.extend(_unshared(place, sight.sender, book) for place in places)
     reply = sight.reply_domain
     if (

@@ -62,6 +62,7 @@ from mailveil.core.recognition.shared import is_shared_domain
 from mailveil.core.verdicts.addresses import is_ip_address
 
 _SURE_TRACKER: Final = 0.75  # of the judge's score, from which on a tracker is one
+_NAMED: Final = frozenset({Role.REPLY_DOMAIN, Role.NAME_SERVER, Role.CANONICAL_NAME})
 _MAX_IMITATED: Final = 64
 _LEARNED_SCORE: Final = 0.3  # from which on what an activity tracks with is worth telling others
 _KNOWN_SCORE: Final = 0.3  # from which on later mail of an actor is worth writing down
@@ -176,7 +177,9 @@ class _Message:
         """Tell whether a domain is the organisation's, or of somebody with a history: a victim's perhaps."""
         if domain in self.settings.own_domains:
             return True
-        return domain != self.sight.sender_domain and is_established(owners_memo(domain, self.book))
+        if domain == self.sight.sender_domain or is_shared_domain(domain):
+            return False
+        return is_established(owners_memo(domain, self.book))
 
     def _probe(self, ties: Ties) -> Memo:
         sight, book, settings = self.sight, self.book, self.settings
@@ -256,8 +259,9 @@ class _Message:
             ):
                 continue
             known = is_shared(recall(self.book, usage.key), self.sender)
-            if usage.role in (Role.REPLY_DOMAIN, Role.NAME_SERVER, Role.CANONICAL_NAME):
-                known = known or self._is_anothers(usage.value) or is_shared_domain(usage.value)
+            if usage.role in (Role.REPLY_DOMAIN, Role.NAME_SERVER):
+                known = known or self._is_anothers(usage.value)
+            known = known or (usage.role in _NAMED and is_shared_domain(usage.value))
             dossier = with_infrastructure(dossier, usage.role, usage.value, sight.at, shared=known)
         return dossier
 

@@ -78,7 +78,7 @@ WEIGHTS: Final[Mapping[str, Weight]] = {
     "ANALYST_BENIGN": Weight(Family.ANALYST, -6.0),
 }
 #: Log-odds that anybody who tracks at all is on reconnaissance.
-PRIOR: Final = -6.3
+PRIOR: Final = -5.7
 _LEAST_FAMILIES: Final = 3
 #: Reasons of which one lets a single message be enough.
 _TELLING_AT_ONCE: Final = frozenset(

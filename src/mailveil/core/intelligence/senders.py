@@ -172,7 +172,7 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
     if domain in own_domains:
         return memo
     for own in sorted(own_domains)[:_MAX_WATCHED]:
-        if words := looks_like(domain, own) or _nearly(domain, own):
+        if words := resembles(domain, own):
             return {**memo, "like": [own, "own", words]}
     places = [recall(book, key("alike", name)) or {} for name in sorted(look_alike_keys(domain))]
     for other in (other for place in places for other in place.get("domains", ())):
@@ -183,6 +183,11 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
         if other != domain and not memo["submitted"] and looks_like(domain, other):
             return {**memo, "like_actor": [other, activity]}
     return memo
+
+
+def resembles(domain: str, own: str) -> str:
+    """Return in words why a domain may be taken for one of our own, ``""`` where it may not."""
+    return looks_like(domain, own) or _nearly(domain, own)
 
 
 def _nearly(domain: str, own: str) -> str:

@@ -22,6 +22,7 @@ import control
 import intelligence
 import pages
 import sealed
+import studies
 from catalogue import known_against_regex
 from mailveil.core.copyaddress import CopyAddresses
 from mailveil.core.message.parse import parse_message
@@ -224,6 +225,7 @@ def control_room(*, quick: bool) -> dict[str, dict[str, Any]]:
         results: dict[str, dict[str, Any]] = {
             f"control room, {against}": control.measure(folder, quick=quick),
             f"whole site by HTTP, {against}": pages.measure(folder, quick=quick),
+            "studying a backlog while others wait": studies.measure(folder, quick=quick),
         }
         os.environ["BENCH_DATABASE"] = str(control.file_of(folder, many))
         results[f"mail while people look, {many:,} messages on record"] = sealed.measure(

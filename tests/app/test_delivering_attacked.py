@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from control_room import ControlRoomForTests, actor, opened_room
+from control_room import NOW, ControlRoomForTests, actor, opened_room
 from mailveil.app.delivering import STUBBORN_ATTEMPTS
+from mailveil.control.attention import what_needs_attention
 from mailveil.control.records import Cut
 from mailveil.control.sharing import retry_dead
 from mailveil.control.sharingrecords import Destination
@@ -170,6 +171,49 @@ def test_a_dead_letter_that_still_breaks_its_destination_goes_back(
 
                 await until(is_given_up)
             assert await dead(room, hook) == [(1, "it answers 500")]
+
+    asyncio.run(steps())
+
+
+def test_a_clock_that_was_wrong_for_a_moment_keeps_nothing_from_being_delivered(
+    sqlite_database: DatabasePlace, tmp_path: Path
+) -> None:
+    async def steps() -> None:
+        async with opened_room(sqlite_database) as room, destinations_at_work() as there:
+            await tell(room, [1])
+            hook = await webhook(room, f"http://127.0.0.1:{there.port}/")
+            year = NOW + 365 * 86_400.0
+            assert await store_of(room).put_off(hook, 3, year, "it answers 503")
+            assert await store_of(room).lease(f"deliver:default:{hook.identifier}", "dead", year, year + 180)
+            async with delivering(room, maker(tmp_path)):
+                await until(lambda: is_at_in_time(room, hook, 1))
+
+    asyncio.run(steps())
+
+
+def test_what_was_missed_is_somebodys_matter_for_a_week(
+    sqlite_database: DatabasePlace, tmp_path: Path
+) -> None:
+    async def steps() -> None:
+        async with opened_room(sqlite_database) as room:
+            await tell(room, range(1, 6))
+            hook = await webhook(room, "http://127.0.0.1:9/refused", "SOAR")
+            room.clock.advance(15 * 86_400)
+            async with delivering(room, maker(tmp_path), keep_days=14) as loop:
+
+                async def is_told() -> bool:
+                    return loop.figures.missed.get("webhook") == 5
+
+                await until(is_told)
+            assert (await found(room, hook.identifier)).missed_at == room.clock.now()
+
+            async def matters() -> list[str]:
+                told = await what_needs_attention(room.room, actor())
+                return [each.words for each in told if "missed" in each.words]
+
+            assert await matters() == ["the destination “SOAR” has missed 5 events"]
+            room.clock.advance(8 * 86_400)
+            assert await matters() == []
 
     asyncio.run(steps())
 

@@ -11,6 +11,7 @@ import pytest
 
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.looking import FRESH_S, Backlog, HealthWatch
+from mailveil.app.sharing import DeliveryFigures
 from mailveil.config import Settings, load
 from mailveil.control.health import Condition, Measure, troubled, worst
 from mailveil.ports import UnavailableError
@@ -120,3 +121,14 @@ def test_the_worst_is_what_a_page_begins_with() -> None:
     assert worst([well, warned, off]) is Condition.WARN
     assert worst([warned, bad]) is Condition.BAD
     assert troubled([well, warned, off, bad]) == (bad, warned)
+
+
+def test_destinations_that_take_nothing_are_told_without_their_names(settings: Settings) -> None:
+    none = DeliveryFigures()
+    assert "destinations" not in look(watch_with(settings, sharing=lambda: none))
+    well = DeliveryFigures(waiting={"syslog": 3}, destinations={"syslog": 1, "webhook": 2})
+    found = look(watch_with(settings, sharing=lambda: well))["destinations"]
+    assert (found.area, found.condition, found.figure) == ("sharing", Condition.OK, "3 events wait")
+    well.troubled["webhook"] = 1
+    found = look(watch_with(settings, sharing=lambda: well))["destinations"]
+    assert (found.condition, found.words) == (Condition.WARN, "1 of 3 takes no events now")

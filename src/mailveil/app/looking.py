@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from mailveil.adapters.liststore import ListStore, ListStoreError
 from mailveil.app.check_result import CheckResult, Outcome
 from mailveil.app.checking import check
+from mailveil.app.sharing import DeliveryFigures
 from mailveil.config import Settings
 from mailveil.control.health import Condition, Measure
 from mailveil.ports import CopyStore, UnavailableError
@@ -54,11 +55,13 @@ class HealthWatch:
     """Looks at everything (``control.health.HealthCheck``), by one visitor at a time.
 
     ``backlog`` tells what waits for the database, ``None`` where this process has no spool.
+    ``sharing`` tells how destinations fare, ``None`` where this process delivers nothing.
     """
 
     settings: Settings
     copies: CopyStore | None = None
     backlog: Callable[[], Backlog | None] = lambda: None
+    sharing: Callable[[], DeliveryFigures | None] = lambda: None
     now: Callable[[], float] = time.time
     tried: Callable[[Settings], Awaitable[Sequence[CheckResult]]] = check
     _seen: tuple[Measure, ...] = ()
@@ -86,6 +89,7 @@ class HealthWatch:
             self._seen = (
                 *(measure_of(each) for each in results),
                 *self._spool(),
+                *self._sharing(),
                 *await self._copies(),
                 *await asyncio.to_thread(self._lists),
             )
@@ -110,6 +114,18 @@ class HealthWatch:
                 )
             ]
         return [Measure("storage", name, Condition.OK, "is written to the database as it comes", figure)]
+
+    def _sharing(self) -> list[Measure]:
+        """Tell of the destinations of all organisations together; each is told of its own by name elsewhere."""
+        found = self.sharing()
+        if found is None or not (count := sum(found.destinations.values())):
+            return []
+        figure = f"{sum(found.waiting.values()):,} events wait"
+        if troubled := sum(found.troubled.values()):
+            words = f"{troubled:,} of {count:,} {'takes' if troubled == 1 else 'take'} no events now"
+            remedy = "See why: mailveil sharing list. Events wait for as many days as [sharing] keep_days."
+            return [Measure("sharing", "destinations", Condition.WARN, words, figure, remedy)]
+        return [Measure("sharing", "destinations", Condition.OK, "take what they are told", figure)]
 
     async def _copies(self) -> list[Measure]:
         if self.copies is None:

@@ -102,6 +102,9 @@ class Monitor:
     def _count_shared(self, figures: DeliveryFigures) -> None:
         for kind, count in figures.waiting.items():
             self.instruments.level("shared_events_waiting", "Events still to be delivered.", count, kind=kind)
+        for kind, count in figures.missed.items():
+            words = "Events gone before destinations could be reached."
+            self.instruments.level("shared_events_missed", words, count, kind=kind)
         for kind, count in figures.troubled.items():
             words = "Destinations that take nothing now."
             self.instruments.level("destinations_troubled", words, count, kind=kind)

@@ -462,7 +462,7 @@ async def _start_console(running: _Running) -> None:
     def backlog() -> Backlog | None:
         return running.backlog()  # of a gateway that is started after this
 
-    health = HealthWatch(settings, running.store, backlog=backlog)
+    health = HealthWatch(settings, running.store, backlog=backlog, sharing=lambda: running.monitor.sharing)
     running.endings.append(health.stop)
     parts = {
         API_PATH: api(room, api_settings(settings, health)),

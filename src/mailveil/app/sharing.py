@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailveil.adapters.originals import load_key
-from mailveil.app.delivering import Courier, Surroundings, Tally
+from mailveil.app.delivering import MAX_RETRY_AFTER_S, Courier, Surroundings, Tally
 from mailveil.app.publishers import PublisherMaker
 from mailveil.config import Settings
 from mailveil.control.publishing import Publishers
@@ -31,6 +31,9 @@ HOUSEKEEPING_S: Final = 300.0
 NAMES_S: Final = 60.0  # so long names of organisations are remembered
 DAY_S: Final = 86_400.0
 COLLECTION: Final = "collection"  # the identifier of every organisation's own
+LONGEST_WAIT_S: Final = (
+    MAX_RETRY_AFTER_S + 3600.0
+)  # whoever is to wait longer was told so by a clock that was wrong
 PRUNE_LEASE: Final = "prune outbox"
 
 
@@ -56,9 +59,14 @@ class _Round:
 
 @dataclass(slots=True)
 class DeliveryFigures:
-    """What metrics tell: events that wait, by kind of destination, as last seen, and destinations with a problem."""
+    """What metrics and health tell of the destinations that are switched on, by kind, as last seen.
+
+    Events that wait and those that were missed; how many destinations there are, and how many take nothing now.
+    """
 
     waiting: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+    destinations: dict[str, int] = field(default_factory=dict)
     troubled: dict[str, int] = field(default_factory=dict)
 
 
@@ -147,7 +155,7 @@ class DeliveryLoop:
         for key, pulse in wanted.items():
             found = pulse.destination
             has_work = pulse.last > found.position or pulse.has_retries
-            if has_work and found.next_try_at <= now:
+            if has_work and not now < found.next_try_at <= now + LONGEST_WAIT_S:
                 self._set_going(key, pulse)
 
     def _is_ours(self, destination: Destination) -> bool:
@@ -187,12 +195,17 @@ class DeliveryLoop:
             log.exception("destination %s: its connections could not be closed", key[1])
 
     def _count(self, pulses: list[Pulse]) -> None:
-        waiting = {str(each): 0 for each in DestinationKind}
-        troubled = dict(waiting)
+        none = {str(each): 0 for each in DestinationKind}
+        waiting, missed, count, troubled = none, dict(none), dict(none), dict(none)
         for each in pulses:
-            waiting[each.destination.kind] += max(0, each.last - each.destination.position)
-            troubled[each.destination.kind] += bool(each.destination.problem)
+            kind = each.destination.kind
+            waiting[kind] += max(0, each.last - each.destination.position)
+            missed[kind] += each.destination.missed
+            count[kind] += 1
+            troubled[kind] += bool(each.destination.problem)
         self.figures.waiting.update(waiting)
+        self.figures.missed.update(missed)
+        self.figures.destinations.update(count)
         self.figures.troubled.update(troubled)
 
     # --- keeping house -------------------------------------------------------------------------------------
@@ -209,7 +222,7 @@ class DeliveryLoop:
         for each in organisations:
             gone = 0
             while count := await self._store.prune(
-                each.identifier, now - self._rules.keep_days * DAY_S, self._rules.max_events
+                each.identifier, now - self._rules.keep_days * DAY_S, self._rules.max_events, now
             ):
                 gone += count
             if gone:

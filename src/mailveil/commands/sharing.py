@@ -192,7 +192,7 @@ async def _list_dead(
             break
         cut = Cut(MAX_PAGE, page.next)
     if not seen and not as_json:
-        note("it took every event")
+        note("nothing was put aside; mailveil sharing list tells what still waits")
 
 
 async def _named(room: ControlRoom, actor: Actor, named: str) -> DestinationView:

@@ -16,6 +16,7 @@ DAY_S = 86_400
 MANY_ATTEMPTS = 3  # before that it may be a moment's
 # Words that begin so go on from a name; others stand by themselves, after a colon.
 _VERBS = frozenset(("is", "are", "was", "were", "has", "have", "does", "do", "cannot", "refuses", "answers"))
+RECENTLY_S = 7 * DAY_S  # so long somebody is told that events were missed
 SOON_S = 14 * DAY_S  # an allow-list entry or token that ends so soon is told of
 
 
@@ -134,7 +135,7 @@ async def _tokens(room: ControlRoom, actor: Actor) -> list[Matter]:
 
 
 async def _sharing(room: ControlRoom, actor: Actor) -> list[Matter]:
-    """Tell of destinations that take nothing, or have refused something."""
+    """Tell of destinations that take nothing, have missed something, or have refused something."""
     if room.sharing is None or not actor.may(Permission.SHARING_READ):
         return []
     found = []
@@ -144,6 +145,10 @@ async def _sharing(room: ControlRoom, actor: Actor) -> list[Matter]:
         if each.problem and (each.attempts >= MANY_ATTEMPTS or not each.is_enabled):
             advice = "Events wait for it, for as many days as [sharing] keep_days." if each.is_enabled else ""
             words = f"the destination “{name}” takes no events: {each.problem}"
+            found.append(Matter(Topic.SHARING, Weight.WARN, words, advice))
+        if each.is_enabled and each.missed_at > room.clock.now() - RECENTLY_S:
+            words = f"the destination “{name}” has missed {each.missed:,} {'event' if each.missed == 1 else 'events'}"
+            advice = "They were older than [sharing] keep_days, or too many, before it could be reached."
             found.append(Matter(Topic.SHARING, Weight.WARN, words, advice))
         if dead:
             words = f"the destination “{name}” did not take {dead:,} {'event' if dead == 1 else 'events'}"

@@ -21,7 +21,8 @@ class Condition(StrEnum):
 class Measure:
     """One thing that was looked at. Nothing in it is a secret or about a person.
 
-    ``area`` groups them on a page: ``mail``, ``copies``, ``fetching``, ``storage``, ``knowledge``, ``certificates``.
+    ``area`` groups them on a page: ``mail``, ``copies``, ``fetching``, ``storage``, ``knowledge``, ``certificates``,
+    ``sharing``.
     ``words`` say how it is doing, ``remedy`` what to do about it (``""``: nothing). ``figure`` is a number to read,
     such as ``3.1 GB free``.
     """

@@ -36,7 +36,8 @@ class Destination:
     ``events`` are kinds of ``EventKind`` (empty: all), ``least_score`` leaves activities below it out, ``format`` what
     a SIEM is written in (``cef``, ``ecs``, ``ocsf``). ``position`` is the number of the last event that was delivered
     or given up; ``problem`` says in words why nothing is delivered now. ``delivered`` counts the events that it took,
-    ``missed`` those that were gone before it could be reached. ``is_secret_lost``: what is stored does not open.
+    ``missed`` those that were gone before it could be reached, the last ones at ``missed_at``. ``is_secret_lost``:
+    what is stored does not open.
     """
 
     identifier: str
@@ -63,6 +64,7 @@ class Destination:
     problem: str = ""
     delivered: int = 0
     missed: int = 0
+    missed_at: float = 0.0
     is_secret_lost: bool = False
 
 

@@ -97,10 +97,11 @@ class SharingStore(Protocol):
         """Add events, which get their numbers."""
         ...
 
-    async def prune(self, organisation: str, before: float, most: int) -> int:
+    async def prune(self, organisation: str, before: float, most: int, at: float) -> int:
         """Delete a portion of the oldest events, as far as they are older than ``before`` or more than ``most``.
 
-        Destinations that they were still to be delivered to are counted as having missed them, and go on behind.
+        Destinations that they were still to be delivered to are counted as having missed them ``at`` this time, and
+        go on behind.
         Returns how many were deleted, 0 once there are none; dead letters from before that time go, too.
         """
         ...

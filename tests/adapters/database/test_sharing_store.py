@@ -175,12 +175,13 @@ def test_what_is_too_old_or_too_much_goes_and_whoever_misses_it_is_told(database
             await store.put_destination(replace(FULL, identifier="d2", name="b", position=9))
             assert await store.position_before("default", NOW + 4) == 3
             assert await store.position_before("default", NOW + 99) == 10
-            assert await store.prune("default", NOW + 5, 100) == 4
-            assert await store.prune("default", NOW + 5, 100) == 0
+            assert await store.prune("default", NOW + 5, 100, NOW + 7) == 4
+            assert await store.prune("default", NOW + 5, 100, NOW + 7) == 0
             behind, ahead = await found(store), await found(store, "d2")
             assert (behind.position, behind.missed) == (4, 2)
             assert (ahead.position, ahead.missed) == (9, 0)
-            assert await store.prune("default", 0.0, 1) == 5
+            assert (behind.missed_at, ahead.missed_at) == (NOW + 7, 0.0)
+            assert await store.prune("default", 0.0, 1, NOW + 8) == 5
             assert [each.number for each in await store.entries_after("default", 0, 10)] == [10]
             assert ((await found(store)).position, (await found(store)).missed) == (9, 7)
             await store.append([entry(11)])

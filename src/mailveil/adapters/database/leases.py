@@ -1,4 +1,7 @@
-"""Leases: who does what only one process may do at a time. They end by themselves, should whoever has one end first."""
+"""Leases: who does what only one process may do at a time. They end by themselves, should whoever has one end first.
+
+One that would last far longer than is asked for now was taken by a clock that was wrong, and holds nobody back.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from mailveil.adapters.database.statements import insert
 
 MOST: Final = 60  # times as long as ours: such a lease was taken by a clock that is wrong
 
+SKEW_S = 3600.0  # so far clocks may be apart
+
 
 async def take_lease(connection: AsyncConnection, name: str, holder: str, now: float, until: float) -> bool:
     """Take or renew a lease; False while somebody else has it. Of two at once, one gets it.
@@ -20,7 +25,7 @@ async def take_lease(connection: AsyncConnection, name: str, holder: str, now: f
     """
     leases = tables.leases
     statement = insert(connection, leases).values(name=name, holder=holder, until=until)
-    is_free = (leases.c.holder == holder) | (leases.c.until <= now)
+    is_free = (leases.c.holder == holder) | (leases.c.until <= now) | (leases.c.until > until + SKEW_S)
     is_free |= leases.c.until > now + MOST * (until - now)
     statement = statement.on_conflict_do_update(
         index_elements=["name"],

@@ -204,7 +204,7 @@ class SqlSharingStore:
         async with self._database.write() as connection:
             await append_outbox(connection, entries)
 
-    async def prune(self, organisation: str, before: float, most: int) -> int:
+    async def prune(self, organisation: str, before: float, most: int, at: float) -> int:
         """Delete a portion of the oldest events, as far as they are older than ``before`` or more than ``most``."""
         async with self._database.write() as connection:
             await connection.execute(
@@ -217,7 +217,7 @@ class SqlSharingStore:
             bound = min(bound, await _end_of_portion(connection, organisation))
             if not bound:
                 return 0
-            await _count_missed(connection, organisation, bound)
+            await _count_missed(connection, organisation, bound, at)
             gone = await connection.execute(
                 sa.delete(_OUTBOX).where(_OUTBOX.c.organisation == organisation, _OUTBOX.c.number <= bound)
             )
@@ -339,6 +339,7 @@ class SqlSharingStore:
             problem=row.problem,
             delivered=row.delivered,
             missed=row.missed,
+            missed_at=row.missed_at,
             is_secret_lost=secret is None,
         )
 
@@ -355,6 +356,7 @@ def _progress(destination: Destination) -> dict[str, Any]:
         "delivered_at": destination.delivered_at,
         "delivered": destination.delivered,
         "missed": destination.missed,
+        "missed_at": destination.missed_at,
     }
 
 
@@ -422,7 +424,7 @@ async def _end_of_portion(connection: AsyncConnection, organisation: str) -> int
     return int((await connection.execute(sa.select(sa.func.max(oldest.c.number)))).scalar_one() or 0)
 
 
-async def _count_missed(connection: AsyncConnection, organisation: str, bound: int) -> None:
+async def _count_missed(connection: AsyncConnection, organisation: str, bound: int, at: float) -> None:
     """Have destinations that are behind go on after ``bound``, and count what they miss by that."""
     missed = (
         sa.select(sa.func.count())
@@ -436,7 +438,11 @@ async def _count_missed(connection: AsyncConnection, organisation: str, bound: i
     await connection.execute(
         sa.update(_ROWS)
         .where(_ROWS.c.organisation == organisation, _ROWS.c.position < bound)
-        .values(missed=_ROWS.c.missed + missed, position=bound)
+        .values(
+            missed=_ROWS.c.missed + missed,
+            missed_at=sa.case((missed > 0, at), else_=_ROWS.c.missed_at),
+            position=bound,
+        )
     )
 
 

@@ -628,6 +628,7 @@ destinations = sa.Table(
     sa.Column("problem", Prose, nullable=False),
     sa.Column("delivered", sa.BigInteger, nullable=False),  # how many events
     sa.Column("missed", sa.BigInteger, nullable=False),  # how many were gone before they could be delivered
+    sa.Column("missed_at", Time, nullable=False),  # when that was last
 )
 dead_letters = sa.Table(  # what a destination did not take, with the reason
     "dead_letters",

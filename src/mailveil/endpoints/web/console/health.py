@@ -20,6 +20,7 @@ AREAS = {
     "storage": "Storage",
     "knowledge": "What verdicts rest on",
     "certificates": "Certificates",
+    "sharing": "Sharing with others",
 }
 SUMMARIES = {
     Condition.OK: ("good", "Everything that was looked at is well."),

@@ -316,6 +316,7 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("delivered", sa.BigInteger(), nullable=False),
         sa.Column("missed", sa.BigInteger(), nullable=False),
+        sa.Column("missed_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation"],
             ["organisations.identifier"],

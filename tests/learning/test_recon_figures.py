@@ -14,13 +14,13 @@ import pytest
 
 from mailveil.core.intelligence.book import Book
 from mailveil.core.intelligence.settings import Findings, StudySettings
-from mailveil.core.intelligence.types import Activity, Alert, AlertKind, InfrastructureFacts
+from mailveil.core.intelligence.types import Activity, Alert, AlertKind, InfrastructureFacts, Probe
 from mailveil.core.observation import Observation, ObservedReference
 from mailveil.learning.recon.account import text_of
 from mailveil.learning.recon.baselines import NewDomain, NewDomainAndRareTracker, RareTracker
 from mailveil.learning.recon.evaluating import figures, run
 from mailveil.learning.recon.prospecting import KNOWN_AFTER_S, Prospecting
-from mailveil.learning.recon.running import Detector, Raised, Reckoning, Studying
+from mailveil.learning.recon.running import Detector, Raised, Reckoning, Scored, Studying
 from mailveil.learning.recon.shares import rate, wilson
 from mailveil.learning.simulation import Cause, Grade, Simulated, Simulation, SimulationSettings, Truth
 from mailveil.learning.simulation.types import DAY_S
@@ -106,14 +106,16 @@ def test_studying_hands_on_what_is_known_and_raises_what_is_found() -> None:
             return Findings()
         book.put("seen", {"last": subject.identifier})
         told.append(subject.identifier)
-        kind, activity = AlertKind.FOLLOW_UP, Activity("a", "default", "spy.example", 0.0, 0.0, score=0.7)
+        probes = (Probe(subject.at, subject.identifier, "a@office.example", "spy.example"),)
+        kind = AlertKind.FOLLOW_UP
+        activity = Activity("a", "default", "spy.example", 0.0, 0.0, score=0.7, probes=probes)
         alert = Alert("1", "default", subject.at, kind, "a", subject.identifier, "words")
         return Findings((activity,), alerts=(alert,))
 
     studying = Studying(StudySettings(), study)
     assert studying.see(InfrastructureFacts("t.spy.example")) == []
     assert studying.see(seen(1).observation) == [Raised("id-1", "a")]
-    assert studying.scores == {"a": 0.7}
+    assert studying.scores == {"a": Scored(0.7, "id-1")}
     assert told == ["t.spy.example", "id-1"]
 
 
@@ -170,14 +172,14 @@ class Everything:
 
     def __init__(self) -> None:
         self.hosts: list[str] = []
-        self.scores: dict[str, float] = {}
+        self.scores: dict[str, Scored] = {}
 
     def see(self, subject: Observation | InfrastructureFacts) -> Sequence[Raised]:
         if isinstance(subject, InfrastructureFacts):
             self.hosts.append(subject.host)
             return []
         hit = any(each.is_tracker and not each.operator for each in subject.references)
-        self.scores = {subject.identifier: 0.65} if hit else {}
+        self.scores = {subject.identifier: Scored(0.65, subject.identifier)} if hit else {}
         return [Raised(subject.identifier)] if hit else []
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from mailveil.learning.recon.baselines import NAMES, STRICTEST, baselines
 from mailveil.learning.recon.prospecting import Prospecting
-from mailveil.learning.recon.running import ActorOutcome, Detector, Outcome, Raised, Reckoning
+from mailveil.learning.recon.running import ActorOutcome, Detector, Outcome, Raised, Reckoning, Scored
 from mailveil.learning.recon.shares import Rate, rate, wilson
-from mailveil.learning.simulation import Grade, Simulated, Simulation, SimulationSettings
+from mailveil.learning.simulation import Grade, Simulated, Simulation, SimulationSettings, Truth
 from mailveil.learning.simulation.types import DAY_S
 
 #: Seeds below it are there to improve detection with; what is published is of the others.
@@ -57,7 +57,7 @@ def run(settings: SimulationSettings, detector: Callable[[Simulation], Detector]
             say(f"seed {settings.seed}: day {day} of {settings.days}, {made.messages - 1:,} messages")
         for facts in prospecting.until(seen.at):
             own.count(watching.see(facts), seen.at)
-            by_score.learn(watching.scores)
+            by_score.learn(watching.scores, seen.at)
         own.note(simulated)
         own.judge(simulated, watching.see(seen))
         by_score.judge(watching.scores, simulated)
@@ -78,31 +78,35 @@ class _ByScore:
     """What would be raised at each score: one alarm for an activity, when it first reaches it."""
 
     def __init__(self, warm_until: float) -> None:
-        self._reckonings = [Reckoning(warm_until) for _ in SCORES]
+        truths: dict[str, tuple[Truth, str]] = {}
+        self._first = Reckoning(warm_until, truths)  # takes note of all messages
+        self._reckonings = [Reckoning(warm_until, truths) for _ in SCORES]
         self._reached: list[set[str]] = [set() for _ in SCORES]
 
     @property
     def outcomes(self) -> list[Outcome]:
         return [each.outcome for each in self._reckonings]
 
-    def judge(self, scores: Mapping[str, float], simulated: Simulated) -> None:
+    def judge(self, scores: Mapping[str, Scored], simulated: Simulated) -> None:
         """Count what a message raises."""
-        for reckoning, is_raised in zip(self._reckonings, self._raised(scores), strict=True):
-            if is_raised or simulated.truth.grade is not None:
+        self._first.note(simulated)
+        for reckoning, raised in zip(self._reckonings, self._raised(scores), strict=True):
+            if raised or simulated.truth.grade is not None:
                 reckoning.note(simulated)
-                reckoning.judge(simulated, [Raised(simulated.observation.identifier)] if is_raised else [])
+                reckoning.judge(simulated, raised)
 
-    def learn(self, scores: Mapping[str, float]) -> None:
-        """Take note of what rises by what lies behind a host: that is no message's, so that nothing is raised."""
-        self._raised(scores)
+    def learn(self, scores: Mapping[str, Scored], now: float) -> None:
+        """Count what rises by what lies behind a host."""
+        for reckoning, raised in zip(self._reckonings, self._raised(scores), strict=True):
+            reckoning.count(raised, now)
 
-    def _raised(self, scores: Mapping[str, float]) -> list[bool]:
-        raised = []
+    def _raised(self, scores: Mapping[str, Scored]) -> list[list[Raised]]:
+        found = []
         for score, reached in zip(SCORES, self._reached, strict=True):
-            new = {name for name, value in scores.items() if value >= score} - reached
+            new = {name for name, each in scores.items() if each.score >= score} - reached
             reached.update(new)
-            raised.append(bool(new))
-        return raised
+            found.append([Raised(scores[name].message, name) for name in sorted(new)])
+        return found
 
 
 def figures(runs: Sequence[Run], settings: SimulationSettings) -> dict[str, Any]:

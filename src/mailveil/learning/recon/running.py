@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailveil.core.intelligence.book import Book, WholeBook
 from mailveil.core.intelligence.settings import Findings, StudySettings
@@ -24,6 +24,13 @@ class Raised:
     activity: str = ""
 
 
+class Scored(NamedTuple):
+    """How an activity is scored, and its latest probe."""
+
+    score: float
+    message: str
+
+
 class Detector(Protocol):
     """Whoever raises alarms: is given every message, and what becomes known of hosts, in the order of time."""
 
@@ -32,7 +39,7 @@ class Detector(Protocol):
         ...
 
     @property
-    def scores(self) -> Mapping[str, float]:
+    def scores(self) -> Mapping[str, Scored]:
         """How the activities that the last subject changed are scored now."""
         ...
 
@@ -43,10 +50,10 @@ class Studying:
     def __init__(self, settings: StudySettings, study: Study) -> None:
         """``study`` is ``core.intelligence.studying.study``."""
         self._settings, self._study, self._book = settings, study, WholeBook()
-        self._scores: dict[str, float] = {}
+        self._scores: dict[str, Scored] = {}
 
     @property
-    def scores(self) -> Mapping[str, float]:
+    def scores(self) -> Mapping[str, Scored]:
         """How the activities that the last subject changed are scored now."""
         return self._scores
 
@@ -59,7 +66,11 @@ class Studying:
         """Study a message, or what lies behind a host."""
         findings = self._study(subject, self._book, self._settings)
         self._book.changes()
-        self._scores = {each.identifier: each.score for each in findings.activities if not each.merged_into}
+        self._scores = {
+            each.identifier: Scored(each.score, each.probes[-1].message)
+            for each in findings.activities
+            if each.probes and not each.merged_into
+        }
         return [Raised(each.message, each.activity) for each in findings.alerts]
 
 
@@ -110,11 +121,11 @@ _MAX_EXAMPLES = 40
 class Reckoning:
     """Holds alarms against the truth, message by message. An alarm counts for whose message it names."""
 
-    def __init__(self, warm_until: float) -> None:
-        """Alarms before ``warm_until`` are counted apart."""
+    def __init__(self, warm_until: float, truths: dict[str, tuple[Truth, str]] | None = None) -> None:
+        """Alarms before ``warm_until`` are counted apart. Several may share the ``truths`` that one takes note of."""
         self.outcome = Outcome()
         self._warm_until = warm_until
-        self._truths: dict[str, tuple[Truth, str]] = {}
+        self._truths = {} if truths is None else truths
         self._taken_over: set[str] = set()
 
     def note(self, simulated: Simulated) -> None:

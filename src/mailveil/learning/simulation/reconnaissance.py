@@ -243,8 +243,8 @@ class Planner:
                 images.clear()
         else:
             tracking = built(chance, named_host(host_word(chance), where), grammar=self.grammar)
-            # Some hide it behind a picture that everybody sees.
-            is_seen = chance.often(0.2)
+            # Some hide it behind a picture that everybody sees; who is loud does not care.
+            is_seen = chance.often(0.2) and self.grade is not Grade.LOUD
             images.append(Image(tracking.image.url, LOGO) if is_seen else tracking.image)
             marks = tracking.marks
         if self.extra == "identity":

@@ -239,10 +239,11 @@ async def _seed(made: ApiRoom, messages: int) -> None:
 
 async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
     from mailveil.control.allowing import allow
+    from mailveil.control.feeds import FeedOrder, make_feed
     from mailveil.control.policies import change_policy, policy_of_record
     from mailveil.control.records import Feedback, FeedbackKind
     from mailveil.control.sharing import DestinationOrder, make_destination
-    from mailveil.control.sharingrecords import DestinationKind
+    from mailveil.control.sharingrecords import DestinationKind, FeedKind
 
     room, who = made.control.room, actor(organisation=organisation)
     entry = await allow(
@@ -258,12 +259,16 @@ async def _seed_others(made: ApiRoom, organisation: str) -> dict[str, str]:
     order = DestinationOrder(
         f"destination of {organisation}", DestinationKind.WEBHOOK, f"https://hooks.{organisation}.example/in"
     )
+    feed = FeedOrder(
+        f"feed of {organisation}", FeedKind.TAXII, f"https://cert.{organisation}.example/taxii2/"
+    )
     hook = await make_destination(room, who, order)
     return {
         "entry": entry.identifier,
         "report": report.identifier,
         "destination": hook.view.destination.identifier,
         "activity": await _seed_activity(made, organisation),
+        "feed": (await make_feed(room, who, feed)).feed.identifier,
     }
 
 

@@ -19,6 +19,7 @@ DAY_S = 86_400
 FRESH_S = 60.0  # what was seen so long ago may still be told without looking again
 OLD_LIST_DAYS = 30
 MANY_WAITING = 1000  # fetches to come
+MANY_UNSTUDIED = 5_000  # messages to be studied
 #: Where the results of ``mailveil check`` stand on the page.
 AREAS = {
     "storage": "storage",
@@ -50,18 +51,29 @@ class Backlog:
     dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Studying:
+    """How studying is going: how much waits, what could not be studied, and why nothing can be now."""
+
+    waiting: int = 0
+    set_aside: int = 0
+    problem: str = ""
+
+
 @dataclass(slots=True)
 class HealthWatch:
     """Looks at everything (``control.health.HealthCheck``), by one visitor at a time.
 
     ``backlog`` tells what waits for the database, ``None`` where this process has no spool.
     ``sharing`` tells how destinations fare, ``None`` where this process delivers nothing.
+    ``studying`` tells how that goes, where this process takes part in it.
     """
 
     settings: Settings
     copies: CopyStore | None = None
     backlog: Callable[[], Backlog | None] = lambda: None
     sharing: Callable[[], DeliveryFigures | None] = lambda: None
+    studying: Callable[[], Awaitable[Studying | None]] | None = None
     now: Callable[[], float] = time.time
     tried: Callable[[Settings], Awaitable[Sequence[CheckResult]]] = check
     _seen: tuple[Measure, ...] = ()
@@ -90,6 +102,7 @@ class HealthWatch:
                 *(measure_of(each) for each in results),
                 *self._spool(),
                 *self._sharing(),
+                *await self._studying(),
                 *await self._copies(),
                 *await asyncio.to_thread(self._lists),
             )
@@ -126,6 +139,25 @@ class HealthWatch:
             remedy = "See why: mailveil sharing list. Events wait for as many days as [sharing] keep_days."
             return [Measure("sharing", "destinations", Condition.WARN, words, figure, remedy)]
         return [Measure("sharing", "destinations", Condition.OK, "take what they are told", figure)]
+
+    async def _studying(self) -> list[Measure]:
+        found = None if self.studying is None else await self.studying()
+        if found is None:
+            return []
+        name, figure = "studying of what was seen", f"{found.waiting:,} to come"
+        if found.problem:
+            remedy = "It goes on as soon as the database answers."
+            return [Measure("storage", name, Condition.WARN, f"waits: {found.problem}", figure, remedy)]
+        if found.set_aside:
+            words = f"has left out {found.set_aside:,} since the start that could not be studied"
+            return [Measure("storage", name, Condition.WARN, words, figure, "The log says why.")]
+        if found.waiting > MANY_UNSTUDIED:
+            words, remedy = (
+                "has fallen behind",
+                "Activities show later until it has caught up; mail is not affected.",
+            )
+            return [Measure("storage", name, Condition.WARN, words, figure, remedy)]
+        return [Measure("storage", name, Condition.OK, "keeps up", figure)]
 
     async def _copies(self) -> list[Measure]:
         if self.copies is None:

@@ -63,14 +63,14 @@ from mailveil.app.controlling import DatabaseKeeper, build_database, build_room,
 from mailveil.app.feeding import FeedLoop
 from mailveil.app.fetching import FetchLoop
 from mailveil.app.logs import note_failure
-from mailveil.app.looking import Backlog, HealthWatch
+from mailveil.app.looking import Backlog, HealthWatch, Studying
 from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.prospecting import ProspectLoop
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.app.sharing import build_delivery
-from mailveil.app.studying import StudyLoop, WakingSink
+from mailveil.app.studying import StudyLoop, WakingSink, count_unstudied
 from mailveil.config import Settings, policy_settings
 from mailveil.config.settings import OriginalsKept
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
@@ -448,6 +448,18 @@ async def _start_copies(running: _Running) -> None:
     await _start_http(running, Role.COPIES, HttpListener(server))
 
 
+async def _studying(running: _Running) -> Studying | None:
+    """Return how studying is going; ``None`` where the database cannot tell, which is told of elsewhere."""
+    if running.room is None or running.studying is None:
+        return None
+    progress = running.studying.progress
+    try:
+        waiting = await count_unstudied(running.room)
+    except UnavailableError:
+        return None
+    return Studying(waiting, progress.set_aside, progress.problem)
+
+
 async def _start_console(running: _Running) -> None:
     settings = running.settings
     next_hop = build_next_hop(settings)
@@ -462,7 +474,13 @@ async def _start_console(running: _Running) -> None:
     def backlog() -> Backlog | None:
         return running.backlog()  # of a gateway that is started after this
 
-    health = HealthWatch(settings, running.store, backlog=backlog, sharing=lambda: running.monitor.sharing)
+    health = HealthWatch(
+        settings,
+        running.store,
+        backlog=backlog,
+        sharing=lambda: running.monitor.sharing,
+        studying=lambda: _studying(running),
+    )
     running.endings.append(health.stop)
     parts = {
         API_PATH: api(room, api_settings(settings, health)),

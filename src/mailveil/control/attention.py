@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mailveil.control.access import Actor, Permission, Role
+from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.health import Condition, Measure, troubled
 from mailveil.control.records import MAX_PAGE, Cut, FeedbackState
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharingrecords import Standing
+from mailveil.core.intelligence.settings import StudySettings
+from mailveil.core.intelligence.types import ActivityState, AnalystVerdict
 
 DAY_S = 86_400
+ALERT_SCORE = StudySettings().alert_score
 MANY_ATTEMPTS = 3  # before that it may be a moment's
 # Words that begin so go on from a name; others stand by themselves, after a colon.
 _VERBS = frozenset(("is", "are", "was", "were", "has", "have", "does", "do", "cannot", "refuses", "answers"))
@@ -24,6 +28,7 @@ class Topic(StrEnum):
     """What a matter is about; a page links where it is dealt with."""
 
     HEALTH = "health"
+    WATCHING = "watching"
     REPORTS = "reports"
     UNEXAMINED = "unexamined"
     ALLOW = "allow"
@@ -63,6 +68,7 @@ async def what_needs_attention(
     if actor.may(Permission.HEALTH_READ):
         found += [Matter(Topic.HEALTH, Weight.BAD, text) for text in alarms]
         found += [_of_health(each) for each in troubled(health)]
+    found += await _watching(room, actor)
     found += await _unexamined(room, actor)
     found += await _reports(room, actor)
     found += await _allowed(room, actor)
@@ -78,6 +84,26 @@ def _of_health(measure: Measure) -> Matter:
     return Matter(
         Topic.HEALTH, weight, f"{measure.name}{' ' if is_verb else ': '}{measure.words}", measure.remedy
     )
+
+
+async def _watching(room: ControlRoom, actor: Actor) -> list[Matter]:
+    """Tell of reconnaissance that nobody has looked at yet."""
+    if not actor.may(Permission.ACTIVITIES_READ):
+        return []
+    now = room.clock.now()
+    query = ActivityQuery(
+        now, state=ActivityState.ACTIVE, verdict=AnalystVerdict.OPEN, least_score=ALERT_SCORE
+    )
+    page = await room.activities.activities(actor.organisation, query, Cut(MAX_PAGE))
+    new = [each for each in page.items if not each.acknowledged_at]
+    if not new:
+        return []
+    words = (
+        f"{new[0].activity.actor} is finding out about your people"
+        if len(new) == 1
+        else f"{len(new)}{' or more' if page.next else ''} actors are finding out about your people"
+    )
+    return [Matter(Topic.WATCHING, Weight.BAD, words, "Acknowledge what you look at, and say what it was.")]
 
 
 async def _unexamined(room: ControlRoom, actor: Actor) -> list[Matter]:

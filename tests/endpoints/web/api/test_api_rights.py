@@ -58,6 +58,7 @@ def identifiers(room: ApiRoom, organisation: str) -> dict[str, str]:
             "entry_id": api_identifiers["entry"],
             "destination_id": api_identifiers["destination"],
             "report_id": api_identifiers["report"],
+            "feed_id": api_identifiers["feed"],
             "activity_id": api_identifiers["activity"],
             "version": "0",
         }

@@ -31,6 +31,7 @@ WATCHED_DAYS = 30
 #: Where each matter is dealt with, and what the way there is called.
 PLACES = {
     Topic.HEALTH: ("/health", "Look at health"),
+    Topic.WATCHING: ("/watching", "Look at who is watching"),
     Topic.REPORTS: ("/reports", "Answer them"),
     Topic.UNEXAMINED: ("/health", "Look at health"),
     Topic.ALLOW: ("/allow", "Open the allow-list"),

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mailveil.adapters.publishing import jsonlines
 from mailveil.adapters.publishing.jsonlines import JsonLinesPublisher
 from mailveil.control.sharingrecords import Destination, DestinationKind
 from mailveil.core.sharing.plain import encode_plain
@@ -114,5 +116,44 @@ def test_nothing_is_written_through_links_into_pipes_or_folders(tmp_path: Path) 
                 await publisher.publish(events(1))
             await publisher.close()
         assert victim.read_text() == "kept"
+
+    asyncio.run(steps())
+
+
+def test_a_disk_that_hangs_holds_up_nobody_and_is_not_written_to_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    writes: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        writes.append(descriptor)
+        answers.wait(60)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(jsonlines, "WRITE_S", 0.05)
+    monkeypatch.setattr(jsonlines, "CLOSE_S", 0.05)
+
+    async def steps() -> None:
+        hanging = [JsonLinesPublisher(tmp_path / f"{each}.jsonl", encode_plain) for each in range(40)]
+        try:
+            for _ in range(3):
+                for each in hanging:
+                    with pytest.raises(DeliveryError, match="does not answer"):
+                        await each.publish(events(1))
+            assert len(writes) == len(hanging)
+            async with asyncio.timeout(30):
+                assert await asyncio.to_thread(sum, (1, 2)) == 3
+            await hanging[0].close()
+        finally:
+            answers.set()
+        monkeypatch.setattr(jsonlines, "WRITE_S", 30.0)
+        for each in hanging[1:]:
+            await asyncio.to_thread(each._thread.submit(int).result)
+            await each.publish(events(2))
+            await each.close()
+        assert numbers(tmp_path / "1.jsonl") == [1, 2]
 
     asyncio.run(steps())

@@ -1,7 +1,8 @@
 """JSON lines: events in a file, one a line, for whatever collects files. It may be moved away at any time.
 
 What is written is on the disk before it counts as delivered. A line that could only be written in part is ended, so
-that the next one stands for itself; the event comes once more, whole.
+that the next one stands for itself; the event comes once more, whole. Each file has a thread of its own: a disk that
+hangs, as those of other machines do, holds up nobody else.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ import contextlib
 import errno
 import os
 import stat
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from mailveil.core.sharing.plain import to_json
 from mailveil.core.sharing.types import SharedEvent
 from mailveil.ports import DeliveryError
+
+WRITE_S = 30.0
+CLOSE_S = 5.0
+HANGS = "the disk that its file is on does not answer"
 
 
 class JsonLinesPublisher:
@@ -29,33 +34,40 @@ class JsonLinesPublisher:
         self._path = path
         self._encode = encode
         self._descriptor = -1
-        # Writing goes on in its thread though nobody waits for it any more.
-        self._turn = threading.Lock()
+        # Writing goes on there though nobody waits for it any more.
+        self._thread = ThreadPoolExecutor(1, "json-lines")
+        self._writing: asyncio.Future[None] | None = None
 
     async def publish(self, events: Sequence[SharedEvent]) -> None:
         """Write events down durably, in order. Raises ``DeliveryError``."""
+        if self._writing is not None and not self._writing.done():
+            raise DeliveryError(HANGS)
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, events)
+        self._writing.add_done_callback(_noted)
         try:
-            await asyncio.to_thread(self._write, events)
+            async with asyncio.timeout(WRITE_S):
+                await asyncio.shield(self._writing)
+        except TimeoutError as error:
+            raise DeliveryError(HANGS) from error
         except OSError as error:
-            await self.close()
+            self._thread.submit(self._close)
             raise DeliveryError(f"{self._path.name} cannot be written: {error.strerror or error}") from error
 
     async def close(self) -> None:
         """Close the file."""
-        await asyncio.to_thread(self._end)
+        closed = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=False)
+        with contextlib.suppress(TimeoutError):  # a disk that hangs is not waited for
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.shield(closed)
 
     def _write(self, events: Sequence[SharedEvent]) -> None:
         raw = b"".join(to_json(self._encode(each)).encode("ascii") + b"\n" for each in events)
-        with self._turn:
-            self._open()
-            rest = memoryview(raw)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            os.fsync(self._descriptor)
-
-    def _end(self) -> None:
-        with self._turn:
-            self._close()
+        self._open()
+        rest = memoryview(raw)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        os.fsync(self._descriptor)
 
     def _open(self) -> None:
         """Have the file open that the path names now: whoever rotates logs moves it away under us."""
@@ -77,3 +89,9 @@ class JsonLinesPublisher:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _noted(writing: asyncio.Future[None]) -> None:
+    """Take note of how it ended, should nobody be waiting for it any more."""
+    if not writing.cancelled():
+        writing.exception()

@@ -52,12 +52,14 @@ def test_its_configuration_is_one_that_mailveil_takes(everything: bool, tmp_path
     more: dict[str, Any] = {}
     if everything:
         more = {"database": {"existingSecret": "pg"}, "milter": {"enabled": True, "clients": ["10.1.0.0/16"]}}
-    (configuration,) = of_kind(rendered({"settings": SETTINGS, **more}), "ConfigMap")
+    sharing = {"sharing": {"networks": ["10.1.2.0/24"]}} if everything else {}
+    (configuration,) = of_kind(rendered({"settings": {**SETTINGS, **sharing}, **more}), "ConfigMap")
     text = configuration["data"]["mailveil.toml"].replace("/run/secrets/mailveil/url", str(tmp_path / "url"))
     (tmp_path / "url").write_text("postgresql://mailveil:secret@database:5432/mailveil\n")
     (tmp_path / "mailveil.toml").write_text(text)
     settings = load(tmp_path / "mailveil.toml", environment={})
     assert settings.gateway.recipient_domains == ("example.org", "example.net")
+    assert [str(each) for each in settings.sharing.networks] == (["10.1.2.0/24"] if everything else [])
     assert settings.copies_url == "https://copies.example.org"
     assert (settings.milter.listen is not None) == everything
 

@@ -40,3 +40,13 @@ def test_a_service_is_exposed_little(name: str) -> None:
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     assert found, done.stderr
     assert float(found[1]) <= 4.0
+
+
+@pytest.mark.parametrize("name", ["mailveil.service", "mailveil@.service"])
+def test_files_for_collectors_can_be_written_where_the_guide_says(name: str) -> None:
+    text = (UNITS / name).read_text()
+    guide = (UNITS.parents[1] / "docs" / "sharing-siem.md").read_text("utf-8")
+    assert 'files_directory = "/var/log/mailveil"' in guide
+    assert "LogsDirectory=mailveil\nLogsDirectoryMode=0750\n" in text, (
+        "ProtectSystem=strict leaves it writable"
+    )

@@ -157,3 +157,19 @@ def test_a_disk_that_hangs_holds_up_nobody_and_is_not_written_to_twice(
         assert numbers(tmp_path / "1.jsonl") == [1, 2]
 
     asyncio.run(steps())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_tried_belongs_to_whoever_writes_on(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12346)
+    path = tmp_path / "shared" / "acme" / "events.jsonl"
+
+    async def steps() -> None:
+        publisher = JsonLinesPublisher(path, encode_plain)
+        await publisher.publish(events(1))
+        await publisher.close()
+
+    asyncio.run(steps())
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in (path, *path.parents[:2])} == {
+        (12345, 12346)
+    }

@@ -76,9 +76,8 @@ class JsonLinesPublisher:
                 if os.path.samestat(os.fstat(self._descriptor), os.lstat(self._path)):
                     return
             self._close()
-        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        self._descriptor = os.open(self._path, flags, 0o640)
+        _make_folder(self._path.parent)
+        self._descriptor = _opened(self._path)
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
         size = os.fstat(self._descriptor).st_size
@@ -89,6 +88,30 @@ class JsonLinesPublisher:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _make_folder(folder: Path) -> None:
+    """Have a folder there; whoever made the one above it owns it, too, though root should be the first to write."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o750, exist_ok=True)
+    if os.geteuid() == 0:
+        above = folder.parent.stat()
+        os.chown(folder, above.st_uid, above.st_gid, follow_symlinks=False)
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of a file to be added to; a new one belongs to whom its folder does."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640)
+    except FileExistsError:
+        return os.open(path, flags)
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return descriptor
 
 
 def _noted(writing: asyncio.Future[None]) -> None:

@@ -300,3 +300,22 @@ def test_a_bounce_without_recipients_belongs_to_the_default() -> None:
 )
 def test_a_domain_belongs_to_whoever_has_it_or_the_one_above(address: str, whose: str) -> None:
     assert organisation(address) == whose
+
+
+def test_with_pseudonyms_it_is_still_told_whose_domains_people_write_to() -> None:
+    recipients = (
+        "Bob@Sales.Partner.example",
+        "jane@jane-doe.pages.dev",
+        "jane-doe@else.example",
+        "carl@partner.example",
+    )
+    envelope = Envelope("anna@example.org", recipients, authenticated=True)
+    sent = replace(passed(*recipients), envelope=envelope)
+    (record,) = made(sent, PSEUDONYMS).values()
+    assert record.direction == "submitted"
+    assert record.header["recipient_domains"] == "partner.example else.example"
+    assert "jane" not in repr(record)
+    (clear,) = made(sent).values()
+    assert "recipient_domains" not in clear.header  # the recipients tell it
+    (incoming,) = made(passed("anna@example.org"), PSEUDONYMS).values()
+    assert "recipient_domains" not in incoming.header

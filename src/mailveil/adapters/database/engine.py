@@ -52,7 +52,9 @@ class Database:
         self._timeout_s = timeout_s
         self._writing = asyncio.Lock()  # SQLite has one writer; waiting here is cheaper than there
         if self.is_sqlite:
-            self._engine = create_async_engine(url, connect_args={"timeout": timeout_s})
+            self._engine = create_async_engine(
+                url, connect_args={"timeout": timeout_s, "factory": _LettingGo}
+            )
             sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
         else:
@@ -159,6 +161,20 @@ class Database:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
+
+
+class _LettingGo(sqlite3.Connection):
+    """A connection that takes its transaction back when it is closed.
+
+    Where a task is cancelled, SQLAlchemy closes the connection under it, whose statements may live on in the frames of
+    that task. SQLite keeps such a connection open until they are gone, and with it the lock that nobody else gets.
+    """
+
+    def close(self) -> None:
+        """Roll back, which ends all statements, and close."""
+        with contextlib.suppress(sqlite3.Error):  # closing comes after whatever goes wrong with it
+            self.rollback()
+        super().close()
 
 
 @contextlib.contextmanager

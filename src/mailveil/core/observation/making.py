@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mailveil.core.observation.facts import DIGESTS, MAX_FIELD, MessageFacts, placed_at, shown_first
-from mailveil.core.observation.privacy import RecordSettings, UrlsKept, Veil
+from mailveil.core.observation.privacy import HIDDEN, RecordSettings, UrlsKept, Veil
 from mailveil.core.observation.types import Observation, ObservedReference, observation_identifier
 from mailveil.core.policy import Direction, Envelope, direction_of
 from mailveil.core.recognition.types import Recognition
@@ -21,6 +21,7 @@ _MAX_REPLY: Final = 300
 _MAX_URL: Final = 2_000
 _MAX_DEFECTS: Final = 30
 _NAMED_BY_HOST: Final = frozenset({"list_id", "list_unsubscribe"})
+_MAX_DOMAINS: Final = 20  # of those that a message was written to
 _MAX_PROVEN: Final = 10  # signatures, domains
 
 
@@ -155,10 +156,7 @@ class _Making:
             text_characters=facts.text_characters,
             original=passed.original,
             authentication=self._authentication(),
-            header={
-                name: _clean(self._header_value(name, value), MAX_FIELD)
-                for name, value in {**facts.header, **self._recognised()}.items()
-            },
+            header=self._header(),
             defects=tuple(_clean(each, MAX_FIELD) for each in passed.defects[:_MAX_DEFECTS]),
             references=tuple(self._reference(each) for each in shown),
         )
@@ -180,6 +178,19 @@ class _Making:
             "recognised_why": recognition.words,
         }
         return {name: value for name, value in told.items() if value}
+
+    def _header(self) -> dict[str, str]:
+        facts = {**self.passed.facts.header, **self._recognised()}
+        told = {name: _clean(self._header_value(name, value), MAX_FIELD) for name, value in facts.items()}
+        if self.is_ours and self.settings.are_pseudonyms and (written_to := self._written_to()):
+            told["recipient_domains"] = written_to
+        return told
+
+    def _written_to(self) -> str:
+        """Return the domains that one of our people wrote to, which pseudonyms would hide; never one person's own."""
+        domains = (_belongs_to(each.rpartition("@")[2].lower()) for each in self.recipients[:MAX_RECIPIENTS])
+        told = dict.fromkeys(self._domain(self.veil.registrable(each)) for each in domains if each)
+        return " ".join(each for each in list(told)[:_MAX_DOMAINS] if each and HIDDEN not in each)
 
     def _fared(self) -> Fared:
         """Return how it fared with the organisation's recipients; well where it did with one of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,10 +17,12 @@ import pytest
 
 from control_room import NOW, ControlRoomForTests, actor, opened_room
 from mailveil.app.delivering import STUBBORN_ATTEMPTS
+from mailveil.control.access import ANY_ORGANISATION
 from mailveil.control.attention import what_needs_attention
+from mailveil.control.organisations import remove_organisation
 from mailveil.control.records import Cut
-from mailveil.control.sharing import retry_dead
-from mailveil.control.sharingrecords import Destination
+from mailveil.control.sharing import DestinationOrder, make_destination, retry_dead
+from mailveil.control.sharingrecords import Destination, DestinationKind
 from postgres_room import DatabasePlace
 from sharing_room import (
     Received,
@@ -216,6 +219,37 @@ def test_what_was_missed_is_somebodys_matter_for_a_week(
             assert await matters() == []
 
     asyncio.run(steps())
+
+
+def test_an_organisation_that_is_removed_amid_a_batch_leaves_nothing_to_be_delivered(
+    database: DatabasePlace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def steps() -> None:
+        async def answer(received: Received) -> Reply:
+            if received.path == "/acme" and numbers([received]) == [3]:
+                everywhere = actor("administrator", "acme", home=ANY_ORGANISATION)
+                await remove_organisation(room.room, everywhere, "acme", "acme")
+            return 204, {}, b""
+
+        async with opened_room(database) as room, destinations_at_work(answer=answer) as there:
+            await room.organisation("acme")
+            await tell(room, range(1, 21), "acme")
+            await tell(room, range(1, 121))
+            base = f"http://127.0.0.1:{there.port}"
+            order = DestinationOrder(
+                "Hook", DestinationKind.WEBHOOK, f"{base}/acme", options={"plain_http": True}
+            )
+            await make_destination(room.room, actor("administrator", "acme"), order, from_beginning=True)
+            hook = await webhook(room, f"{base}/default")
+            async with delivering(room, maker(tmp_path)) as loop:
+                await until(lambda: 3 in numbers(there.at("/acme")))
+                await until(lambda: is_at_in_time(room, hook, 120))
+                await until(lambda: len(loop._rounds) == 1)
+            assert numbers(there.at("/default")) == list(range(1, 121))
+            assert max(numbers(there.at("/acme"))) <= 20
+
+    asyncio.run(steps())
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 _PROCESS = """

@@ -283,6 +283,41 @@ def test_the_test_event_is_sent_at_once_and_its_failure_told(control_room: Contr
     asyncio.run(inside())
 
 
+def test_whoever_mends_a_destination_does_not_wait_for_its_next_turn(
+    control_room: ControlRoomForTests,
+) -> None:
+    async def inside() -> None:
+        publishers = Publishers()
+        room = replace(control_room.room, publishers=publishers)
+        store = stored(room)
+
+        async def in_trouble(identifier: str) -> None:
+            found = await store.destination("default", identifier)
+            assert await store.put_off(found, 9, NOW + 600, "it answers 401; check the secret")
+
+        async def state(identifier: str) -> tuple[int, float, str]:
+            found = await store.destination("default", identifier)
+            return found.attempts, found.next_try_at, found.problem
+
+        splunk = (await make_destination(room, actor(), SPLUNK)).view.destination.identifier
+        hook = (await make_destination(room, actor(), HOOK)).view.destination.identifier
+        await in_trouble(splunk)
+        await change_destination(room, actor(), splunk, replace(SPLUNK, secret="another"))
+        assert await state(splunk) == (0, 0.0, "")
+        await in_trouble(hook)
+        await rotate_secret(room, actor(), hook)
+        assert await state(hook) == (0, 0.0, "")
+        await in_trouble(hook)
+        publishers.error = DeliveryError("it answers 401")
+        assert not (await test_destination(room, actor(), hook)).arrived
+        assert (await state(hook))[0] == 9
+        publishers.error = None
+        assert (await test_destination(room, actor(), hook)).arrived
+        assert await state(hook) == (0, 0.0, "")
+
+    asyncio.run(inside())
+
+
 def test_an_address_that_may_not_be_reached_is_refused(control_room: ControlRoomForTests) -> None:
     async def inside() -> None:
         room = replace(control_room.room, publishers=Publishers("add its network to [sharing] networks"))

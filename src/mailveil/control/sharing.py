@@ -188,7 +188,7 @@ async def change_destination(
     _check_name(after, await store.destinations(actor.organisation))
     await _check_reachable(room, after)
     await store.put_destination(replace(after, problem=""))
-    if after.is_enabled and not before.is_enabled:
+    if after.is_enabled and (before.problem or not before.is_enabled):
         await store.rewind(actor.organisation, identifier, before.position)  # tried at once
     await _audit(room, actor, "destination.change", after)
     return MadeDestination(await read_destination(room, actor, identifier), shown)
@@ -224,6 +224,8 @@ async def rotate_secret(
     )
     after = replace(before, secret=keys.encode(), is_secret_lost=False, changed_at=now)
     await _store(room).put_destination(after)
+    if before.problem and before.is_enabled:
+        await _store(room).rewind(actor.organisation, identifier, before.position)  # tried at once
     await audit(room, actor, "destination.rotate", before.name, destination=identifier)
     return MadeDestination(await read_destination(room, actor, identifier), fresh if secret is None else "")
 
@@ -234,7 +236,7 @@ async def rotate_secret(
 async def test_destination(room: ControlRoom, actor: Actor, identifier: str) -> Trial:
     """Send a test event now, beside the order of events, and tell how it went. Raises ``MissingError``.
 
-    ``InvalidError`` where sharing is switched off.
+    Where it arrives, what waits is tried at once. ``InvalidError`` where sharing is switched off.
     """
     actor.require(Permission.SHARING_WRITE)
     destination, now = await _found(room, actor, identifier), room.clock.now()
@@ -251,6 +253,8 @@ async def test_destination(room: ControlRoom, actor: Actor, identifier: str) -> 
         traffic_light=destination.traffic_light,
     )
     trial = await _try(room, destination, event)
+    if trial.arrived and destination.problem and destination.is_enabled:
+        await _store(room).rewind(actor.organisation, identifier, destination.position)  # it works again
     await audit(
         room, actor, "destination.test", destination.name, destination=identifier, arrived=trial.arrived
     )

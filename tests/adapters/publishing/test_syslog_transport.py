@@ -226,3 +226,22 @@ def test_udp_tells_of_a_closed_port_as_far_as_that_is_told(tmp_path: Path) -> No
     with pytest.raises(DeliveryError, match="refused") as caught:
         asyncio.run(send(to, tmp_path, *(event(None, number) for number in range(5))))
     assert caught.value.is_outage
+
+
+def test_a_datagram_is_never_larger_than_one_may_be(tmp_path: Path) -> None:
+    reasons = tuple(Reason(f"CODE_{each}", 1.0, "words " * 30) for each in range(400))
+    activity = replace(ACTIVITY, reasons=reasons, learned=("x" * 900,) * 400)
+
+    async def steps() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+            there.bind(("127.0.0.1", 0))
+            options = {"max_bytes": 1_000_000}
+            to = destination(f"udp://127.0.0.1:{there.getsockname()[1]}", format="plain", options=options)
+            await send(to, tmp_path, event(activity, 1), event(ALERT, 2))
+            first, second = there.recv(70_000), there.recv(70_000)
+            assert 2048 < len(first) < 65_508
+            assert b'"activity.changed"' in first
+            assert b'"alert.raised"' in second
+
+    asyncio.run(steps())

@@ -146,8 +146,24 @@ def test_a_database_that_is_away_makes_nobody_forgotten(
     assert [each for each in caplog.messages if "can be read again" in each]
 
 
+STRANGE = (
+    '{"format": 1, "organisations": [{"organisation": "default", "own_domains": [], "stamp": "", "details": {}, '
+    '"actors": [{"activity": "a", "actor": "a", "first_at": 0, "last_at": 0, "score": 1, "sender_domains": [7]}]}]}'
+)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": 9, "organisations": []}', '{"format": 1, "organisations": [7]}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"format": 9, "organisations": []}',
+        '{"format": 1, "organisations": [7]}',
+        STRANGE,
+        "[" * 100_000,
+        "\x00" * 4096,
+    ],
 )
 def test_a_file_that_makes_no_sense_keeps_nothing_from_starting(
     control_room: ControlRoomForTests, tmp_path: Path, text: str

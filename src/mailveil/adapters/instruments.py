@@ -125,6 +125,18 @@ class PrometheusInstruments:
             "How often studying found something new of an activity of reconnaissance.",
             registry=register,
         )
+        self._recognised = Counter(
+            "mailveil_recognised",
+            "Messages of known actors that were delivered, by what these were known by.",
+            ("known_by",),
+            registry=register,
+        )
+        self._feeds = Counter(
+            "mailveil_feed_readings",
+            "Readings of feeds of indicators, by the kind of feed and how they ended.",
+            ("kind", "result"),
+            registry=register,
+        )
         self._alerts = Counter("mailveil_alerts", "Alerts that were raised.", registry=register)
         self._levels: dict[str, Gauge] = {}
         Gauge("mailveil_build", "Which version runs.", ("version",), registry=register).labels(
@@ -171,6 +183,8 @@ class PrometheusInstruments:
         if result == "delivered":
             if passed.changed:
                 self._changed.inc()
+            for known_by in {each.known_by for each in passed.recognised.values()}:
+                self._recognised.labels(str(known_by)).inc()
             for each in passed.found:
                 self._references.labels(each.finding, each.action).inc()
                 if each.is_tracker:
@@ -197,6 +211,10 @@ class PrometheusInstruments:
     def died(self, kind: str) -> None:
         """Take note of an event that one did not take."""
         self._refused.labels(kind).inc()
+
+    def feed_read(self, kind: str, *, failed: bool) -> None:
+        """Take note of a reading of a feed of this kind."""
+        self._feeds.labels(kind, "failed" if failed else "read").inc()
 
     def studied(self, subjects: int, set_aside: int, activities: int, alerts: int) -> None:
         """Take note of what was studied together, and of what was found."""

@@ -155,12 +155,12 @@ class WatchlistSource:
             if record["format"] != FORMAT:
                 raise ValueError("another format")
             lists = [watchlist_of(each) for each in record["organisations"]]
+            return {each.organisation: index_of(each) for each in lists}
         except FileNotFoundError:
             return {}
         except Exception as error:  # whatever stands there, mail is not kept up by it
             log.warning("the known actors kept in %s cannot be used: %s", self._path, describe_failure(error))
             return {}
-        return {each.organisation: index_of(each) for each in lists}
 
     def _keep(self, indexes: Mapping[str, WatchIndex]) -> None:
         record: dict[str, Any] = {

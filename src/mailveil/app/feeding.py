@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from typing import Final
+from typing import Final, Protocol
 
 from mailveil.control.feeds import read_feed
 from mailveil.control.feedtaking import pause_s
@@ -22,11 +22,20 @@ BROKEN: Final = "it took too long, or holds what we cannot read"
 READ_S: Final = 600.0  # for one reading; its lease lasts longer
 
 
+class FeedTally(Protocol):
+    """Counts, for metrics."""
+
+    def feed_read(self, kind: str, *, failed: bool) -> None:
+        """Take note of a reading of a feed of this kind."""
+        ...
+
+
 class FeedLoop:
     """Reads feeds until it is stopped. Any number of processes may do this over one database."""
 
-    def __init__(self, room: ControlRoom, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, room: ControlRoom, tally: FeedTally, *, poll_s: float = POLL_S) -> None:
         self._room = room
+        self._tally = tally
         self._poll_s = poll_s
         self._holder = secrets.token_hex(16)
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -76,6 +85,8 @@ class FeedLoop:
                 if not await read_feed(self._room, feed, self._holder):
                     return
             found = await self._room.feeds.feed(feed.organisation, feed.identifier)
+            if found is not None:
+                self._tally.feed_read(str(feed.kind), failed=bool(found.problem))
             if found is not None and found.problem:
                 log.warning("the feed %s cannot be read: %s", feed.identifier, found.problem)
             elif found is not None:
@@ -84,6 +95,7 @@ class FeedLoop:
             self._say(str(error))
         except Exception as error:  # whatever a feed holds, the others go on
             log.error("the feed %s cannot be read: %s", feed.identifier, describe_failure(error))
+            self._tally.feed_read(str(feed.kind), failed=True)
             await self._put_off(feed)
 
     async def _put_off(self, feed: Feed) -> None:

@@ -338,7 +338,7 @@ def _start_feeds(running: _Running) -> None:
     """Have feeds read, by whichever process gets to it first."""
     assert running.room is not None
     if running.room.feed_reader is not None:
-        loop = FeedLoop(running.room)
+        loop = FeedLoop(running.room, running.monitor.instruments)
         running.endings.append(loop.stop)
         loop.start()
 

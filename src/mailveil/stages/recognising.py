@@ -31,7 +31,9 @@ class Recognising:
             return {}
         try:
             placed = (each for each in protected.found if each.template)
-            traits = traits_of_facts(protected.facts, envelope.sender, placed)
+            proof = envelope.authentication
+            proven = "" if proof is None else proof.author_domain
+            traits = traits_of_facts(protected.facts, envelope.sender, placed, proven)
             found: dict[str, Recognition] = {}
             for organisation in self.concerned(envelope):
                 recognition = self._recognised(organisation, traits)

@@ -88,3 +88,26 @@ def test_a_letter_without_any_of_it():
 
 def test_a_list_is_one():
     assert traits_of_facts(facts_of(b"List-Id: <all.lists.example>\r\n\r\n"), "", ()).is_list
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Boss <x@fabrikam.com> (anna@contoso.com)",
+        f"<x@fabrikam.com> ({'a ' * 900})",
+        "x@Fabrikam.COM.",
+        '"anna@contoso.com" <x@mail.fabrikam.com>',
+        '"a b"@fabrikam.com',
+        "x @ fabrikam.com",
+    ],
+)
+def test_nobody_hides_behind_how_an_address_is_written(written):
+    facts = facts_of(f"From: {written}\r\nReply-To: {written}\r\n\r\n".encode())
+    traits = traits_of_facts(facts, "", ())
+    assert (traits.author_domain, traits.reply_domain) == ("fabrikam.com", "fabrikam.com")
+
+
+def test_a_name_is_the_same_in_whatever_letters_it_is_written():
+    plain = traits_of_facts(facts_of("From: x@fábrikam.com\r\n\r\n".encode()), "", ())
+    coded = traits_of_facts(facts_of(b"From: x@xn--fbrikam-hwa.com\r\n\r\n"), "", ())
+    assert plain.author_domain == coded.author_domain == "xn--fbrikam-hwa.com"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.keys import actor_keys, mailbox_digest, message_keys, thread_digest
+from mailveil.core.recognition.lookalike import looks_like
 from mailveil.core.recognition.recognising import index_of, recognise, recognised_as
 from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
 from mailveil.core.recognition.types import (
@@ -114,6 +115,68 @@ def test_the_surest_sign_and_the_surest_actor_are_told():
     assert by_score.activity == "a3"
 
 
+FORGER = replace(
+    ACTOR,
+    sender_domains=frozenset({"innocent-partner.com", "contoso-invoices.com"}),
+    claimed_domains=frozenset({"innocent-partner.com", "contoso-invoices.com"}),
+)
+INNOCENT = MessageTraits(author_domain="innocent-partner.com", sender_domain="innocent-partner.com")
+
+
+def test_a_forged_sender_has_nobody_warned_of_mail_that_its_owner_proves():
+    """Whoever writes in the name of a partner must not make that partner's own mail look like a spy's."""
+    index = index_of(Watchlist("default", (FORGER,), OWN))
+    for traits in (
+        replace(INNOCENT, is_proven=True),
+        replace(INNOCENT, author_domain="innocent-partner.net", is_proven=True),
+        MessageTraits(author_domain="other.org", domains=frozenset({"innocent-partner.com"})),
+        MessageTraits(author_domain="other.org", reply_domain="innocent-partner.com"),
+        MessageTraits(author_domain="innocent-partner.net"),
+    ):
+        assert recognise(index, traits) is None, traits
+    again = recognise(index, INNOCENT)
+    assert again is not None
+    assert again.words == "mail claimed to come from innocent-partner.com before, to spy on its readers"
+
+
+def test_what_else_a_forger_has_still_tells_of_it():
+    index = index_of(Watchlist("default", (FORGER,), OWN))
+    for traits, known_by in (
+        (replace(INNOCENT, is_proven=True, reply_domain="quick-answers.net"), KnownBy.REPLY_DOMAIN),
+        (
+            replace(INNOCENT, is_proven=True, domains=frozenset({"pixelhost-zwei.org"})),
+            KnownBy.INFRASTRUCTURE,
+        ),
+        (MessageTraits(author_domain="c0ntoso.org", is_proven=True), KnownBy.LOOK_ALIKE),
+        (MessageTraits(author_domain="contoso-invoices.com", is_proven=True), KnownBy.SENDER_DOMAIN),
+    ):
+        found = recognise(index, traits)
+        assert found is not None, traits
+        assert found.known_by == known_by
+    confirmed = index_of(Watchlist("default", (replace(FORGER, confirmed=True),), OWN))
+    assert recognise(confirmed, replace(INNOCENT, is_proven=True)) is not None
+
+
+def test_a_message_is_compared_with_few_of_very_many_actors():
+    """Actors with many domains, of an organisation with many: no pair of these is compared for each message."""
+    own = frozenset(f"ourcompany{number:03d}branch.com" for number in range(40))
+    actors = tuple(
+        replace(
+            ACTOR,
+            activity=f"a{number}",
+            sender_domains=frozenset(f"spy{number:03d}of{each:02d}letters.com" for each in range(20)),
+            tracker_domains=frozenset({"pixelhost-zwei.org"}),
+        )
+        for number in range(300)
+    )
+    index = index_of(Watchlist("default", actors, own))
+    before = looks_like.cache_info().misses
+    assert recognise(index, MessageTraits(author_domain="nobody-of-them.com")) is None
+    found = recognise(index, MessageTraits(author_domain="pixelhost-zwei.org"))
+    assert found is not None
+    assert looks_like.cache_info().misses - before < 100
+
+
 def test_a_watchlist_is_written_down_and_read_again():
     watchlist = Watchlist("default", (ACTOR,), OWN, "7")
     assert watchlist_of(json.loads(json.dumps(watchlist.record()))) == watchlist
@@ -186,6 +249,7 @@ SETS = st.frozensets(DOMAINS, max_size=3)
         tracker_domains=SETS,
         tracker_hosts=SETS,
         threads=st.frozensets(st.sampled_from("ab"), max_size=1),
+        claimed_domains=SETS,
     ),
     st.builds(
         MessageTraits,
@@ -195,6 +259,7 @@ SETS = st.frozensets(DOMAINS, max_size=3)
         domains=SETS,
         hosts=SETS,
         threads=st.frozensets(st.sampled_from("ab"), max_size=1),
+        is_proven=st.booleans(),
     ),
 )
 def test_what_is_recognised_is_found_by_its_keys(actor, traits):

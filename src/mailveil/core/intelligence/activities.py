@@ -58,6 +58,11 @@ def activity_from(
         total_people=max(len(dossier["targets"]), size_of(dossier["people"])),
         alerted_at=dossier["alerted"],
         threads=tuple(dossier["threads"]),
+        claimed_domains=tuple(
+            each[1]
+            for each in dossier["infra"]
+            if each[0] == Role.SENDER_DOMAIN and each[1] not in dossier.get("proved", ())
+        ),
     )
 
 

@@ -46,7 +46,7 @@ def new_dossier(sight: Sight, sender: str) -> Memo:
         "first": sight.at, "last": sight.at, "probes": 0, "people": [], "authors": [], "targets": [], "timeline": [],
         "follow": [], "follows": 0, "infra": [], "senders": [], "kinds": {}, "operators": {}, "absorbed": [],
         "novelty": 0.0, "verdict": "open", "shown": False, "top": 0.0, "alerted": 0.0, "best": {},
-        "partner": False, "threads": [], "learned": [], **dict.fromkeys(_COUNTED, 0),
+        "partner": False, "proved": [], "threads": [], "learned": [], **dict.fromkeys(_COUNTED, 0),
     }  # fmt: skip
 
 
@@ -131,6 +131,13 @@ def with_infrastructure(dossier: Memo, role: Role, value: str, at: float, *, sha
     return {**dossier, "infra": known}
 
 
+def with_proof(dossier: Memo, domain: str, *, proven: bool | None) -> Memo:
+    """Return a dossier in which it stands that a sender domain proved itself, or that nobody looked."""
+    if proven is False or domain in dossier.get("proved", ()):
+        return dossier
+    return {**dossier, "proved": appended(dossier.get("proved"), domain, MAX_INFRASTRUCTURE)}
+
+
 def merged(older: Memo, younger: Memo) -> Memo:
     """Return what is known of an actor that had two dossiers."""
     both = dict(older)
@@ -158,6 +165,9 @@ def merged(older: Memo, younger: Memo) -> Memo:
     for each in younger["infra"]:
         both["infra"] = _with_same(both["infra"], each)
     both["threads"] = list(dict.fromkeys((*older["threads"], *younger["threads"])))[-MAX_THREADS:]
+    both["proved"] = list(dict.fromkeys((*older.get("proved", ()), *younger.get("proved", ()))))[
+        :MAX_INFRASTRUCTURE
+    ]
     both["learned"] = list(dict.fromkeys((*older["learned"], *younger["learned"])))[:MAX_LEARNED]
     both["novelty"] = max(older["novelty"], younger["novelty"])
     both["alerted"] = older["alerted"] or younger["alerted"]

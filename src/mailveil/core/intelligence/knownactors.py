@@ -27,4 +27,5 @@ def known_actor(activity: Activity, *, confirmed: bool = False) -> KnownActor:
         tracker_hosts=values(Role.TRACKER_HOST),
         threads=frozenset(activity.threads),
         mailboxes=values(Role.SENDER_MAILBOX),
+        claimed_domains=frozenset(activity.claimed_domains),
     )

@@ -19,6 +19,7 @@ from mailveil.core.intelligence.dossier import (
     with_history,
     with_infrastructure,
     with_probe,
+    with_proof,
 )
 from mailveil.core.intelligence.installation import everybody
 from mailveil.core.intelligence.lessons import lessons_of
@@ -246,6 +247,7 @@ class _Message:
                 known = dossier["partner"] or domain in own or self.established or self.sender[0] == "~"
                 known = known or is_shared_domain(domain)
                 dossier = with_infrastructure(dossier, Role.SENDER_DOMAIN, domain, sight.at, shared=known)
+                dossier = with_proof(dossier, domain, proven=sight.proven)
         for each in self.found:
             if not is_nameable(each.tracker.domain):
                 continue

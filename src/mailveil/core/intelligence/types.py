@@ -188,7 +188,8 @@ class Activity:
     would have learned without us. ``probes`` are the latest, oldest first; ``total_probes`` and ``total_people`` count
     all. ``follow_ups`` are messages of the same actor that carry no tracker. ``merged_into`` names the activity that
     this one turned out to be part of. ``threads`` are digests of the Message-IDs of its messages, the latest
-    ``MAX_THREADS``. What an analyst decided stands beside it, not in it (``control.records``).
+    ``MAX_THREADS``. ``claimed_domains`` are sender domains of which proof was looked for and never found, since whoever
+    forges a sender is not that sender. What an analyst decided stands beside it, not in it (``control.records``).
     """
 
     identifier: str
@@ -213,6 +214,7 @@ class Activity:
     alerted_at: float = 0.0
     merged_into: str = ""
     threads: tuple[str, ...] = ()
+    claimed_domains: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``activity_of`` makes it again."""

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from mailveil.core.authentication.trust import author_addresses
 from mailveil.core.message.header import decode_header_text
 from mailveil.core.message.types import Part
 from mailveil.core.observation.templates import host_template, place_of_url, url_template
 from mailveil.core.observation.types import MAX_REFERENCES, ObservedReference
 from mailveil.core.protection import Plan
-from mailveil.core.protection.inspecting import ADDRESS
 from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.keys import mailbox_digest, thread_digest
 from mailveil.core.verdicts.addresses import registrable_domain
@@ -22,6 +22,7 @@ from mailveil.core.verdicts.record import key_of
 from mailveil.core.verdicts.types import SERVICE_FIELDS, Verdict
 
 MAX_FIELD: Final = 200
+_MAX_ADDRESS: Final = 320  # RFC 5321 section 4.5.3.1
 _MAX_TEXT_BYTES: Final = 256 * 1024  # of a message, looked at to estimate how much there is to read
 _MAX_PARTS: Final = 50
 _TAG: Final = re.compile(rb"<[^<>]*+>")
@@ -65,9 +66,13 @@ def facts_of(plan: Plan) -> MessageFacts:
 
 
 def author_of(root: Part) -> str:
-    """Return the address of the From field, in lower case; the last one where it has several."""
-    found = ADDRESS.findall(root.field("from")[-1024:])
-    return found[-1].lower()[:320] if found else ""
+    """Return the address of the From field, in lower case with A-labels; the last one where it has several.
+
+    Comments count for nothing, however long they are: readers see none. Of a mailbox that is quoted, or set apart from
+    its ``@``, the domain alone is told.
+    """
+    found = author_addresses(root.field("from"))
+    return found[-1][:_MAX_ADDRESS] if found else ""
 
 
 def summary_of(plan: Plan) -> dict[str, Any]:
@@ -168,8 +173,8 @@ def _header_of(root: Part) -> dict[str, str]:
     names = {each[0] for each in root.fields}
     if service := next((name for name in SERVICE_FIELDS if name in names), ""):
         found["mail_service"] = service
-    if reply_to := ADDRESS.findall(root.field("reply-to")[-1024:]):
-        found["reply_to_domain"] = host_template(reply_to[-1].rpartition("@")[2].lower())
+    if reply_to := author_addresses(root.field("reply-to")):
+        found["reply_to_domain"] = host_template(reply_to[-1].rpartition("@")[2])
     found.update(_kept_as_digests(root))
     return {name: value[:MAX_FIELD] for name, value in found.items()}
 

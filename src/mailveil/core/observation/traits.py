@@ -12,22 +12,36 @@ from mailveil.core.verdicts.addresses import registrable_domain
 
 def traits_of(observation: Observation) -> MessageTraits:
     """Return the traits of a message on record."""
-    return _traits(observation.author, observation.sender, observation.header, observation.references)
+    return _traits(
+        observation.author,
+        observation.sender,
+        observation.header,
+        observation.references,
+        proven=observation.author_domain,
+    )
 
 
 def traits_of_facts(
-    facts: MessageFacts, sender: str, references: Iterable[ObservedReference]
+    facts: MessageFacts, sender: str, references: Iterable[ObservedReference], proven: str = ""
 ) -> MessageTraits:
-    """Return the traits of a message that has just been examined; ``sender`` is its reverse-path."""
-    return _traits(facts.author, sender, facts.header, references)
+    """Return the traits of a message that has just been examined.
+
+    ``sender`` is its reverse-path, ``proven`` the domain that answers for its author, ``""`` where none does.
+    """
+    return _traits(facts.author, sender, facts.header, references, proven=proven)
 
 
 def _traits(
-    author: str, sender: str, header: Mapping[str, str], references: Iterable[ObservedReference]
+    author: str,
+    sender: str,
+    header: Mapping[str, str],
+    references: Iterable[ObservedReference],
+    *,
+    proven: str,
 ) -> MessageTraits:
-    found = tuple(references)
+    found, author_domain = tuple(references), _domain_of(author)
     return MessageTraits(
-        author_domain=_domain_of(author),
+        author_domain=author_domain,
         sender_domain=_domain_of(sender),
         reply_domain=registrable_domain(header.get("reply_to_domain", "").removeprefix("*.")),
         domains=frozenset(each.domain for each in found if each.domain),
@@ -36,6 +50,7 @@ def _traits(
         mailbox=header.get("mailbox", ""),
         own_message=header.get("thread", ""),
         is_list="list_id" in header,
+        is_proven=bool(author_domain) and _domain_of(proven) == author_domain,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from mailveil.core.recognition.lookalike import look_alike_keys, looks_like
@@ -61,7 +62,25 @@ def imitated_by(actor: KnownActor, own_domains: Iterable[str]) -> frozenset[str]
     """Return which of the organisation's domains an actor's sender domains look like."""
     own = frozenset(own_domains)
     strange = _some(actor.sender_domains - own)
-    return frozenset(each for each in own if any(looks_like(domain, each) for domain in strange))
+    return frozenset(each for domain in strange for each in resembled_by(domain, own))
+
+
+@lru_cache(maxsize=32_768)
+def resembled_by(domain: str, own_domains: frozenset[str]) -> tuple[str, ...]:
+    """Return which of the organisation's domains another one looks like."""
+    filed = _by_look(own_domains)
+    # Only those that share a key with it can look like it: not each of an actor's with each of ours.
+    possible = {each for look in look_alike_keys(domain) for each in filed.get(look, ())}
+    return tuple(sorted(each for each in possible if looks_like(domain, each)))
+
+
+@lru_cache(maxsize=64)
+def _by_look(domains: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for domain in sorted(domains):
+        for each in look_alike_keys(domain):
+            found[each] = (*found.get(each, ()), domain)
+    return found
 
 
 def message_keys(traits: MessageTraits) -> frozenset[str]:

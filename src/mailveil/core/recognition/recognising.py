@@ -1,16 +1,18 @@
 """Recognising: whether a message is of an actor that was met before, and by what it is known. Pure.
 
 Nobody is recognised by a domain that everybody uses or that is the organisation's own, nor by what its own people
-quote. A look-alike of an actor's domain counts, and so does one of the domain that the actor imitates.
+quote. Where an actor only claimed to write from a domain, mail that this domain proves is not the actor's: else anybody
+could have an innocent sender warned of. A look-alike of an actor's domain counts, and so does one of the domain that
+the actor imitates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from mailveil.core.recognition.keys import actor_keys, imitated_by, message_keys
+from mailveil.core.recognition.keys import actor_keys, message_keys, resembled_by
 from mailveil.core.recognition.lookalike import looks_like
 from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
 from mailveil.core.recognition.types import KnownActor, KnownBy, MessageTraits, Recognition, Watchlist
@@ -78,8 +80,9 @@ def recognised_as(
 ) -> Recognition | None:
     """Return by what a message is this actor's, the surest sign first; ``None`` where it is not."""
     traits = _as_told(traits, own_domains)
+    told = _without_forged(actor, traits, own_domains)
     for sign in _SIGNS:
-        recognition = sign(actor, traits, own_domains)
+        recognition = sign(told, traits, own_domains)
         if recognition is not None:
             return recognition
     return None
@@ -94,16 +97,33 @@ def _as_told(traits: MessageTraits, own: frozenset[str]) -> MessageTraits:
     if not traits.author_domain or traits.author_domain not in own:
         return traits
     return MessageTraits(
-        sender_domain=traits.sender_domain, reply_domain=traits.reply_domain, is_list=traits.is_list
+        sender_domain=traits.sender_domain,
+        reply_domain=traits.reply_domain,
+        is_list=traits.is_list,
+        is_proven=traits.is_proven,
     )
+
+
+def _without_forged(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> KnownActor:
+    """Return an actor without what may be somebody else's name: domains that it only claimed, where mail is proven.
+
+    Nor does it tell of an actor that mail names such a domain. One that looks like the organisation's own is not
+    innocent, and an analyst who confirmed the activity knew of all of them.
+    """
+    if not actor.claimed_domains or actor.confirmed:
+        return actor
+    if not traits.is_proven and actor.claimed_domains & {traits.author_domain, traits.sender_domain}:
+        return actor
+    forged = frozenset(each for each in actor.claimed_domains if not resembled_by(each, own))
+    return replace(actor, sender_domains=actor.sender_domains - forged)
 
 
 def _by_sender(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> Recognition | None:
     for domain in (traits.author_domain, traits.sender_domain):
         if domain in actor.sender_domains and _tells(domain, own):
-            return _known(
-                actor, KnownBy.SENDER_DOMAIN, domain, f"mail came from {domain} before, to spy on its readers"
-            )
+            came = "claimed to come" if domain in actor.claimed_domains else "came"
+            words = f"mail {came} from {domain} before, to spy on its readers"
+            return _known(actor, KnownBy.SENDER_DOMAIN, domain, words)
     return None
 
 
@@ -156,7 +176,6 @@ def _by_thread(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) ->
 
 
 def _by_look(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> Recognition | None:
-    imitated = imitated_by(actor, own)
     for domain in (traits.author_domain, traits.sender_domain, traits.reply_domain):
         if not _tells(domain, own):
             continue
@@ -164,8 +183,9 @@ def _by_look(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> R
             if _tells(known, own) and (why := looks_like(domain, known)):
                 words = f"{domain} looks like {known}, from which readers were spied on before: {why}"
                 return _known(actor, KnownBy.LOOK_ALIKE, domain, words)
-        for each in sorted(imitated):
-            if why := looks_like(domain, each):
+        for each in resembled_by(domain, own):
+            if any(each in resembled_by(known, own) for known in actor.sender_domains - own):
+                why = looks_like(domain, each)
                 words = (
                     f"{domain} looks like {each}, which a sender imitated before to spy on its readers: {why}"
                 )

@@ -26,7 +26,8 @@ class KnownActor:
 
     ``first_at`` is when it was first seen, seconds since the epoch. Domains are registrable ones, in lower case;
     ``threads`` are digests of the Message-IDs with which it wrote to us (``keys.thread_digest``), ``mailboxes`` of
-    addresses at providers of free mail (``keys.mailbox_digest``).
+    addresses at providers of free mail (``keys.mailbox_digest``). ``claimed_domains`` are those of its sender domains
+    that it only claimed: whoever looked found no proof in any of its mail.
     """
 
     activity: str
@@ -41,6 +42,7 @@ class KnownActor:
     tracker_hosts: frozenset[str] = frozenset()
     threads: frozenset[str] = frozenset()
     mailboxes: frozenset[str] = frozenset()
+    claimed_domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class MessageTraits:
     Domains are registrable ones in lower case: of the From field, of the reverse-path and of Reply-To. ``domains`` and
     ``hosts`` are those that the message refers to, ``threads`` digests of the Message-IDs that it answers to,
     ``mailbox`` that of its author's address where its domain is a provider's of free mail. ``own_message`` is the
-    digest of its own Message-ID. ``is_list`` says that it came through a mailing list.
+    digest of its own Message-ID. ``is_list`` says that it came through a mailing list, ``is_proven`` that the domain of
+    the From field answers for it (``core.authentication``).
     """
 
     author_domain: str = ""
@@ -62,6 +65,7 @@ class MessageTraits:
     mailbox: str = ""
     own_message: str = ""
     is_list: bool = False
+    is_proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.blocking import block_activity
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import Cut, MessageLine
+from mailveil.control.stores import ConflictError
 from mailveil.core.intelligence.types import (
     ActivityState,
     AnalystVerdict,
@@ -131,6 +132,57 @@ def test_states_in_lists_are_those_that_activities_have(database: DatabasePlace)
     with_activity(database, steps)
 
 
+def test_how_many_stand_how_is_counted_as_it_is_listed_and_up_to_a_bound(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        async def counted(**asked: object) -> dict[str, int]:
+            query = ActivityQuery(room.clock.now(), state=ActivityState.QUIET, **asked)  # type: ignore[arg-type]
+            found = await use.activity_counts(room.room, ANNA, query)
+            return {str(state or "all"): count for state, count in found.items()}
+
+        assert await counted() == {"all": 1, "active": 1, "quiet": 0, "closed": 0}
+        assert await counted(person=f" {finance(1).upper()}") == await counted()
+        assert await counted(actor="good.example") == {"all": 0, "active": 0, "quiet": 0, "closed": 0}
+        await use.close_activity(room.room, ANNA, name)
+        assert await counted() == {"all": 1, "active": 0, "quiet": 0, "closed": 1}
+        few = await room.room.activities.states("default", ActivityQuery(room.clock.now()), 0)
+        assert set(few.values()) == {0}
+        with pytest.raises(ForbiddenError):
+            await use.activity_counts(room.room, actor("viewer"), ActivityQuery(room.clock.now()))
+        other = await use.activity_counts(
+            room.room, actor("analyst", "other"), ActivityQuery(room.clock.now())
+        )
+        assert set(other.values()) == {0}
+
+    with_activity(database, steps)
+
+
+def test_of_two_who_decide_at_once_neither_undoes_the_other(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        store, now = room.room.activities, room.clock.now()
+        seen = (await use.activity(room.room, ANNA, name)).file
+        await use.decide_activity(room.room, ANNA, name, AnalystVerdict.CONFIRMED)
+        mine = replace(seen, acknowledged_by="ben", acknowledged_at=now, changed_at=now)
+        await store.put_decisions(mine, before=seen)
+        both = (await use.activity(room.room, ANNA, name)).file
+        assert (both.verdict, both.acknowledged_by) == (AnalystVerdict.CONFIRMED, "ben")
+        other = replace(seen, verdict=AnalystVerdict.BENIGN, decided_by="ben", decided_at=now, changed_at=now)
+        with pytest.raises(ConflictError, match="somebody else"):
+            await store.put_decisions(other, before=seen)
+        assert (await use.activity(room.room, ANNA, name)).file.verdict is AnalystVerdict.CONFIRMED
+
+    with_activity(database, steps)
+
+
+def test_what_closed_by_itself_is_not_said_to_be_open_again(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        await use.close_activity(room.room, ANNA, name)
+        room.clock.advance(100 * 86_400)
+        with pytest.raises(InvalidError, match="three months"):
+            await use.reopen_activity(room.room, ANNA, name)
+
+    with_activity(sqlite_database, steps)
+
+
 def test_what_is_decided_is_told_and_audited_and_learned_from(database: DatabasePlace) -> None:
     async def steps(room: ControlRoomForTests, name: str) -> None:
         stores, before = room.room, len(await told(room))
@@ -232,9 +284,14 @@ def test_people_are_marked_by_what_records_call_them(sqlite_database: DatabasePl
         stores = replace(room.room, privacy=RecordSettings(key=b"k" * 32, recipients=PeopleKept.PSEUDONYM))
         before = len(await use.marked_people(stores, ANNA))
         made = await use.mark_person(stores, ANNA, " Zoe@here.example", function="  Board\tof us ")
-        assert (made.function, made.is_high_value) == ("board of us", False)
+        assert (made.function, made.is_high_value) == ("Board of us", False)
         assert made.person.startswith("person-")
         assert made in await use.marked_people(stores, ANNA)
+        again = await use.mark_person(stores, ANNA, "yan@here.example", function="BOARD OF us")
+        assert again.function == "Board of us", "scoring counts those who have one function"
+        await use.mark_person(stores, ANNA, "yan@here.example")
+        alone = await use.mark_person(stores, ANNA, "zoe@here.example", function="board of us")
+        assert alone.function == "board of us", "nobody else has it, so that it can be written anew"
         assert "zoe" not in str(await room.audit_trail(action="person.mark")).lower()
         await use.mark_person(stores, ANNA, "zoe@here.example")
         assert len(await use.marked_people(stores, ANNA)) == before

@@ -154,3 +154,17 @@ def test_a_dismissed_activity_is_revoked_in_the_file_too(control_room: ControlRo
 
     made = ran(control_room, steps())
     assert all(each["revoked"] for each in made["objects"] if each["type"] in ("campaign", "indicator"))
+
+
+def test_of_an_activity_that_was_merged_the_other_one_is_told(control_room: ControlRoomForTests) -> None:
+    async def merged() -> Any:
+        other = replace(known_activity(), identifier="a0")
+        await study(control_room, other)
+        await study(control_room, replace(other, merged_into="a1", score=0.0))
+        return await exporting.stix_bundle(control_room.room, READER, "a0")
+
+    made = ran(control_room, merged())
+    assert (
+        made["objects"]
+        == ran(control_room, exporting.stix_bundle(control_room.room, READER, "a1"))["objects"]
+    )

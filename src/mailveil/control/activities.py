@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from mailveil.core.sharing.types import EventKind
 MAX_NOTE: Final = 4_000
 MAX_FUNCTION: Final = 60
 MAX_ADDRESS: Final = 320  # RFC 5321 section 4.5.3.1
+MAX_COUNTED: Final = 1_000  # activities that stand alike
 MAX_EXPORTED: Final = 2_000  # messages of one activity
 
 
@@ -54,10 +55,26 @@ async def activities(room: ControlRoom, actor: Actor, query: ActivityQuery, cut:
     return await room.activities.activities(actor.organisation, query, cut)
 
 
+async def activity_counts(
+    room: ControlRoom, actor: Actor, query: ActivityQuery
+) -> Mapping[ActivityState | None, int]:
+    """Return how many activities stand how, ``None`` for all of them; ``MAX_COUNTED`` stands for that many or more."""
+    actor.require(Permission.ACTIVITIES_READ)
+    if query.person:
+        query = replace(query, person=room.privacy.person(query.person, actor.organisation))
+    return await room.activities.states(actor.organisation, query, MAX_COUNTED)
+
+
+async def waiting_to_be_studied(room: ControlRoom, actor: Actor, most: int) -> int:
+    """Return how much waits to be studied, ``most`` at most: what it reveals is in no list yet."""
+    actor.require(Permission.ACTIVITIES_READ)
+    return await room.studies.waiting(actor.organisation, most)
+
+
 async def activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityDossier:
     """Return one activity; of one that was merged into another, that other one. Raises ``MissingError``."""
     actor.require(Permission.ACTIVITIES_READ)
-    file = await _find(room, actor, identifier)
+    file = await find_activity(room, actor, identifier)
     organisation, name = actor.organisation, file.activity.identifier
     return ActivityDossier(
         file,
@@ -77,7 +94,7 @@ async def activity_messages(
     """
     actor.require(Permission.ACTIVITIES_READ)
     actor.require(Permission.MESSAGES_READ)
-    file = await _find(room, actor, identifier)
+    file = await find_activity(room, actor, identifier)
     page = await room.activities.messages_of(actor.organisation, file.activity.identifier, cut)
     lines = await room.observations.lines(actor.organisation, page.items)
     return Page(tuple(lines.get(each, each) for each in page.items), page.next)
@@ -148,11 +165,11 @@ async def export_activity(room: ControlRoom, actor: Actor, identifier: str) -> d
 async def acknowledge_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
     """Say that somebody is looking at it. Raises ``MissingError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await _find(room, actor, identifier), room.clock.now()
+    file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.acknowledged_at:
         return file
     changed = replace(file, acknowledged_by=actor.name, acknowledged_at=now, changed_at=now)
-    await room.activities.put_decisions(changed)
+    await room.activities.put_decisions(changed, before=file)
     await audit(room, actor, "activity.acknowledge", file.activity.identifier)
     return changed
 
@@ -160,14 +177,14 @@ async def acknowledge_activity(room: ControlRoom, actor: Actor, identifier: str)
 async def close_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
     """Close it; what comes afterwards opens it again. Raises ``MissingError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await _find(room, actor, identifier), room.clock.now()
+    file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.state(now) is ActivityState.CLOSED:
         return file
     # Mail may bear a later time than our clock shows.
     closed_at = max(now, file.activity.last_at)
     changed = replace(file, closed_by=actor.name, closed_at=closed_at, changed_at=now)
     events = [activity_event(changed, now, EventKind.ACTIVITY_CLOSED)] if file.told_state else []
-    await room.activities.put_decisions(changed, events)
+    await room.activities.put_decisions(changed, events, before=file)
     await audit(room, actor, "activity.close", file.activity.identifier)
     return changed
 
@@ -175,14 +192,18 @@ async def close_activity(room: ControlRoom, actor: Actor, identifier: str) -> Ac
 async def reopen_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
     """Open what somebody closed. Raises ``MissingError``, ``InvalidError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await _find(room, actor, identifier), room.clock.now()
+    file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.verdict is AnalystVerdict.BENIGN:
         raise InvalidError("It was dismissed as benign; take that verdict back to open it.", "verdict")
+    changed = replace(file, closed_by="", closed_at=0.0, changed_at=now)
+    if changed.state(now) is ActivityState.CLOSED:
+        raise InvalidError(
+            "Nothing came for three months, so it is closed; a new probe opens it again.", "state"
+        )
     if not file.closed_at:
         return file
-    changed = replace(file, closed_by="", closed_at=0.0, changed_at=now)
     events = [activity_event(changed, now, EventKind.ACTIVITY_CHANGED)] if file.told_state else []
-    await room.activities.put_decisions(changed, events)
+    await room.activities.put_decisions(changed, events, before=file)
     await audit(room, actor, "activity.reopen", file.activity.identifier)
     return changed
 
@@ -195,7 +216,7 @@ async def decide_activity(
     Raises ``MissingError`` or ``ConflictError``.
     """
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await _find(room, actor, identifier), room.clock.now()
+    file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.verdict is verdict:
         return file
     is_open = verdict is AnalystVerdict.OPEN
@@ -208,7 +229,7 @@ async def decide_activity(
     )
     decision = Decision(new_identifier(now), actor.organisation, now, file.activity.identifier, verdict)
     events = [activity_event(changed, now, EventKind.ACTIVITY_DECIDED)]
-    await room.activities.put_decisions(changed, events, decision)
+    await room.activities.put_decisions(changed, events, decision, before=file)
     await audit(
         room,
         actor,
@@ -228,7 +249,7 @@ async def note_activity(room: ControlRoom, actor: Actor, identifier: str, text: 
     words = printable(text)
     if not words:
         raise InvalidError("Say something.", "text")
-    file, now = await _find(room, actor, identifier), room.clock.now()
+    file, now = await find_activity(room, actor, identifier), room.clock.now()
     name = file.activity.identifier
     note = ActivityNote(new_identifier(now), actor.organisation, name, now, actor.name, words)
     await room.activities.add_note(note)
@@ -261,18 +282,21 @@ async def mark_person(
 ) -> MarkedPerson:
     """Say which function somebody has, and whether they weigh more; neither: nothing any more.
 
-    Scoring goes by it from now on. Raises ``InvalidError`` or ``ConflictError``.
+    Scoring goes by it from now on. A function that others have is written as theirs is. Raises ``InvalidError`` or
+    ``ConflictError``.
     """
     actor.require(Permission.ACTIVITIES_WRITE)
     address = address.strip()
     if not address or len(address) > MAX_ADDRESS or any(each.isspace() for each in address):
         raise InvalidError("It is no address.", "address")
-    words = " ".join(function.lower().split())
+    words = " ".join(function.split())
     if len(words) > MAX_FUNCTION or not words.isprintable():
         raise InvalidError(
             f"A function has at most {MAX_FUNCTION} characters that can be printed.", "function"
         )
     name = room.privacy.person(address, actor.organisation)
+    if words:
+        words = await _written_as_others_are(room, actor, name, words)
     marked = MarkedPerson(name, words, is_high_value)
     await room.activities.mark(actor.organisation, marked, actor.name, room.clock.now())
     # The audit trail outlives what is kept of people, so it does not name them.
@@ -280,8 +304,16 @@ async def mark_person(
     return marked
 
 
-async def _find(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
-    """Return an activity, or the one that it was merged into."""
+async def _written_as_others_are(room: ControlRoom, actor: Actor, person: str, function: str) -> str:
+    """Return a function as it is written for others who have it: scoring takes them for one only then."""
+    for each in await room.activities.marked(actor.organisation):
+        if each.person != person and each.function.casefold() == function.casefold():
+            return each.function
+    return function
+
+
+async def find_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
+    """Return an activity, or the one that it was merged into; rights are up to the caller. Raises ``MissingError``."""
     for _ in range(10):
         file = await room.activities.activity(actor.organisation, identifier)
         if file is None:

@@ -11,6 +11,7 @@ from mailveil.control.records import Cut, Page
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.types import (
     Activity,
+    ActivityState,
     Alert,
     Campaign,
     Decision,
@@ -119,16 +120,31 @@ class ActivityStore(Protocol):
         """Return activities; those that were merged into others are left out."""
         ...
 
+    async def states(
+        self, organisation: str, query: ActivityQuery, most: int
+    ) -> Mapping[ActivityState | None, int]:
+        """Return how many activities stand how, ``None`` for all of them, ``most`` at most of each.
+
+        ``query.state`` does not matter.
+        """
+        ...
+
     async def activity(self, organisation: str, identifier: str) -> ActivityFile | None:
         """Return one activity."""
         ...
 
     async def put_decisions(
-        self, file: ActivityFile, outbox: Sequence[OutboxEntry] = (), decision: Decision | None = None
+        self,
+        file: ActivityFile,
+        outbox: Sequence[OutboxEntry] = (),
+        decision: Decision | None = None,
+        *,
+        before: ActivityFile | None = None,
     ) -> None:
         """Write down what people decided (never the activity itself), with what others are told of it.
 
-        ``decision`` is a verdict for scoring to learn from. Raises ``ConflictError`` where the activity is no more.
+        ``decision`` is a verdict for scoring to learn from. With ``before`` only what differs from it is written, and
+        only where it still stands as it did. Raises ``ConflictError`` where it does not, or the activity is no more.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mailveil.control.access import Actor, Permission
-from mailveil.control.failures import MissingError
+from mailveil.control.activities import find_activity
 from mailveil.control.records import Cut
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharedobjects import (
@@ -35,12 +35,12 @@ Document = dict[str, Any]
 async def stix_bundle(
     room: ControlRoom, actor: Actor, activity: str, traffic_light: TrafficLight = TrafficLight.AMBER
 ) -> Document:
-    """Return an activity as a bundle of STIX 2.1. Raises ``MissingError``."""
+    """Return an activity as a bundle of STIX 2.1; of one that was merged, the other one. Raises ``MissingError``."""
     told = await _told(room, actor, activity, traffic_light)
     objects = activity_objects(told)
     if room.shared is not None:
         # What was told before keeps the time at which it was first told.
-        known = await room.shared.of_subject(actor.organisation, ACTIVITIES, activity)
+        known = await room.shared.of_subject(actor.organisation, ACTIVITIES, told.identifier)
         objects = continued(objects, [dict(each.object) for each in known])
         created = {each.identifier: each.object["created"] for each in known if "created" in each.object}
         objects = [
@@ -107,11 +107,7 @@ async def _told(
 ) -> SharedActivity:
     """Return an activity as others are told of it. Raises ``MissingError``."""
     actor.require(Permission.INTELLIGENCE_READ)
-    found = None
-    if room.activities is not None:
-        found = await room.activities.activity(actor.organisation, identifier)
-    if found is None:
-        raise MissingError("there is no such activity")
+    found = await find_activity(room, actor, identifier)
     standing = Standing(found.state(room.clock.now()), found.verdict, found.changed_at)
     told_by = Organisation(actor.organisation, await _name(room, actor.organisation))
     return shared_activity(found.activity, standing, Disclosure(traffic_light=traffic_light), told_by)

@@ -28,7 +28,7 @@ from mailveil.core.intelligence.types import (
 from mailveil.core.observation import host_template, url_template
 from mailveil.core.sharing.entries import Entry, Standing, activity_entry, alert_entry, tracker_entry
 from mailveil.core.sharing.types import Disclosure, EventKind, PeopleShared
-from mailveil.core.sharing.veiling import Organisation, Veiled, share
+from mailveil.core.sharing.veiling import Organisation, Veiled, share, shared_activity
 
 READER: Final = "johanna.lindqvist@acme.example"
 OTHER: Final = "max.oyelaran@acme.example"
@@ -251,3 +251,11 @@ def test_nothing_that_mail_may_hold_breaks_it(text: str, host: str, person: str)
     veiled.template(f"https://{host}/{text}")
     veiled.actor(f"{text}@{host}")
     veiled.person(person)
+
+
+def test_a_function_as_short_as_a_word_of_every_sentence_hides_no_such_words() -> None:
+    target = Target(READER, 1.0, 2.0, function="IT")
+    reason = Reason("ONE_FUNCTION", 1.0, "it is for it: 2 of 2 people have one function: IT")
+    activity = Activity("a", "acme", "spy.example", 1.0, 2.0, targets=(target,), reasons=(reason,))
+    told = shared_activity(activity, Standing(), Disclosure(), ACME)
+    assert told.reasons[0].words == "it is for it: 2 of 2 people have one function: *"

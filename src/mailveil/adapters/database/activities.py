@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -79,6 +80,23 @@ class SqlActivityStore:
             rows = (await connection.execute(question)).all()
         return page_of(rows, cut, file_of, lambda row: (getattr(row, order.name), row.identifier))
 
+    async def states(
+        self, organisation: str, query: ActivityQuery, most: int
+    ) -> Mapping[ActivityState | None, int]:
+        """Return how many activities stand how, ``None`` for all of them, ``most`` at most of each."""
+        identifier, parts = tables.activities.c.identifier, []
+        for state in (None, *ActivityState):
+            found = (
+                sa.select(identifier)
+                .where(*_shown(organisation), *_asked(organisation, replace(query, state=state)))
+                .limit(most)
+                .subquery()
+            )
+            parts.append(sa.select(sa.func.count()).select_from(found).scalar_subquery())
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(*parts))).one()
+        return dict(zip((None, *ActivityState), map(int, row), strict=True))
+
     async def activity(self, organisation: str, identifier: str) -> ActivityFile | None:
         """Return one activity, also one that was merged into another."""
         columns = tables.activities.c
@@ -90,14 +108,24 @@ class SqlActivityStore:
         return None if row is None else file_of(row)
 
     async def put_decisions(
-        self, file: ActivityFile, outbox: Sequence[OutboxEntry] = (), decision: Decision | None = None
+        self,
+        file: ActivityFile,
+        outbox: Sequence[OutboxEntry] = (),
+        decision: Decision | None = None,
+        *,
+        before: ActivityFile | None = None,
     ) -> None:
         """Write down what people decided (never the activity itself), with what others are told of it.
 
-        ``decision`` is a verdict for scoring to learn from. Raises ``ConflictError`` where the activity is no more.
+        ``decision`` is a verdict for scoring to learn from. With ``before`` only what differs from it is written, and
+        only where it still stands as it did. Raises ``ConflictError`` where it does not, or the activity is no more.
         """
         columns, its = tables.activities.c, file.activity
-        values = decided_columns(file) | {"changed_at": file.changed_at}
+        decided = decided_columns(file)
+        known = decided_columns(before) if before is not None else {}
+        decided = {name: value for name, value in decided.items() if known.get(name) != value}
+        stands = [columns[name] == known[name] for name in decided if name in known]
+        values = decided | {"changed_at": file.changed_at}
         if outbox:
             values |= {
                 "told": told_digest(file, file.changed_at),
@@ -112,11 +140,14 @@ class SqlActivityStore:
                         columns.organisation == its.organisation,
                         columns.identifier == its.identifier,
                         columns.score >= 0,
+                        *stands,
                     )
                     .values(values)
                 )
                 if not changed.rowcount:
-                    raise ConflictError("the activity is no more, or is being worked out anew")
+                    raise ConflictError(
+                        "somebody else has decided about the activity just now, or it is being worked out anew"
+                    )
                 if decision is not None:
                     await _decide(connection, decision, file.decided_by)
                 await append_outbox(connection, outbox)

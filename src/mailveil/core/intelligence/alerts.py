@@ -11,6 +11,7 @@ from mailveil.core.intelligence.memos import digest
 from mailveil.core.intelligence.scoring import Scored
 from mailveil.core.intelligence.settings import StudySettings
 from mailveil.core.intelligence.sight import Sight
+from mailveil.core.intelligence.techniques import kinds_in_words
 from mailveil.core.intelligence.types import DAY_S, Alert, AlertKind
 
 _RISKY: Final = frozenset({"credential", "device", "dns", "dwell", "location"})
@@ -23,7 +24,7 @@ def with_alerts(
     dossier: Memo, sight: Sight, scored: Scored, aim: Aim, settings: StudySettings
 ) -> tuple[Memo, tuple[Alert, ...]]:
     """Return a dossier and what people are to be told after one more probe."""
-    if scored.score < settings.alert_score:
+    if scored.score < settings.alert_score or dossier["verdict"] == "benign":
         return dossier, ()
     high = {
         digest(each[0], size=4)
@@ -74,7 +75,7 @@ def _news(told: Memo, high: set[str], kinds: set[str], senders: set[str]) -> lis
     if high - set(told["high"]):
         news.append("probes more people of high value")
     if fresh := sorted(kinds - set(told["kinds"])):
-        news.append(f"would learn more: {', '.join(fresh)}")
+        news.append(f"would learn more: {kinds_in_words(fresh)}")
     if senders - set(told["senders"]):
         news.append("writes under another name")
     return news
@@ -83,7 +84,7 @@ def _news(told: Memo, high: set[str], kinds: set[str], senders: set[str]) -> lis
 def _opening(dossier: Memo, scored: Scored, aim: Aim) -> str:
     people = "one person" if aim.people <= 1 else f"{aim.people} people"
     days = int((dossier["last"] - dossier["first"]) // DAY_S)
-    since = "within a day" if days < 1 else f"in {days} days"
+    since = "within a day" if days < 1 else f"in {days} {'day' if days == 1 else 'days'}"
     reasons = [each.words for each in scored.reasons if each.weight > 0][:_NAMED_REASONS]
     return f"{dossier['actor']} probed {people} {since}: {'; '.join(reasons)}"
 

@@ -16,6 +16,7 @@ from mailveil.core.intelligence.aim import Aim
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.lessons import factor_of
 from mailveil.core.intelligence.memos import size_of
+from mailveil.core.intelligence.techniques import kinds_in_words
 from mailveil.core.intelligence.types import DAY_S, Reason
 
 
@@ -136,7 +137,7 @@ def _who(dossier: Memo, found: list[Reason]) -> None:
             found,
             "NEW_SENDER",
             dossier["novelty"],
-            f"began to track as soon as it first wrote; {days} days without it before",
+            f"began to track as soon as it first wrote; in {days} days before nobody had heard of it",
         )
     if like := dossier.get("like"):
         code = "LOOKS_LIKE_US" if like[2] == "own" else "LOOKS_LIKE_CORRESPONDENT"
@@ -198,7 +199,7 @@ def _tool(dossier: Memo, found: list[Reason]) -> None:
 def _aim(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
     spread = _spread(dossier)
     if aim.function_evidence > 0:
-        words = f"{aim.function_people} of {aim.people} people are in {aim.function}"
+        words = f"{aim.function_people} of {aim.people} people have one function: {aim.function}"
         _add(found, "ONE_FUNCTION", aim.function_evidence * spread, words)
     if aim.high_evidence > 0:
         noun = "person" if aim.high == 1 else "people"
@@ -240,7 +241,7 @@ def _kinds(dossier: Memo, found: list[Reason]) -> None:
     # Vendors measure devices and reading time for advertisers; everybody gets that.
     part = 1.0 if _share(dossier, "private") >= 0.5 or "credential" in dossier["kinds"] else 0.4
     if weight > 0:
-        named = ", ".join(sorted(kind for kind in dossier["kinds"] if kind in _KINDS))
+        named = kinds_in_words(kind for kind in dossier["kinds"] if kind in _KINDS)
         most = WEIGHTS["RISKY_KINDS"].most
         _add(
             found,

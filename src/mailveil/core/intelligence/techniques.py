@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from mailveil.core.intelligence.book import Memo
@@ -20,6 +21,10 @@ _LEARNED: Final = (
     ("interaction", "whether it was forwarded, printed, answered or pointed at"),
     ("receipt", "a receipt that the mail program sends"),
 )  # fmt: skip
+_KIND_WORDS: Final = {
+    "credential": "log-in", "dns": "name look-up", "dwell": "reading time", "identity": "address of the reader",
+    "location": "place", "open": "opening",
+}  # fmt: skip
 
 
 def techniques_of(dossier: Memo) -> tuple[TechniqueShown, ...]:
@@ -79,6 +84,11 @@ def learned_from(dossier: Memo) -> tuple[str, ...]:
     elif people == 1:
         found.append("that the mailbox is in use")
     return tuple(found)
+
+
+def kinds_in_words(kinds: Iterable[str]) -> str:
+    """Return what trackers want to know as people say it."""
+    return ", ".join(_KIND_WORDS.get(each, each) for each in sorted(kinds))
 
 
 def risk_of_activity(score: float, kinds: set[str], *, has_high_value: bool, alert_score: float) -> str:

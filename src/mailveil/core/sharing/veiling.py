@@ -39,6 +39,7 @@ from mailveil.core.sharing.types import (
 )
 from mailveil.core.verdicts.addresses import is_ip_address, registrable_domain
 
+_LEAST_LETTERS: Final = 3  # of a function that is hidden however it is written
 _TOGETHER: Final = 100  # people that one veil hides; with more of them it hides everything
 _IPV6_PREFIX: Final = 48  # what one site is given; the bits below it may count recipients
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,128}")
@@ -186,7 +187,7 @@ class Veiled:
         object.__setattr__(self, "_veils", tuple(Veil(batch, strict=True) for batch in batches))
         names = sorted({each for each in self.functions_of.values() if each}, key=len, reverse=True)
         is_told = self.disclosure.people is not PeopleShared.NONE
-        pattern = None if is_told or not names else "|".join(map(re.escape, names))
+        pattern = None if is_told or not names else "|".join(map(_as_it_is_written, names))
         compiled = None if pattern is None else re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)
         object.__setattr__(self, "_hidden_functions", compiled)
 
@@ -318,6 +319,12 @@ def _probe(veiled: Veiled, probe: Probe) -> SharedProbe:
         domain=veiled.domain(probe.host),
         vector=probe.vector,
     )
+
+
+def _as_it_is_written(function: str) -> str:
+    """Return the pattern of a function; a short one, such as IT, would else be found in words of every sentence."""
+    pattern = re.escape(function)
+    return pattern if len(function) > _LEAST_LETTERS else f"(?-i:{pattern})"
 
 
 def _network(address: str) -> str:

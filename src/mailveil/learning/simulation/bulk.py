@@ -17,7 +17,7 @@ from mailveil.learning.simulation.types import Cause, Simulated
 from mailveil.learning.simulation.world import World, named_host
 
 #: Functions that sellers, event organisers and recruiters write to.
-SOUGHT: Final = ("board", "finance", "personnel", "it", "purchasing", "marketing", "engineering", "sales")
+SOUGHT: Final = ("board", "finance", "personnel", "IT", "purchasing", "marketing", "engineering", "sales")
 _MOST_AT_ONCE: Final = 60
 
 

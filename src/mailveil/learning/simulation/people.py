@@ -14,11 +14,11 @@ from mailveil.learning.simulation.types import DAY_S, HOUR_S, SimulationSettings
 
 #: How an organisation is made up: an assumption, of a firm that makes and sells things.
 FUNCTIONS: Final = (
-    ("board", 0.02), ("finance", 0.08), ("personnel", 0.04), ("it", 0.07), ("sales", 0.19), ("marketing", 0.07),
+    ("board", 0.02), ("finance", 0.08), ("personnel", 0.04), ("IT", 0.07), ("sales", 0.19), ("marketing", 0.07),
     ("purchasing", 0.06), ("engineering", 0.2), ("operations", 0.27),
 )  # fmt: skip
 #: Functions that an organisation marks for whoever looks into its mail; nobody keeps up all of them.
-MARKED: Final = frozenset({"board", "finance", "personnel", "it", "purchasing"})
+MARKED: Final = frozenset({"board", "finance", "personnel", "IT", "purchasing"})
 
 
 @dataclass(frozen=True, slots=True)

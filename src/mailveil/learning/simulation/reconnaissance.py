@@ -18,7 +18,7 @@ from mailveil.learning.simulation.types import DAY_S, Cause, Grade, Simulated, T
 from mailveil.learning.simulation.world import World, named_host
 
 #: Whom spies look for; an assumption, after whom deception by mail is aimed at.
-SOUGHT: Final = (("finance", 0.35), ("board", 0.25), ("personnel", 0.12), ("it", 0.14), ("purchasing", 0.14))
+SOUGHT: Final = (("finance", 0.35), ("board", 0.25), ("personnel", 0.12), ("IT", 0.14), ("purchasing", 0.14))
 LOGO: Final = 'width="120" height="40" alt=""'
 #: So many write as sellers do: longer letters that go on with the conversation, some with a field to unsubscribe.
 LIKE_SELLER: Final = 0.3

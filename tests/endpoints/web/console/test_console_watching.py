@@ -27,7 +27,8 @@ from console_activities import (
 )
 from console_demo import month_of_mail
 from console_window import Look, OpenConsole, browser_room, looking, open_console, sqlite_place
-from control_room import NOW
+from control_room import NOW, actor
+from mailveil.control.activities import activity
 from mailveil.core.intelligence.types import AnalystVerdict
 from mailveil.endpoints.web.console.watchdeeds import table_of
 from mailveil.endpoints.web.console.watching import asked_of
@@ -120,9 +121,9 @@ def test_filters_are_in_the_address_and_hold_together(look: Look, spied: OpenCon
     assert "Nothing fits" in page.inner_text("main")
     page.get_by_role("link", name="Take all filters away").click()
     assert senders(look)
-    page.get_by_role("link", name="Quiet", exact=True).click()
+    page.get_by_role("link", name="Quiet 1", exact=True).click()
     assert senders(look) == [TALENT.actor]
-    page.get_by_role("link", name="Closed", exact=True).click()
+    page.get_by_role("link", name="Closed 1", exact=True).click()
     assert senders(look) == [PARTNER.actor]
 
 
@@ -342,7 +343,7 @@ def test_what_is_dismissed_is_closed_stays_so_and_the_verdict_can_be_taken_back(
     with looking(browser, fresh, "analyst") as look:
         page = look.page
         page.goto(f"{fresh.url}/watching/{PARTNER.identifier}")
-        assert "weighs less from now on" in page.locator("#decide").inner_text()
+        assert "weighs a little less from now on" in page.locator("#decide").inner_text()
         page.get_by_label("Harmless").check()
         page.get_by_role("button", name="Save the verdict").click()
         assert "scoring learns from it" in page.get_by_role("status").inner_text()
@@ -442,6 +443,55 @@ def test_campaigns_say_what_they_are_and_why(look: Look, spied: OpenConsole) -> 
     assert "letters" in page.locator("tbody tr").inner_text()
 
 
+def test_whoever_decides_from_an_old_page_is_told_what_a_colleague_decided(
+    browser: Browser, fresh: OpenConsole
+) -> None:
+    with looking(browser, fresh, "analyst") as mine, looking(browser, fresh, "administrator") as other:
+        for page in (mine.page, other.page):
+            page.goto(f"{fresh.url}/watching/{PORTAL.identifier}")
+        other.page.get_by_label("Reconnaissance").check()
+        other.page.get_by_role("button", name="Save the verdict").click()
+        mine.page.get_by_label("Harmless").check()
+        mine.page.get_by_role("button", name="Save the verdict").click()
+        told = mine.page.locator("#verdict-error").inner_text()
+        assert told == (
+            "administrator-default has decided meanwhile: confirmed. If you see it otherwise, save yours again."
+        )
+        dossier = fresh.run(activity(fresh.room, actor("analyst"), PORTAL.identifier))
+        assert dossier.file.verdict is AnalystVerdict.CONFIRMED
+        mine.page.get_by_label("Harmless").check()
+        mine.page.get_by_role("button", name="Save the verdict").click()
+        assert "Found harmless" in mine.page.inner_text("main")
+
+
+def test_while_mail_waits_to_be_studied_nobody_is_told_that_nobody_watches(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with open_console(sqlite_place(tmp_path)) as room, looking(browser, room, "analyst") as look:
+        room.observe([*month_of_mail(NOW, 30)])
+        look.page.goto(room.url + "/watching")
+        told = look.page.inner_text("main")
+        assert "wait to be studied" in told
+        assert "What came is still being studied" in told
+        assert "Nobody is watching" not in told
+
+
+def test_a_vendor_that_is_no_longer_kept_is_told_without_a_way_that_leads_nowhere(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with open_console(sqlite_place(tmp_path)) as room, looking(browser, room, "analyst") as look:
+        unknown = replace(TALENT, operator="Nobody <b>knows", actor="odd.example")
+        found = [activity_of_spy(each, NOW) for each in (TALENT, unknown)]
+        room.run(write_down(room.made, found))
+        page = look.page
+        page.goto(f"{room.url}/watching/{unknown.identifier}")
+        assert "Nobody <b>knows" in page.inner_text("main")
+        assert page.get_by_role("link", name="Nobody").count() == 0
+        page.goto(f"{room.url}/watching/{TALENT.identifier}")
+        page.get_by_role("link", name="HubSpot", exact=True).click()
+        assert "By what it is known" in page.inner_text("main"), "the catalogue knows it all the same"
+
+
 def test_people_are_marked_and_no_more(look: Look, spied: OpenConsole) -> None:
     page = look.page
     page.goto(spied.url + "/people/marked")
@@ -452,7 +502,7 @@ def test_people_are_marked_and_no_more(look: Look, spied: OpenConsole) -> None:
     page.get_by_label("Of high value").check()
     page.get_by_role("button", name="Mark this person").click()
     row = page.locator("tr", has_text="georg@acme.example")
-    assert "legal" in row.inner_text()
+    assert "Legal" in row.inner_text()
     assert "★ high" in row.inner_text()
     row.get_by_role("button", name="Mark no more georg@acme.example").click()
     assert page.locator("tr", has_text="georg@acme.example").count() == 0

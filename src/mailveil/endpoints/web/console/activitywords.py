@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailveil.control.activityrecords import ActivityFile
+from mailveil.control.activityrecords import CLOSED_AFTER_S, ActivityFile
+from mailveil.core.intelligence.scoring import PRIOR
 from mailveil.core.intelligence.types import (
     Activity,
     ActivityState,
@@ -145,6 +147,16 @@ def does(state: ActivityState) -> str:
     return "is watching" if state is ActivityState.ACTIVE else "watched"
 
 
+def seen_of(file: ActivityFile) -> str:
+    """Return what tells two verdicts apart, for a form to bring back what it was made from."""
+    return f"{file.verdict} {file.decided_at!r}"
+
+
+def is_long_silent(file: ActivityFile, now: float) -> bool:
+    """Tell whether so long nothing came that it is closed whatever people say."""
+    return now - file.activity.last_at >= CLOSED_AFTER_S
+
+
 def opinion(file: ActivityFile) -> str:
     """Return how sure it is, in a sentence: what an analyst said goes before what was worked out."""
     sure = sureness(file.activity.score)
@@ -173,6 +185,12 @@ def weighed(reasons: Sequence[Reason]) -> tuple[Weighed, ...]:
         sign = "+" if is_for else "−"
         bars.append(Weighed(each.words, each.code, f"{sign}{abs(each.weight):.1f}", is_for, x, width))
     return tuple(bars)
+
+
+def prior_words() -> str:
+    """Return what is thought of anybody who tracks before there is any reason."""
+    odds = math.exp(PRIOR)
+    return f"−{abs(PRIOR):.1f} ({odds / (1 + odds):.1%})"
 
 
 def techniques_of(shown: Sequence[TechniqueShown]) -> tuple[Shown, ...]:

@@ -8,6 +8,7 @@ from mailveil.control.access import Permission
 from mailveil.control.activities import campaigns
 from mailveil.core.intelligence.types import Nature
 from mailveil.endpoints.web.console.pages import Pages
+from mailveil.endpoints.web.console.trackers import operators_with_pages
 from mailveil.endpoints.web.console.visit import Visit
 from mailveil.endpoints.web.console.watching import warm_up
 
@@ -46,6 +47,7 @@ async def campaign_list(visit: Visit) -> Response:
             }
             for key, title in NATURES
         ],
+        with_pages=await operators_with_pages(visit, (each.operator for each in page.items)),
         may_read=visit.actor.may(Permission.MESSAGES_READ),
         warm_up="" if page.items else await warm_up(visit),
     )

@@ -43,7 +43,7 @@ async def _page(visit: Visit, error: InvalidError | None = None) -> Response:
         marked=sorted(people, key=lambda each: (not each.is_high_value, each.function, each.person)),
         may_write=visit.actor.may(Permission.ACTIVITIES_WRITE),
         person_hint=PSEUDONYM_HINT if visit.room.privacy.are_pseudonyms else HINT,
-        errors={error.field or "person": str(error)} if error else {},
+        errors={"function" if error.field == "function" else "person": str(error)} if error else {},
         filled={
             "person": visit.text("person"),
             "function": visit.text("function"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 
 from mailveil.control.access import Permission
+from mailveil.control.failures import MissingError
 from mailveil.control.messages import messages
-from mailveil.control.records import Cut, MessageLine, MessageQuery, TrackerQuery
+from mailveil.control.records import Cut, MessageLine, MessageQuery, OperatorLine, TrackerQuery
 from mailveil.control.trackers import behind, operator, operators, tracker, trackers
 from mailveil.core.intelligence.types import Role, Tooling
 from mailveil.core.verdicts.operators import Entry, Facet, catalogue
@@ -131,7 +133,7 @@ async def operator_list(visit: Visit) -> Response:
 @pages.get("/operators/{name:path}", Permission.TRACKERS_READ)
 async def one_operator(visit: Visit) -> Response:
     """Show one operator as it was met, and what the catalogue knows of it, with sources."""
-    found = await operator(visit.room, visit.actor, visit.path("name"))
+    found = await _operator(visit, visit.path("name"))
     page = await trackers(
         visit.room, visit.actor, TrackerQuery(operator=found.name, order="messages"), Cut(FEW)
     )
@@ -143,6 +145,26 @@ async def one_operator(visit: Visit) -> Response:
         has_more=bool(page.next),
         lines=await _latest(visit, MessageQuery(operator=found.name)),
     )
+
+
+async def operators_with_pages(visit: Visit, names: Iterable[str]) -> frozenset[str]:
+    """Return those operators of whom there is a page: they are in the catalogue, or were met in what is kept."""
+    found = set()
+    for name in set(filter(None, names)):
+        with contextlib.suppress(MissingError):
+            found.add((await _operator(visit, name)).name)
+    return frozenset(found)
+
+
+async def _operator(visit: Visit, name: str) -> OperatorLine:
+    """Return an operator as it was met; one that the catalogue knows also where it was not. Raises ``MissingError``."""
+    entry = _entry(name)
+    try:
+        return await operator(visit.room, visit.actor, name)
+    except MissingError:
+        if entry is None:
+            raise
+        return OperatorLine(entry.name, entry.owner, str(entry.category), 0.0, 0.0, 0, 0, 0, 0)
 
 
 def dossier_of(name: str) -> Dossier | None:

@@ -26,6 +26,7 @@ from mailveil.control.blocking import block_activity
 from mailveil.control.exporting import stix_bundle
 from mailveil.control.failures import InvalidError
 from mailveil.core.intelligence.types import Activity, AnalystVerdict
+from mailveil.endpoints.web.console.activitywords import VERDICTS, seen_of
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.visit import Visit
 from mailveil.endpoints.web.console.watching import activity_page, one_by_one
@@ -87,8 +88,19 @@ async def decide(visit: Visit) -> Response:
     chosen = next((each for each in AnalystVerdict if each == visit.text("verdict")), None)
     if chosen is None:
         return await _wrong(visit, InvalidError("Choose what it is.", "verdict"))
+    if (told := visit.text("seen")) and (found := await _decided_meanwhile(visit, told)):
+        return await _wrong(visit, InvalidError(found, "verdict"))
     file = await decide_activity(visit.room, visit.actor, visit.path("identifier"), chosen)
     return _back(visit, file, DECIDED[chosen])
+
+
+async def _decided_meanwhile(visit: Visit, seen: str) -> str:
+    """Return what somebody else has decided since the page was made that the form stands on, or nothing."""
+    file = (await activity(visit.room, visit.actor, visit.path("identifier"))).file
+    if seen == seen_of(file):
+        return ""
+    who = file.decided_by if file.decided_by else "Somebody"
+    return f"{who} has decided meanwhile: {VERDICTS[file.verdict][1]}. If you see it otherwise, save yours again."
 
 
 @pages.post(f"{HERE}/notes", Permission.ACTIVITIES_WRITE)
@@ -141,6 +153,7 @@ async def export_csv(visit: Visit) -> Response:
 async def export_stix(visit: Visit) -> Response:
     """Give it as a bundle of STIX 2.1, in which people are not named."""
     found = await stix_bundle(visit.room, visit.actor, visit.path("identifier"))
+    await audit(visit.room, visit.actor, "activity.export", visit.path("identifier"))
     return _file(
         visit, json.dumps(found, indent=2).encode("ascii"), "application/stix+json;version=2.1", "stix.json"
     )

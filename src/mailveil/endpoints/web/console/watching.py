@@ -10,15 +10,19 @@ from starlette.responses import RedirectResponse, Response
 
 from mailveil.control.access import Permission
 from mailveil.control.activities import (
+    MAX_COUNTED,
     ActivityDossier,
     activities,
     activity,
+    activity_counts,
     activity_messages,
     alerts,
+    waiting_to_be_studied,
 )
 from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.failures import InvalidError
 from mailveil.control.records import Cut, MessageLine
+from mailveil.control.weeklywords import unstudied_words
 from mailveil.core.intelligence.types import (
     DAY_S,
     Activity,
@@ -33,6 +37,7 @@ from mailveil.endpoints.web.console.networks import MOST_IN_COLUMN, network
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.periods import LONG_PERIODS, period_of
 from mailveil.endpoints.web.console.timelines import timeline
+from mailveil.endpoints.web.console.trackers import operators_with_pages
 from mailveil.endpoints.web.console.visit import Visit
 from mailveil.endpoints.web.console.wording import plural
 
@@ -46,6 +51,8 @@ MESSAGES = 20
 MOST_CAMPAIGNS = 10
 LOOK_BACK_DAYS = 400  # how far back the beginning of mail is looked for
 WARM_DAYS = 14
+MOST_WAITING = 10_000  # that are counted
+FEW_WAITING = 50  # so many are studied within seconds, and nobody is told of them
 ORDERS = (("score", "How sure"), ("last", "Last seen"), ("changed", "Last changed"))
 WHEN = (("", "At any time"), *((each.name, f"In the last {each.title}") for each in LONG_PERIODS))
 VERDICT_CHOICES = (
@@ -59,12 +66,12 @@ VERDICT_DEEDS = (
     (
         AnalystVerdict.CONFIRMED,
         "Reconnaissance",
-        "What speaks for it weighs more from now on, and others are told of a threat actor.",
+        "What spoke for it weighs a little more from now on, and others are told of a threat actor.",
     ),
     (
         AnalystVerdict.BENIGN,
         "Harmless",
-        "What spoke for it weighs less from now on. It closes, and the same sender raises no alert for the like.",
+        "What spoke for it weighs a little less from now on. It closes, and raises no alert whatever comes of it.",
     ),
     (AnalystVerdict.OPEN, "Not decided yet", "Nothing is learned from it."),
 )
@@ -126,6 +133,8 @@ async def watching(visit: Visit) -> Response:
     now = visit.room.clock.now()
     asked = asked_of({name: visit.query(name) for name in FIELDS})
     page = await activities(visit.room, visit.actor, asked.query(now), visit.cut())
+    counts = await activity_counts(visit.room, visit.actor, asked.query(now))
+    waiting = await waiting_to_be_studied(visit.room, visit.actor, MOST_WAITING)
     told = await alerts(visit.room, visit.actor, Cut(MOST_ALERTS), since=now - ALERT_DAYS * DAY_S)
     days = period_of(asked.period, LONG_PERIODS[1], LONG_PERIODS).seconds // int(DAY_S)
     return visit.page(
@@ -134,7 +143,10 @@ async def watching(visit: Visit) -> Response:
         lines=[words.line_of(each, now, days) for each in page.items],
         asked=asked,
         is_filtered=asked.is_filtered,
-        tabs=_tabs(asked),
+        tabs=_tabs(asked, counts),
+        unstudied=unstudied_words(waiting, MOST_WAITING)
+        if waiting > (FEW_WAITING if page.items else 0)
+        else "",
         days=days,
         alerts=told.items,
         more_alerts=bool(told.next),
@@ -180,7 +192,7 @@ async def one_activity(visit: Visit) -> Response:
 
 async def activity_page(visit: Visit, found: ActivityDossier, error: InvalidError | None = None) -> Response:
     """Return the page of an activity, with what is wrong in one of its forms."""
-    file, its = found.file, found.file.activity
+    file, its, now = found.file, found.file.activity, visit.room.clock.now()
     messages, after, forgotten = await _messages(visit, its)
     return visit.page(
         "activity.html",
@@ -193,8 +205,12 @@ async def activity_page(visit: Visit, found: ActivityDossier, error: InvalidErro
         opinion=words.opinion(file),
         functions=words.functions_of(its.targets, 5),
         high_value=words.high_value_of(its),
+        passed=sum(each.monitored for each in messages),
+        is_kept_operator=its.attribution.operator
+        in await operators_with_pages(visit, [its.attribution.operator]),
         last_probe_at=max((each.at for each in its.probes), default=its.last_at),
         reasons=words.weighed(its.reasons),
+        prior_words=words.prior_words(),
         techniques=words.techniques_of(its.techniques),
         tooling_sentence=words.tooling_sentence(its.attribution),
         targets=sorted(its.targets, key=lambda each: (not each.is_high_value, -each.probes, each.person)),
@@ -216,8 +232,12 @@ async def activity_page(visit: Visit, found: ActivityDossier, error: InvalidErro
         may_block=visit.actor.may(Permission.POLICY_WRITE),
         may_read=visit.actor.may(Permission.MESSAGES_READ),
         verdict_deeds=VERDICT_DEEDS,
+        seen=words.seen_of(file),
         block_words=BLOCK_WORDS,
         has_stix=visit.actor.may(Permission.INTELLIGENCE_READ),
+        reopens=bool(file.closed_at)
+        and its.last_at <= file.closed_at
+        and not words.is_long_silent(file, now),
         errors={error.field or "text": str(error)} if error else {},
         filled={"text": visit.text("text")},
     )
@@ -247,12 +267,14 @@ async def _messages(visit: Visit, its: Activity) -> tuple[Sequence[MessageLine],
     return lines, page.next, len(page.items) - len(lines)
 
 
-def _tabs(asked: Asked) -> list[dict[str, object]]:
-    """Return the ways to activities by how they stand, the other filters staying as they are."""
+def _tabs(asked: Asked, counts: Mapping[ActivityState | None, int]) -> list[dict[str, object]]:
+    """Return the ways to activities by how they stand and how many those are, the other filters staying as they are."""
+    figures = {str(state or "all"): count for state, count in counts.items()}
     kept = {name: value for name in FIELDS[1:] if (value := getattr(asked, name)) and value != "score"}
     return [
         {
             "name": title,
+            "count": f"{figures[key]:,}{'+' if figures[key] >= MAX_COUNTED else ''}",
             "href": f"/watching?{urlencode({'state': key, **kept})}",
             "here": key == asked.state,
         }

@@ -289,6 +289,9 @@ def plural(count: float, one: str, many: str = "") -> str:
 def sentence(text: object) -> str:
     """Return words as a sentence begins."""
     words = str(text)
+    first = words.split(maxsplit=1)[0] if words.strip() else ""
+    if "." in first.rstrip(".,:;") or "@" in first:
+        return words  # a domain or an address is written as it is
     return words[:1].upper() + words[1:]
 
 

@@ -19,10 +19,13 @@ def mailveil(tmp_path: Path) -> Run:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILVEIL_")}
     environment = {**kept, "MAILVEIL_STORAGE__DIRECTORY": str(tmp_path / "state")}
 
-    def run(*arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, code: int = 0, stdin: str = "", enabled: str = "true"
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-P", "-m", "mailveil", "sharing", *arguments]
+        given = {**environment, "MAILVEIL_SHARING__ENABLED": enabled}
         ended = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=environment, input=stdin, timeout=300
+            command, check=False, capture_output=True, text=True, env=given, input=stdin, timeout=300
         )
         assert ended.returncode == code, (ended.stdout, ended.stderr)
         return ended
@@ -56,8 +59,10 @@ def test_a_file_is_made_tried_and_removed(mailveil: Run, tmp_path: Path) -> None
     assert json.loads(mailveil("replay", "File", "--number", "1", "--json").stdout)["position"] == 0
     assert "gets 0 events" in mailveil("replay", "File", "--since", "2027-01-31T08:00:00Z").stdout
     assert "is no time" in mailveil("replay", "File", "--since", "soon", code=2).stderr
-    assert "took every event" in mailveil("dead", "File").stderr
+    assert "nothing was put aside" in mailveil("dead", "File").stderr
     assert json.loads(mailveil("dead", "File", "--retry", "--json").stdout) == {"retried": 0}
+    assert "switched off" not in mailveil("list").stderr
+    assert "switched off" in mailveil("list", enabled="false").stderr
     mailveil("remove", "File", code=1, stdin="n\n")
     mailveil("remove", "File", "--yes")
     assert "there is no destination File" in mailveil("test", "File", code=2).stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -43,6 +44,8 @@ def show_destinations(settings: Settings, *, organisation: str, as_json: bool) -
                 _show(each)
         if not found and not as_json:
             note("there are no destinations; mailveil sharing add makes one")
+        if found and room.publishers is None and not as_json:
+            note("sharing is switched off: nothing is delivered until [sharing] enabled is true")
         return 0
 
     return in_room(settings, work, organisation)
@@ -296,7 +299,9 @@ def _show(view: DestinationView) -> None:
         printable(f"{found.identifier}  {state:3} {found.kind}  {found.name}:{where} ({counts}{people})")
     )
     if found.problem:
-        click.echo(printable(f"    {found.problem}"))
+        is_to_come = found.is_enabled and found.next_try_at > time.time()
+        again = datetime.fromtimestamp(found.next_try_at).astimezone() if is_to_come else None
+        click.echo(printable(f"    {found.problem}{f'; tried again at {again:%H:%M:%S}' if again else ''}"))
 
 
 def destination_record(view: DestinationView) -> dict[str, object]:

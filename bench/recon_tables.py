@@ -1,4 +1,4 @@
-"""The tables of docs/simulation.md, from what ``mailveil evaluate --recon --json FILE`` wrote: ``recon_tables.py FILE``."""
+"""The tables of docs/simulation.md, made of what ``mailveil evaluate --recon --json FILE`` wrote; FILE is the argument."""
 
 from __future__ import annotations
 

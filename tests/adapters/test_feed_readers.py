@@ -129,9 +129,111 @@ def test_pages_without_end_end() -> None:
     with pytest.raises(FeedError, match="more, but not where"):
         read(path=f"/api1/collections/{COLLECTION}/", origin={"fault": 200, "body": body})
     told = json.dumps({"more": True, "next": "x", "objects": [indicator(1)]}).encode()
-    reading, others = read(path=f"/api1/collections/{COLLECTION}/", origin={"fault": 200, "body": told})
+    with pytest.raises(FeedError, match="round in circles"):
+        read(path=f"/api1/collections/{COLLECTION}/", origin={"fault": 200, "body": told})
+
+
+def taxii_pages(answer: Any) -> FeedReading | FeedError:
+    """Read a collection of which every page is what ``answer`` makes of its number; count them in ``answer.pages``."""
+    pages: list[str] = []
+
+    def page(received: Received) -> tuple[int, dict[str, str], bytes]:
+        pages.append(received.path)
+        record, headers = answer(len(pages))
+        return 200, headers, record if isinstance(record, bytes) else json.dumps(record).encode()
+
+    async def steps() -> FeedReading | FeedError:
+        async with destinations_at_work(answer=page) as at_work:
+            address = f"http://127.0.0.1:{at_work.port}/api1/collections/{COLLECTION}/"
+            try:
+                return await READER.read(feed(address))
+            except FeedError as error:
+                return error
+
+    found = asyncio.run(steps())
+    assert len(pages) <= 60
+    return found
+
+
+def test_pages_that_always_name_another_are_left_alone_for_a_while() -> None:
+    """Else a server without end would be asked without end: what is not complete is read on at once."""
+
+    def endless(number: int) -> Any:
+        return {"more": True, "next": f"page{number}", "objects": [indicator(number)]}, {}
+
+    found = taxii_pages(endless)
+    assert isinstance(found, FeedError)
+    assert "does not say from where to go on" in str(found)
+
+    def dated(number: int) -> Any:
+        return endless(number)[0], {"X-TAXII-Date-Added-Last": f"2026-02-01T00:00:{number:02d}.000000Z"}
+
+    reading = taxii_pages(dated)
+    assert isinstance(reading, FeedReading)
+    assert (reading.is_complete, len(reading.sources), reading.position[17:19]) == (False, 60, "60")
+
+
+def test_one_reading_brings_no_more_than_a_feed_may_have() -> None:
+    def crowded(number: int) -> Any:
+        objects = []
+        for each in range(100):
+            names = ", ".join(f"'s{number}x{each}x{one}.example'" for one in range(499))
+            objects.append(
+                {**indicator(number * 1_000 + each), "pattern": f"[domain-name:value IN ({names})]"}
+            )
+        return {"more": True, "next": f"{number}", "objects": objects}, {
+            "X-TAXII-Date-Added-Last": f"2026-02-01T00:00:{number:02d}.000000Z"
+        }
+
+    reading = taxii_pages(crowded)
+    assert isinstance(reading, FeedReading)
     assert not reading.is_complete
-    assert len(others.asked) == 60
+    assert 60_000 <= len(values(reading)) < 61_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"objects": ' + b"[" * 500_000,
+        b'{"objects": [' + b'{"type": {"type": ' * 50_000 + b"1" + b"}}" * 50_000 + b"]}",
+        b'{"objects": [' + b"9" * 100_000 + b"]}",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+        b"\xff\xfe\x00",
+        b'"' + b"x" * 17_000_000 + b'"',
+    ],
+)
+def test_bombs_are_told_of_in_words(body: bytes) -> None:
+    found = taxii_pages(lambda _: (body, {}))
+    assert isinstance(found, FeedError)
+    assert "no JSON" in str(found) or "larger than" in str(found)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        7, None, [], "indicator", {"type": "indicator"}, {"type": ["indicator"], "id": {}},
+        {**indicator(1), "id": "indicator--\x00"}, {**indicator(1), "id": ["x"]}, {**indicator(1), "pattern": {}},
+        {**indicator(1), "pattern_type": []}, {**indicator(1), "pattern": "[" * 20_000},
+        {**indicator(1), "pattern": "[domain-name:value = '" + "a." * 9_000 + "example']"},
+    ],
+)  # fmt: skip
+def test_strange_objects_keep_no_other_away(strange: Any) -> None:
+    reading = taxii_pages(lambda _: ({"objects": [strange, indicator(2)]}, {}))
+    assert isinstance(reading, FeedReading)
+    assert values(reading) == ["spy2.example"]
+    assert all(each.identifier.isprintable() for each in reading.sources)
+
+
+def test_what_a_server_says_of_itself_is_no_line_of_a_log() -> None:
+    titles = {"collections": [{"id": "a", "title": "x\n2026 forged\x1b[2J"}, {"id": "b", "title": ["y"]}]}
+
+    async def steps() -> str:
+        async with destinations_at_work(answer=lambda _: (200, {}, json.dumps(titles).encode())) as at_work:
+            with pytest.raises(FeedError) as error:
+                await READER.read(feed(f"http://127.0.0.1:{at_work.port}/api1/collections/"))
+            return str(error.value)
+
+    assert asyncio.run(steps()).isprintable()
 
 
 def test_only_public_servers_are_asked() -> None:

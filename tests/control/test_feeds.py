@@ -206,6 +206,24 @@ def test_only_one_reads_and_what_was_changed_meanwhile_counts(database: Database
     asyncio.run(steps())
 
 
+def test_a_feed_that_somebody_else_has_just_read_is_not_read_again(database: DatabasePlace) -> None:
+    admin = actor(organisation="acme")
+
+    async def steps() -> None:
+        async with feeding(database) as (_, room, others):
+            assert room.feeds is not None
+            others.objects = [added(1, indicator(1))]
+            await make_feed(room, admin, order(others.address))
+            (due,) = await room.feeds.due(NOW)
+            assert await read_feed(room, due, "another")
+            asked = len(others.asked)
+            assert not await read_feed(room, due, "me"), "what was looked up before is out of date"
+            assert len(others.asked) == asked
+            assert await room.feeds.lease(f"feed {due.identifier}", "a third", NOW, NOW + 60)
+
+    asyncio.run(steps())
+
+
 def test_a_feed_takes_in_no_more_than_there_may_be(
     database: DatabasePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -74,7 +75,7 @@ class FeedCaller:
     async def ask_json(self, url: str) -> tuple[Any, OutgoingAnswer]:
         """Return a JSON answer. Raises ``FeedError``."""
         answer = await self.ask(url)
-        return json_of(answer), answer
+        return await asyncio.to_thread(json_of, answer), answer
 
     def _authorization(self) -> dict[str, str]:
         user, secret = str(self.feed.options.get("username", "")), self.feed.secret
@@ -93,6 +94,11 @@ def json_of(answer: OutgoingAnswer) -> Any:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise FeedError("the server's answer is no JSON") from error
+
+
+def line_of(text: object) -> str:
+    """Return a little of what a server says, fit to stand in a message and in a log."""
+    return "".join(each if each.isprintable() else "?" for each in str(text)[:100])
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -5,6 +5,7 @@ Only events that are new or were changed are asked for, the oldest first, and th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from mailveil.control.sharingrecords import Feed
 from mailveil.core.sharing.indicators import SharedSource, indicators_of_misp
 
 MAX_EVENTS: Final = 300  # of one reading; the next one goes on there
+MAX_INDICATORS: Final = 60_000  # of one reading: no feed may have as many
 MAX_MANIFEST: Final = 200_000
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -29,14 +31,18 @@ async def read_misp(client: OutgoingClient, feed: Feed) -> FeedReading:
     answer = await caller.ask(f"{base}manifest.json", {"If-None-Match": tag} if tag else None)
     if answer.status == 304:
         return FeedReading(position=feed.position)
-    events = _events(json_of(answer))
+    events = _events(await asyncio.to_thread(json_of, answer))
     present = frozenset(name for _, name in events)
     waiting = [each for each in events if each > seen]
     sources: list[SharedSource] = []
+    indicators = 0
     for at, name in waiting[:MAX_EVENTS]:
         sources.append(await _event(caller, base, name))
         seen = (at, name)
-    is_complete = len(waiting) <= MAX_EVENTS
+        indicators += len(sources[-1].indicators)
+        if indicators >= MAX_INDICATORS:
+            break
+    is_complete = len(sources) == len(waiting)
     tag = answer.headers.get("etag", "")[:200] if is_complete else ""
     position = json.dumps({"at": seen[0], "event": seen[1], "etag": tag})
     return FeedReading(tuple(sources), position, is_complete, present)
@@ -50,7 +56,7 @@ async def _event(caller: FeedCaller, base: str, name: str) -> SharedSource:
         if "no JSON" in str(error) or "404" in str(error):
             return SharedSource(name, skipped={"no-event": 1})
         raise
-    return indicators_of_misp(name, record)
+    return await asyncio.to_thread(indicators_of_misp, name, record)
 
 
 def _events(manifest: object) -> list[tuple[int, str]]:

@@ -5,11 +5,12 @@ A feed's address is that of the server's discovery, of an API root, or of a coll
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from mailveil.adapters.feeds.asking import FeedCaller, json_of
+from mailveil.adapters.feeds.asking import FeedCaller, json_of, line_of
 from mailveil.adapters.outgoing import OutgoingClient
 from mailveil.control.feedstores import FeedError, FeedReading
 from mailveil.control.sharingrecords import Feed
@@ -19,6 +20,7 @@ MEDIA_TYPE: Final = "application/taxii+json;version=2.1"
 PAGE_OBJECTS: Final = 1_000  # that are asked for at once; the server may give fewer
 MAX_PAGES: Final = 60  # of one reading; the next one goes on there
 MAX_SOURCES: Final = 20_000  # of one reading
+MAX_INDICATORS: Final = 60_000  # of one reading: no feed may have as many
 MAX_NAMED: Final = 12  # collections that an error names
 _LAST_ADDED: Final = "x-taxii-date-added-last"
 
@@ -37,17 +39,16 @@ class _Reading:
         self.objects = f"{collection}objects/"
         self.position = position
         self.sources: dict[str, SharedSource] = {}
+        self.indicators = 0
 
     async def whole(self) -> FeedReading:
         """Read page after page, as far as there are any and one reading may go."""
-        following = ""
+        following, begun_at = "", self.position
+        followed: set[str] = set()
         for _ in range(MAX_PAGES):
             record, position = await self._page(following)
-            for each in _list(record, "objects"):
-                source = indicator_of_stix(each)
-                if source is not None:
-                    self.sources.pop(source.identifier, None)  # the later word counts, in its place
-                    self.sources[source.identifier] = source
+            # Pages may be megabytes of patterns: mail does not wait while they are taken apart.
+            await asyncio.to_thread(self._take, record)
             told = record.get("next")
             has_more = record.get("more") is True
             is_stuck = has_more and not (isinstance(told, str) and told) and position in ("", self.position)
@@ -56,10 +57,27 @@ class _Reading:
                 return self._told(is_complete=True)
             if is_stuck:
                 raise FeedError("the server says that there is more, but not where")
-            if len(self.sources) >= MAX_SOURCES:
+            if len(self.sources) >= MAX_SOURCES or self.indicators >= MAX_INDICATORS:
                 break
             following = told if isinstance(told, str) else ""
+            if following and following in followed:
+                raise FeedError("the server leads us round in circles: it named the same page twice")
+            followed.add(following)
+        if self.position == begun_at:
+            raise FeedError(
+                "the server has more than one reading takes, and does not say from where to go on"
+            )
         return self._told(is_complete=False)
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        for each in _list(record, "objects"):
+            if len(self.sources) >= MAX_SOURCES or self.indicators >= MAX_INDICATORS:
+                break
+            source = indicator_of_stix(each)
+            if source is not None:
+                before = self.sources.pop(source.identifier, None)  # the later word counts, in its place
+                self.indicators += len(source.indicators) - (0 if before is None else len(before.indicators))
+                self.sources[source.identifier] = source
 
     async def _page(self, following: str) -> tuple[Mapping[str, Any], str]:
         query = {"limit": str(PAGE_OBJECTS), "match[type]": "indicator"}
@@ -70,7 +88,7 @@ class _Reading:
             if self.caller.feed.position:
                 query["added_after"] = self.caller.feed.position  # the page is one of that question
         answer = await self.caller.ask(f"{self.objects}?{urlencode(query)}")
-        record = json_of(answer) if answer.body.strip() else {}
+        record = await asyncio.to_thread(json_of, answer) if answer.body.strip() else {}
         if not isinstance(record, Mapping):
             raise FeedError("the server's answer is no envelope of TAXII")
         return record, answer.headers.get(_LAST_ADDED, "")[:64]
@@ -98,7 +116,7 @@ async def _collection(caller: FeedCaller) -> str:
     wanted = caller.feed.options.get("api_root", "") or record.get("default") or roots[0]
     root = next((each for each in roots if each.rstrip("/").endswith(str(wanted).rstrip("/"))), "")
     if not root:
-        raise FeedError(f"the server has no API root {wanted}", is_permanent=True)
+        raise FeedError(f"the server has no API root {line_of(wanted)}", is_permanent=True)
     return await _chosen(caller, caller.place(root, address).rstrip("/") + "/")
 
 
@@ -115,7 +133,7 @@ async def _chosen(caller: FeedCaller, root: str) -> str:
         each for each in found if not wanted or wanted in (each["id"], each.get("alias"), each.get("title"))
     ]
     if len(fitting) != 1:
-        names = ", ".join(f"{each['id']} ({each.get('title', '')})"[:100] for each in found[:MAX_NAMED])
+        names = ", ".join(line_of(f"{each['id']} ({each.get('title', '')})") for each in found[:MAX_NAMED])
         raise FeedError(
             f"say which collection is meant (option collection); there are: {names or 'none that we may read'}",
             is_permanent=True,

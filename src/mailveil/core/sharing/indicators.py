@@ -89,7 +89,7 @@ def indicator_of_stix(record: object) -> SharedSource | None:
     if not isinstance(record, Mapping) or record.get("type") != "indicator":
         return None
     identifier = record.get("id")
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= 100 or not identifier.isascii():
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= 100 or not _is_plain(identifier):
         return None
     if record.get("revoked") is True:
         return SharedSource(identifier)
@@ -365,6 +365,10 @@ def _time(value: object) -> float:
     except (ValueError, OverflowError, OSError):
         return 0.0
     return max(0.0, at)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _number(value: object) -> float:

@@ -72,7 +72,7 @@ def test_what_is_found_is_read_by_others_and_names_nobody(
         with Collection(
             f"{address}/taxii2/default/collections/{COLLECTION}/", user="x", password=token
         ) as found:
-            objects = found.get_objects()["objects"]
+            objects = found.get_objects().get("objects", [])
         texts = [json.dumps(objects)]
         feed = f"{address}/misp/feed"
         manifest = requests.get(f"{feed}/manifest.json", auth=auth, timeout=30)

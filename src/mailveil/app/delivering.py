@@ -25,7 +25,7 @@ from mailveil.control.sharingrecords import DeadLetter, Destination, Destination
 from mailveil.control.sharingstores import SharingStore
 from mailveil.core.failure import describe_failure
 from mailveil.core.sharing.entries import Entry
-from mailveil.core.sharing.types import Disclosure, EventKind, PeopleShared, SharedEvent
+from mailveil.core.sharing.types import Disclosure, EventKind, PeopleShared, SharedEvent, is_withdrawn
 from mailveil.core.sharing.veiling import Organisation, share
 from mailveil.ports import Clock, DeliveryError, Publisher, UnavailableError
 
@@ -380,6 +380,8 @@ def is_wanted(destination: Destination, event: SharedEvent) -> bool:
     """Tell whether a destination wants an event, by its score."""
     if destination.kind is DestinationKind.COLLECTION:
         return True
+    if event.activity is not None and is_withdrawn(event.activity):
+        return True  # whoever may have been told of it before has to know
     scored = event.activity or event.alert
     return scored is None or scored.score >= destination.least_score
 

@@ -19,7 +19,7 @@ from mailveil.app.publishers import PublisherMaker
 from mailveil.config import Settings
 from mailveil.control.publishing import Publishers
 from mailveil.control.room import ControlRoom
-from mailveil.control.sharingrecords import Destination, DestinationKind, Pulse
+from mailveil.control.sharingrecords import COLLECTION, Destination, DestinationKind, Pulse
 from mailveil.core.sharing.types import PeopleShared, TrafficLight
 from mailveil.core.sharing.veiling import Organisation
 from mailveil.ports import UnavailableError
@@ -30,7 +30,6 @@ POLL_S: Final = 1.0
 HOUSEKEEPING_S: Final = 300.0
 NAMES_S: Final = 60.0  # so long names of organisations are remembered
 DAY_S: Final = 86_400.0
-COLLECTION: Final = "collection"  # the identifier of every organisation's own
 LONGEST_WAIT_S: Final = (
     MAX_RETRY_AFTER_S + 3600.0
 )  # whoever is to wait longer was told so by a clock that was wrong

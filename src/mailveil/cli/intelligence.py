@@ -21,7 +21,11 @@ def intelligence() -> None:
 @click.option("--adblock", "form", flag_value="adblock", help="Learned trackers as a filter list.")
 @click.option("--activity", default="", metavar="ID", help="Of this activity alone, as it stands now.")
 @click.option(
-    "--tlp", "traffic_light", type=click.Choice(LEVELS), default=None, help="Its marking [default: amber]."
+    "--tlp",
+    "traffic_light",
+    type=click.Choice(LEVELS),
+    default=None,
+    help="Its marking [default: as the collections are marked].",
 )
 @click.option("-o", "--output", default="", metavar="FILE", help="Into a file [default: standard output].")
 @organisation_option

@@ -38,7 +38,7 @@ def export(
     if traffic_light and not activity:
         complain("what was published keeps its marking: give --tlp together with --activity")
         return UNUSABLE
-    made = _export(form, activity, TrafficLight(traffic_light or TrafficLight.AMBER))
+    made = _export(form, activity, TrafficLight(traffic_light) if traffic_light else None)
 
     async def work(room: ControlRoom, actor: Actor) -> int:
         return _write(await made(room, actor), output)
@@ -46,7 +46,7 @@ def export(
     return in_room(settings, work, organisation)
 
 
-def _export(form: str, activity: str, traffic_light: TrafficLight) -> Export:
+def _export(form: str, activity: str, traffic_light: TrafficLight | None) -> Export:
     async def stix(room: ControlRoom, actor: Actor) -> str:
         if activity:
             return _json(await use.stix_bundle(room, actor, activity, traffic_light))

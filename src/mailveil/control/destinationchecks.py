@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from mailveil.control.failures import InvalidError
 from mailveil.control.sharingrecords import Destination, DestinationKind
-from mailveil.core.sharing.types import EventKind
+from mailveil.core.sharing.types import EventKind, PeopleShared
 
 MAX_NAME: Final = 100
 MAX_ADDRESS: Final = 2000
@@ -127,7 +127,18 @@ def checked(destination: Destination) -> Destination:
     if not 0.0 <= made.least_score <= 1.0:
         raise InvalidError("The least score is a number from 0 to 1.", "least_score")
     _check_secret(made)
+    _check_collection(made)
     return made
+
+
+def _check_collection(destination: Destination) -> None:
+    """What everybody with a token may read names nobody, and has all that is taken back."""
+    if destination.kind is not DestinationKind.COLLECTION:
+        return
+    if destination.people is not PeopleShared.NONE:
+        raise InvalidError("The collections of our own TAXII server name no people.", "people")
+    if destination.events or destination.least_score:
+        raise InvalidError("The collections of our own TAXII server get every event.", "events")
 
 
 def _address(destination: Destination) -> str:

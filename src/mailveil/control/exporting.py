@@ -18,6 +18,7 @@ from mailveil.control.sharedobjects import (
     SharedObjectStore,
     SharedQuery,
 )
+from mailveil.control.sharingrecords import COLLECTION
 from mailveil.core.sharing.adblock import filter_list
 from mailveil.core.sharing.entries import Standing
 from mailveil.core.sharing.misp import activity_event
@@ -33,9 +34,12 @@ Document = dict[str, Any]
 
 
 async def stix_bundle(
-    room: ControlRoom, actor: Actor, activity: str, traffic_light: TrafficLight = TrafficLight.AMBER
+    room: ControlRoom, actor: Actor, activity: str, traffic_light: TrafficLight | None = None
 ) -> Document:
-    """Return an activity as a bundle of STIX 2.1; of one that was merged, the other one. Raises ``MissingError``."""
+    """Return an activity as a bundle of STIX 2.1; of one that was merged, the other one. Raises ``MissingError``.
+
+    By default it is marked as the collections are.
+    """
     told = await _told(room, actor, activity, traffic_light)
     objects = activity_objects(told)
     if room.shared is not None:
@@ -50,9 +54,9 @@ async def stix_bundle(
 
 
 async def misp_document(
-    room: ControlRoom, actor: Actor, activity: str, traffic_light: TrafficLight = TrafficLight.AMBER
+    room: ControlRoom, actor: Actor, activity: str, traffic_light: TrafficLight | None = None
 ) -> Document:
-    """Return an activity as an event of MISP. Raises ``MissingError``."""
+    """Return an activity as an event of MISP, by default marked as the collections are. Raises ``MissingError``."""
     return activity_event(await _told(room, actor, activity, traffic_light))
 
 
@@ -103,14 +107,21 @@ async def _everything(store: SharedObjectStore, organisation: str, collection: s
 
 
 async def _told(
-    room: ControlRoom, actor: Actor, identifier: str, traffic_light: TrafficLight
+    room: ControlRoom, actor: Actor, identifier: str, traffic_light: TrafficLight | None
 ) -> SharedActivity:
     """Return an activity as others are told of it. Raises ``MissingError``."""
     actor.require(Permission.INTELLIGENCE_READ)
     found = await find_activity(room, actor, identifier)
     standing = Standing(found.state(room.clock.now()), found.verdict, found.changed_at)
     told_by = Organisation(actor.organisation, await _name(room, actor.organisation))
-    return shared_activity(found.activity, standing, Disclosure(traffic_light=traffic_light), told_by)
+    disclosure = Disclosure(traffic_light=traffic_light or await _marking(room, actor.organisation))
+    return shared_activity(found.activity, standing, disclosure, told_by)
+
+
+async def _marking(room: ControlRoom, organisation: str) -> TrafficLight:
+    """Return the marking that an organisation chose for its collections."""
+    found = await room.sharing.destination(organisation, COLLECTION) if room.sharing is not None else None
+    return found.traffic_light if found is not None else TrafficLight.AMBER
 
 
 def _store(room: ControlRoom, actor: Actor) -> SharedObjectStore:

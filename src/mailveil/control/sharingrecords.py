@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from mailveil.core.sharing.types import PeopleShared, TrafficLight
 
@@ -20,6 +20,9 @@ class DestinationKind(StrEnum):
     WEBHOOK = "webhook"
     MISP = "misp"
     COLLECTION = "collection"  # our own TAXII server's, always there
+
+
+COLLECTION: Final = "collection"  # the identifier of every organisation's own
 
 
 class FeedKind(StrEnum):

@@ -28,6 +28,7 @@ _COMMON: Final = frozenset(
         "ipv4-addr",
         "ipv6-addr",
         "x509-certificate",
+        "identity",  # of organisations: collections name no people
     }
 )
 _objects: Final = tables.shared_objects.c

@@ -14,6 +14,8 @@ from mailveil.core.intelligence.types import DAY_S
 
 PORTION: Final = 200
 ROWS: Final = 2_000
+# Whatever is younger refers to these, and there are few of them: whoever reads from the beginning needs them.
+LASTING: Final = ("marking-definition", "identity", "attack-pattern")
 STUDIED_KINDS: Final = ("activities", "campaigns", "alerts", "memos", "infrastructure")
 
 
@@ -70,7 +72,13 @@ async def _activities(connection: AsyncConnection, organisation: str, before: fl
         )
     )
     shared = tables.shared_objects
-    of_theirs = shared.c.subject.in_(identifiers) | (shared.c.added_at < int(before * 1e6))
+    going_on = sa.select(columns.identifier).where(columns.organisation == organisation)
+    is_old = (
+        (shared.c.added_at < int(before * 1e6))
+        & shared.c.kind.not_in(LASTING)
+        & shared.c.subject.not_in(going_on)
+    )
+    of_theirs = shared.c.subject.in_(identifiers) | is_old
     its = (shared.c.organisation == organisation) & of_theirs
     gone = await delete_in_portions(connection, shared, its, ROWS)
     return len(identifiers) + gone + await _decisions(connection, organisation, before)

@@ -78,7 +78,7 @@ def test_all_objects_come_in_pages_of_any_size_each_once(published_room: Publish
                     assert entry["version"] == each["modified"]
             after = found.get_objects(added_after=manifest[9]["date_added"])["objects"]
             assert after == whole[10:]
-            assert found.get_objects(added_after=manifest[-1]["date_added"]) == {"more": False, "objects": []}
+            assert found.get_objects(added_after=manifest[-1]["date_added"]) == {"more": False}
 
     published_room.visited(visit)
 
@@ -106,9 +106,9 @@ def test_objects_are_found_by_kind_identifier_and_version(published_room: Publis
                 ("first,last", versions),
                 ("2020-01-01T00:00:00.000Z", []),
             ):
-                objects = found.get_object(campaign["id"], version=wanted)["objects"]
+                objects = found.get_object(campaign["id"], version=wanted).get("objects", [])
                 assert [each["modified"] for each in objects] == expected, wanted
-            assert found.get_objects(spec_version="2.0")["objects"] == []
+            assert found.get_objects(spec_version="2.0") == {"more": False}
             assert found.get_objects(spec_version="2.0,2.1", type="campaign")["objects"] == [campaign]
             with pytest.raises(requests.HTTPError, match="404"):
                 found.get_object("campaign--00000000-0000-4000-8000-000000000000")
@@ -261,6 +261,22 @@ def test_answers_say_between_when_objects_were_added(published_room: PublishedRo
         assert answer.headers["X-TAXII-Date-Added-First"] == manifest[0]["date_added"]
         assert answer.headers["X-TAXII-Date-Added-Last"] == manifest[3]["date_added"]
         assert requests.head(f"{url}/objects/", auth=auth, timeout=30).status_code == 200
+
+    published_room.visited(visit)
+
+
+def test_an_answer_without_objects_has_no_empty_list_and_very_many_are_as_many_as_there_are(
+    published_room: PublishedRoom,
+) -> None:
+    def visit(address: str) -> None:
+        auth = ("x", published_room.tokens["acme"])
+        url = f"{address}/taxii2/acme/collections/activities"
+        for path in ("objects", "manifest"):
+            answer = requests.get(f"{url}/{path}/?match[type]=malware", auth=auth, timeout=30)
+            assert (answer.status_code, answer.json()) == (200, {"more": False})
+        everything = requests.get(f"{url}/objects/?limit=99999999999999999999", auth=auth, timeout=30).json()
+        assert everything == requests.get(f"{url}/objects/", auth=auth, timeout=30).json()
+        assert everything["objects"]
 
     published_room.visited(visit)
 

@@ -89,7 +89,7 @@ class Taxii:
     def _discovery(self, reader: Reader) -> dict[str, Any]:
         request = reader.request
         scheme = "https" if self._door.settings.is_https else request.url.scheme
-        home = f"{scheme}://{request.headers['host']}{TAXII_PATH}"
+        home = f"{scheme}://{request.headers.get('host') or request.url.netloc}{TAXII_PATH}"
         roots = [f"{home}/{quote(each, safe='')}/" for each in sorted(reader.organisations)]
         found = {
             "title": "mailveil",
@@ -119,7 +119,9 @@ class Taxii:
             if not (await reader.store.objects(root, collection, everything, cut_of(_bare(request)))).items:
                 raise _missing()
         more = {"more": True, "next": page.next} if page.next else {"more": False}
-        response = _answered({**more, **render(page.items)})
+        response = _answered(
+            {**more, **(render(page.items) if page.items else {})}
+        )  # no empty lists in TAXII
         if page.items:
             response.headers["X-TAXII-Date-Added-First"] = fine_timestamp(page.items[0].added_at)
             response.headers["X-TAXII-Date-Added-Last"] = fine_timestamp(page.items[-1].added_at)

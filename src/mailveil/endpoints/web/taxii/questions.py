@@ -17,7 +17,7 @@ SPEC_VERSION = "2.1"
 MAX_VALUES = 200  # of one filter
 MAX_VALUE = 200
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,20}")  # of very many there are as many as there ever are
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

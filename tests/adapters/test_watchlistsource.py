@@ -117,6 +117,25 @@ def test_organisations_know_their_own_alone(control_room: ControlRoomForTests, t
     assert watch.recognise("nobody", FOLLOW_UP) is None
 
 
+def test_an_organisation_below_its_domain_is_not_its_own_spy(
+    control_room: ControlRoomForTests, tmp_path: Path
+) -> None:
+    """Mail for ``mail.actor``, and a spy who forged its very domain: what its people write is not marked for that."""
+    store = KeptActivities()
+    store.put(activity_of_actor(organisation="acme"))
+    watch = source(control_room, store, tmp_path)
+
+    async def steps() -> None:
+        await control_room.organisation("acme", [f"mail.{ACTOR}"])
+        await watch.refresh()
+
+    asyncio.run(steps())
+    known = watch.watchlist("acme")
+    assert known is not None
+    assert known.actors
+    assert watch.recognise("acme", FOLLOW_UP) is None
+
+
 def test_a_database_that_is_away_makes_nobody_forgotten(
     control_room: ControlRoomForTests, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

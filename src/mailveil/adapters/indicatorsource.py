@@ -25,6 +25,7 @@ from mailveil.core.recognition.indicators import (
     indicators_of,
     recognise_indicated,
 )
+from mailveil.core.recognition.shared import owned_domains
 from mailveil.core.recognition.types import MessageTraits, Recognition
 from mailveil.core.verdicts.lists.types import Indication
 from mailveil.ports import Clock
@@ -99,7 +100,7 @@ class IndicatorSource:
             await asyncio.to_thread(self._keep, found)
 
     async def _read_one(self, organisation: Organisation, known: _Known | None) -> _Known:
-        own, now, name = frozenset(organisation.domains), self._clock.now(), organisation.identifier
+        own, now, name = owned_domains(organisation.domains), self._clock.now(), organisation.identifier
         # What changes while this reads has another stamp, and is read the next time.
         stamp = await self._feeds.stamp(name)
         is_fresh = known is not None and (not known.index or known.read_at <= now < known.read_at + ANEW_S)

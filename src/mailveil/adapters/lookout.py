@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,9 @@ from mailveil.core.failure import describe_failure
 from mailveil.ports import UnavailableError
 
 PATIENCE_AT_START_S: Final = 5.0
+PAUSES_PER_LOOK: Final = (
+    9  # a look that takes long is followed by a pause that is so much longer: mail comes first
+)
 
 
 class Lookout:
@@ -57,9 +61,12 @@ class Lookout:
         return True
 
     async def _go_on(self) -> None:
+        took = 0.0
         while True:
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(max(self._every_s, PAUSES_PER_LOOK * took))
+            started = time.monotonic()
             await self.look()
+            took = time.monotonic() - started
 
     def _note_away(self, reason: str) -> None:
         if not self._is_away:

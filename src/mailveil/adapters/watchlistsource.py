@@ -22,6 +22,7 @@ from mailveil.core.failure import describe_failure
 from mailveil.core.intelligence.knownactors import known_actor
 from mailveil.core.intelligence.types import AnalystVerdict
 from mailveil.core.recognition.recognising import WatchIndex, index_of, recognise
+from mailveil.core.recognition.shared import owned_domains
 from mailveil.core.recognition.types import (
     KnownActor,
     MessageTraits,
@@ -37,7 +38,7 @@ FORMAT: Final = 1
 LOOK_EVERY_S: Final = 4.0
 LEAST_SCORE: Final = 0.5  # from which on an activity is worth an alert (core.intelligence.settings)
 MAX_ACTORS: Final = 2_000  # of one organisation
-_PAGE: Final = 200
+_PAGE: Final = 50  # read between two messages: more would be felt by these
 
 
 class WatchlistSource:
@@ -115,7 +116,7 @@ class WatchlistSource:
         return found
 
     async def _read_one(self, organisation: Organisation, known: WatchIndex | None) -> WatchIndex:
-        own = frozenset(organisation.domains)
+        own = owned_domains(organisation.domains)
         # What changes while this reads has another stamp, and is read the next time.
         stamp = await self._activities.stamp(organisation.identifier)
         if known is not None and known.watchlist.stamp == stamp and known.watchlist.own_domains == own:

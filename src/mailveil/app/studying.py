@@ -21,6 +21,7 @@ from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError, ObservationStore
 from mailveil.core.intelligence.settings import StudySettings
 from mailveil.core.observation import Observation
+from mailveil.core.recognition.shared import owned_domains
 from mailveil.ports import UnavailableError
 
 log = logging.getLogger("mailveil.studying")
@@ -124,7 +125,7 @@ class StudyLoop:
                 break
             try:
                 count += await self._organisation(
-                    each.identifier, frozenset(each.domains), has_work=each.identifier in waiting
+                    each.identifier, owned_domains(each.domains), has_work=each.identifier in waiting
                 )
                 in_a_row = 0
             except Exception as error:

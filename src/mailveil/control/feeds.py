@@ -19,6 +19,7 @@ from mailveil.control.records import Cut, Page
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharingrecords import Feed, FeedKind, ImportedIndicator
 from mailveil.control.stores import ConflictError
+from mailveil.core.recognition.shared import owned_domains
 
 MAX_FEEDS: Final = 20  # of an organisation
 MAX_NAME: Final = 60
@@ -193,9 +194,9 @@ async def _read(room: ControlRoom, reader: FeedReader, feed: Feed) -> str:
     except FeedError as error:
         return str(error)
     organisations = await room.organisations.organisations()
-    own = [
+    own = owned_domains(
         domain for each in organisations if each.identifier == feed.organisation for domain in each.domains
-    ]
+    )
     # Mail does not wait while very many are looked at.
     outcome = await asyncio.to_thread(outcome_of, feed, reading, own, room.clock.now())
     await _store(room).took(feed, outcome)

@@ -11,7 +11,7 @@ from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.keys import actor_keys, mailbox_digest, message_keys, thread_digest
 from mailveil.core.recognition.lookalike import looks_like
 from mailveil.core.recognition.recognising import index_of, recognise, recognised_as
-from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
+from mailveil.core.recognition.shared import is_shared_domain, is_shared_host, owned_domains
 from mailveil.core.recognition.types import (
     KnownActor,
     KnownBy,
@@ -217,6 +217,18 @@ def test_what_serves_everybody_is_shared_and_a_host_below_it_is_not():
         assert is_shared_host(host), host
     for host in ("evil.sharepoint.com", "someone.github.io", "*.contoso.com", "contoso.com", "192.0.2.1"):
         assert not is_shared_host(host), host
+
+
+def test_who_receives_mail_below_a_domain_owns_it():
+    assert owned_domains(["Mail.Contoso.com", "contoso.example"]) == {
+        "mail.contoso.com",
+        "contoso.com",
+        "contoso.example",
+    }
+    assert owned_domains(["contoso.onmicrosoft.com", "contoso.co.uk", ""]) == {
+        "contoso.onmicrosoft.com",
+        "contoso.co.uk",
+    }
 
 
 def test_digests_stand_for_what_they_are_made_of():

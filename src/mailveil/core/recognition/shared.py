@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Final
 
@@ -42,6 +43,16 @@ PLATFORMS: Final = frozenset(
         "x.com", "xing.com", "yammer.com", "youtu.be", "youtube.com", "ytimg.com", "zendesk.com", "zoom.us",
     }
 )  # fmt: skip
+
+
+def owned_domains(domains: Iterable[str]) -> frozenset[str]:
+    """Return an organisation's domains with the registrable ones that they are below, unless these serve many.
+
+    Senders are compared by registrable domain: who receives mail at ``mail.shop.example`` owns ``shop.example``.
+    """
+    named = {each.strip().strip(".").lower() for each in domains} - {""}
+    above = {registrable_domain(each) for each in named} - {""}
+    return frozenset(named | {each for each in above if not is_shared_domain(each)})
 
 
 @lru_cache(maxsize=8_192)

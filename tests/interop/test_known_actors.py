@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,52 @@ def test_other_signs_are_told_in_other_words(
             told = " ".join((await here.send(raw)).decode().split())
             assert words in told
             assert here.last.header["known_by"] == known_by
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        letter().replace(f"<ceo@{ACTOR}>".encode(), f"<ceo@{ACTOR}> (ceo@example.org)".encode()),
+        letter().replace(f"<ceo@{ACTOR}>".encode(), f"<ceo@{ACTOR.upper()}.>".encode()),
+        letter().replace(
+            f"<ceo@{ACTOR}>".encode(), f"<ceo@mail.{ACTOR}>\r\n ({'x' * 900}\r\n {'y' * 900})".encode()
+        ),
+        letter(extra="References: " + "\r\n ".join(f"<{each}@x.example>" for each in range(5_000)) + "\r\n"),
+        letter(extra=f"References: {'<' * 900}\r\nIn-Reply-To: {'>' * 900}\r\nReply-To: {'@' * 900}\r\n"),
+        letter("x@other.example", f"Reply-To: Boss <a@{ACTOR}> (b@example.org)\r\n"),
+    ],
+    ids=["comment", "case", "padding", "references", "signs", "reply"],
+)
+def test_nobody_escapes_by_how_a_header_is_written(
+    sqlite_database: DatabasePlace, tmp_path: Path, raw: bytes
+) -> None:
+    async def steps() -> None:
+        async with met(sqlite_database, tmp_path) as here:
+            here.store.put(activity_of_actor())
+            await here.watch.refresh()
+            sent = await here.send(raw)
+            assert here.last.header["known_by"] in ("sender-domain", "reply-domain")
+            assert b"Please pay this at once.\r\n" in sent
+            assert b"Warning" in sent
+            assert sent.startswith(raw[: raw.index(b"\r\n")]), "what was written stays as it was"
+
+    asyncio.run(steps())
+
+
+def test_who_only_forged_a_sender_is_told_in_such_words(
+    sqlite_database: DatabasePlace, tmp_path: Path
+) -> None:
+    async def steps() -> None:
+        async with met(sqlite_database, tmp_path) as here:
+            here.store.put(replace(activity_of_actor(), claimed_domains=(ACTOR,)))
+            await here.watch.refresh()
+            await here.send(letter())
+            assert here.last.header["recognised_why"].startswith("mail claimed to come from")
+            assert await here.send(letter("x@other.example", f"Reply-To: a@{ACTOR}\r\n")) == letter(
+                "x@other.example", f"Reply-To: a@{ACTOR}\r\n"
+            ), "nobody is known by naming whom an actor only claimed to be"
 
     asyncio.run(steps())
 

@@ -18,7 +18,7 @@ from mailveil.core.authentication import (
     authentication_of,
     open_message,
 )
-from mailveil.core.authentication.trust import author_domains, receiver
+from mailveil.core.authentication.trust import ascii_domain, author_domains, receiver
 from signing_room import MESSAGE, authenticated
 
 TRUST = TrustedServers("mx.example", hops=frozenset({"gate.example", "inner.example"}))
@@ -171,3 +171,11 @@ def test_the_summary_names_nobody() -> None:
         "SPF pass says mx",
         "ARC pass by l.example",
     )
+
+
+def test_a_name_that_is_far_too_long_is_not_worked_on():
+    """What IDNA makes of a name takes time that grows with its square: a sender must not have us spend it."""
+    long = "ä" * 30_000
+    assert ascii_domain(f"{long}.example".encode().decode("latin-1")) == f"{long}.example"
+    assert ascii_domain("Bücher.example".encode().decode("latin-1")) == "xn--bcher-kva.example"
+    assert ascii_domain(f"{'ä' * 300}.example") == f"{'ä' * 300}.example"

@@ -14,6 +14,7 @@ from mailveil.core.message.types import Field
 
 MAX_FIELDS: Final = 100
 MAX_VALUE_CHARACTERS: Final = 65_536
+MAX_DOMAIN: Final = 253  # characters, RFC 1035 section 2.3.4
 MAX_PROPERTIES: Final = 10
 MAX_DOMAINS: Final = 50
 
@@ -180,6 +181,8 @@ def ascii_domain(name: str) -> str:
         text = name.encode("latin-1").decode("utf-8")
     except UnicodeError:
         text = name
+    if len(text) > MAX_DOMAIN:
+        return text.lower()  # it is none, and would take long to be told so
     try:
         return text.encode("idna").decode("ascii").lower()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""The tables of docs/simulation.md, made of what ``mailveil evaluate --recon --json FILE`` wrote; FILE is the argument."""
+"""The tables of docs/simulation.md, made of what ``mailveil evaluate --recon --json FILE`` wrote, for FILE."""
 
 from __future__ import annotations
 

@@ -173,16 +173,6 @@ def test_of_two_who_decide_at_once_neither_undoes_the_other(database: DatabasePl
     with_activity(database, steps)
 
 
-def test_what_closed_by_itself_is_not_said_to_be_open_again(sqlite_database: DatabasePlace) -> None:
-    async def steps(room: ControlRoomForTests, name: str) -> None:
-        await use.close_activity(room.room, ANNA, name)
-        room.clock.advance(100 * 86_400)
-        with pytest.raises(InvalidError, match="three months"):
-            await use.reopen_activity(room.room, ANNA, name)
-
-    with_activity(sqlite_database, steps)
-
-
 def test_what_is_decided_is_told_and_audited_and_learned_from(database: DatabasePlace) -> None:
     async def steps(room: ControlRoomForTests, name: str) -> None:
         stores, before = room.room, len(await told(room))

@@ -190,18 +190,14 @@ async def close_activity(room: ControlRoom, actor: Actor, identifier: str) -> Ac
 
 
 async def reopen_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
-    """Open what somebody closed. Raises ``MissingError``, ``InvalidError`` or ``ConflictError``."""
+    """Open what somebody closed; where nothing came for long it stays closed by itself. Raises ``MissingError``, ``InvalidError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
     file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.verdict is AnalystVerdict.BENIGN:
         raise InvalidError("It was dismissed as benign; take that verdict back to open it.", "verdict")
-    changed = replace(file, closed_by="", closed_at=0.0, changed_at=now)
-    if changed.state(now) is ActivityState.CLOSED:
-        raise InvalidError(
-            "Nothing came for three months, so it is closed; a new probe opens it again.", "state"
-        )
     if not file.closed_at:
         return file
+    changed = replace(file, closed_by="", closed_at=0.0, changed_at=now)
     events = [activity_event(changed, now, EventKind.ACTIVITY_CHANGED)] if file.told_state else []
     await room.activities.put_decisions(changed, events, before=file)
     await audit(room, actor, "activity.reopen", file.activity.identifier)

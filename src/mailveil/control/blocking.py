@@ -67,6 +67,15 @@ async def block_activity(room: ControlRoom, actor: Actor, identifier: str, *, co
     return Blocked(senders, hosts, changed)
 
 
+async def rules_against(room: ControlRoom, actor: Actor, found: Activity) -> tuple[str, ...]:
+    """Return the rules of the policy that block an activity, for whoever may read the policy."""
+    if not actor.may(Permission.POLICY_READ):
+        return ()
+    names = _names(found)
+    document = (await read_policy(room, actor)).document
+    return tuple(each.identifier for each in document.rules if each.identifier in names)
+
+
 async def _own_domains(room: ControlRoom, actor: Actor) -> frozenset[str]:
     for each in await room.organisations.organisations():
         if each.identifier == actor.organisation:
@@ -94,14 +103,20 @@ def _patterns(found: Activity, roles: Iterable[Role], own: frozenset[str]) -> tu
     return tuple(patterns)[:MAX_NAMED]
 
 
-def _rules(found: Activity, senders: tuple[str, ...], hosts: tuple[str, ...]) -> tuple[Rule, ...]:
+def _names(found: Activity) -> tuple[str, str]:
+    """Return what the rules against an activity are called: against its mail, and against its hosts."""
     short = hashlib.blake2b(found.identifier.encode(), digest_size=6).hexdigest()
+    return f"block-{short}-mail", f"block-{short}-hosts"
+
+
+def _rules(found: Activity, senders: tuple[str, ...], hosts: tuple[str, ...]) -> tuple[Rule, ...]:
+    of_mail, of_hosts = _names(found)
     comment = f"activity {found.identifier}"
     rules = []
     if senders:
         rules += [
             Rule(
-                f"block-{short}-mail",
+                of_mail,
                 "Nothing remote of a spy",
                 when=Conditions(sender_domains=senders),
                 then=Effects(action=Action.REMOVE, banner=Banner.LOW),
@@ -111,7 +126,7 @@ def _rules(found: Activity, senders: tuple[str, ...], hosts: tuple[str, ...]) ->
     if hosts:
         rules += [
             Rule(
-                f"block-{short}-hosts",
+                of_hosts,
                 "No tracker of a spy",
                 when=Conditions(hosts=hosts),
                 then=Effects(action=Action.REMOVE),

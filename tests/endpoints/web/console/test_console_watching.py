@@ -367,9 +367,16 @@ def test_only_who_may_change_the_policy_blocks_and_the_rules_stand_in_it(
         page.goto(f"{fresh.url}/watching/{LOUD.identifier}")
         assert "The mail itself is still delivered" in page.locator("#decide").inner_text()
         page.get_by_role("button", name="Block it").click()
-        assert page.url == fresh.url + "/policy"
+        page.wait_for_url(f"**/watching/{LOUD.identifier}#block")
         assert "blocks 2 domains that it sends from" in page.get_by_role("status").inner_text()
-        assert "invoice-desk-billing.example" in page.inner_text("main")
+        assert page.get_by_role("heading", name="It is blocked").count() == 1
+        assert page.get_by_role("button", name="Block it again").count() == 1
+        page.locator("#block").get_by_role("link").first.click()
+        assert "invoice-desk-billing.example" in page.locator("main").inner_html()
+    with looking(browser, fresh, "analyst") as look:
+        look.page.goto(f"{fresh.url}/watching/{LOUD.identifier}")
+        assert look.page.get_by_role("heading", name="It is blocked").count() == 1
+        assert look.page.get_by_role("button", name="Block it again").count() == 0
 
 
 def test_what_serves_everybody_is_not_blocked_and_that_is_told_at_the_button(
@@ -462,6 +469,21 @@ def test_whoever_decides_from_an_old_page_is_told_what_a_colleague_decided(
         mine.page.get_by_label("Harmless").check()
         mine.page.get_by_role("button", name="Save the verdict").click()
         assert "Found harmless" in mine.page.inner_text("main")
+
+
+def test_what_is_closed_by_itself_is_not_offered_to_be_opened(browser: Browser, fresh: OpenConsole) -> None:
+    with looking(browser, fresh, "analyst") as look:
+        page = look.page
+        page.goto(f"{fresh.url}/watching/{PORTAL.identifier}")
+        page.get_by_role("button", name="Close it").click()
+        assert page.get_by_role("button", name="Reopen it").count() == 1
+        fresh.made.clock.advance(9 * 86_400)
+        fresh.run(
+            write_down(fresh.made, [replace(activity_of_spy(PORTAL, NOW), last_at=NOW - 100 * 86_400)])
+        )
+        page.goto(f"{fresh.url}/watching/{PORTAL.identifier}")
+        assert "It closed by itself" in page.locator("#decide").inner_text()
+        assert page.get_by_role("button", name="Reopen it").count() == 0
 
 
 def test_while_mail_waits_to_be_studied_nobody_is_told_that_nobody_watches(

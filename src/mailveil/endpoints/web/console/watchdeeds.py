@@ -25,7 +25,7 @@ from mailveil.control.auditing import audit
 from mailveil.control.blocking import block_activity
 from mailveil.control.exporting import stix_bundle
 from mailveil.control.failures import InvalidError
-from mailveil.core.intelligence.types import Activity, AnalystVerdict
+from mailveil.core.intelligence.types import Activity, ActivityState, AnalystVerdict
 from mailveil.endpoints.web.console.activitywords import VERDICTS, seen_of
 from mailveil.endpoints.web.console.pages import Pages
 from mailveil.endpoints.web.console.visit import Visit
@@ -47,6 +47,7 @@ COLUMNS = (
     "wants",
     "message",
 )
+STILL_CLOSED = "Nothing came for three months, so it is closed all the same; a new probe opens it again."
 DECIDED = {
     AnalystVerdict.CONFIRMED: "Confirmed as reconnaissance; scoring learns from it.",
     AnalystVerdict.BENIGN: "Found harmless and closed; scoring learns from it.",
@@ -79,7 +80,8 @@ async def reopen(visit: Visit) -> Response:
         file = await reopen_activity(visit.room, visit.actor, visit.path("identifier"))
     except InvalidError as error:
         return await _wrong(visit, error)
-    return _back(visit, file, "Open again.")
+    is_closed = file.state(visit.room.clock.now()) is ActivityState.CLOSED
+    return _back(visit, file, STILL_CLOSED if is_closed else "Open again.")
 
 
 @pages.post(f"{HERE}/verdict", Permission.ACTIVITIES_WRITE)
@@ -123,7 +125,8 @@ async def block(visit: Visit) -> Response:
     senders, hosts = len(blocked.sender_domains), len(blocked.hosts)
     places = plural(hosts, "place of its trackers", "places of its trackers")
     told = f"{plural(senders, 'domain')} that it sends from, and {places}"
-    return visit.go("/policy", f"Version {blocked.policy.version} of the policy blocks {told}.")
+    there = f"/watching/{quote(visit.path('identifier'), safe='')}#block"
+    return visit.go(there, f"Version {blocked.policy.version} of the policy blocks {told}.")
 
 
 async def _wrong(visit: Visit, error: InvalidError) -> Response:

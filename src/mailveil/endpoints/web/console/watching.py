@@ -20,6 +20,7 @@ from mailveil.control.activities import (
     waiting_to_be_studied,
 )
 from mailveil.control.activityrecords import ActivityQuery
+from mailveil.control.blocking import rules_against
 from mailveil.control.failures import InvalidError
 from mailveil.control.records import Cut, MessageLine
 from mailveil.control.weeklywords import unstudied_words
@@ -234,6 +235,7 @@ async def activity_page(visit: Visit, found: ActivityDossier, error: InvalidErro
         verdict_deeds=VERDICT_DEEDS,
         seen=words.seen_of(file),
         block_words=BLOCK_WORDS,
+        blocked_by=await rules_against(visit.room, visit.actor, its),
         has_stix=visit.actor.may(Permission.INTELLIGENCE_READ),
         reopens=bool(file.closed_at)
         and its.last_at <= file.closed_at

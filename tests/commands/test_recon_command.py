@@ -79,7 +79,7 @@ def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_pa
     assert f".{ACTOR}" in recon("block", name, "--comment", "enough")
     before = recon("mark")
     recon("mark", "zoe@here.example", "--function", "Board", "--high-value")
-    assert "zoe@here.example  board  high value" in recon("mark")
+    assert "zoe@here.example  Board  high value" in recon("mark")
     recon("mark", "zoe@here.example")
     assert recon("mark") == before
     recon("recompute", text="n\n", code=130)

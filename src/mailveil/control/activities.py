@@ -190,7 +190,10 @@ async def close_activity(room: ControlRoom, actor: Actor, identifier: str) -> Ac
 
 
 async def reopen_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
-    """Open what somebody closed; where nothing came for long it stays closed by itself. Raises ``MissingError``, ``InvalidError`` or ``ConflictError``."""
+    """Open what somebody closed; where nothing came for long it stays closed by itself.
+
+    Raises ``MissingError``, ``InvalidError`` or ``ConflictError``.
+    """
     actor.require(Permission.ACTIVITIES_WRITE)
     file, now = await find_activity(room, actor, identifier), room.clock.now()
     if file.verdict is AnalystVerdict.BENIGN:

@@ -478,9 +478,7 @@ def test_what_is_closed_by_itself_is_not_offered_to_be_opened(browser: Browser, 
         page.get_by_role("button", name="Close it").click()
         assert page.get_by_role("button", name="Reopen it").count() == 1
         fresh.made.clock.advance(9 * 86_400)
-        fresh.run(
-            write_down(fresh.made, [replace(activity_of_spy(PORTAL, NOW), last_at=NOW - 100 * 86_400)])
-        )
+        fresh.run(write_down(fresh.made, [replace(activity_of_spy(PORTAL, NOW), last_at=NOW - 100 * 86_400)]))
         page.goto(f"{fresh.url}/watching/{PORTAL.identifier}")
         assert "It closed by itself" in page.locator("#decide").inner_text()
         assert page.get_by_role("button", name="Reopen it").count() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import mailbox
@@ -11,6 +12,8 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -555,9 +558,13 @@ def test_interrupt_ends_quietly() -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        # More than a pipe holds: once it is written, the program reads and is waiting for more.
+        # More than a pipe holds: once it is written, the program reads; once the pipe is empty, it waits for more.
         process.stdin.write(b"Subject: unfinished\n" + b"X: x\n" * 100_000)
         process.stdin.flush()
+        while int.from_bytes(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+            time.sleep(0.01)
+        # Python looks for signals where a read is interrupted, not between two of them.
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         complaints = process.stderr.read()
     assert process.returncode == 130

@@ -33,13 +33,13 @@ MILLION, QUICKLY = 1_000_000, 50_000
 THROUGH_DATABASE, THROUGH_DATABASE_QUICKLY = 20_000, 3_000
 BATCH = 5_000
 SLICES = 10
-# So many people that a million messages take about half a year.
+# So many people that a million messages take ten weeks; mailings to many make fewer people's mail take longer.
 PEOPLE = 1_500
 DAYS = 1_000
 
 
 def simulation(messages: int) -> Simulation:
-    """Return an organisation whose size goes with how many messages are wanted: the time span stays the same."""
+    """Return an organisation whose size goes with how many messages are wanted, so that days do not become years."""
     people = max(20, PEOPLE * messages // MILLION)
     return Simulation(SimulationSettings(people=people, days=DAYS, seed=1))
 

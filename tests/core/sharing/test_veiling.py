@@ -14,6 +14,7 @@ from mailveil.core.intelligence.types import (
     Activity,
     Alert,
     AlertKind,
+    AnalystVerdict,
     Attribution,
     Infrastructure,
     LearnedTracker,
@@ -26,6 +27,7 @@ from mailveil.core.intelligence.types import (
     Tooling,
 )
 from mailveil.core.observation import host_template, url_template
+from mailveil.core.sharing.claims import claims_of_activity
 from mailveil.core.sharing.entries import Entry, Standing, activity_entry, alert_entry, tracker_entry
 from mailveil.core.sharing.types import Disclosure, EventKind, PeopleShared
 from mailveil.core.sharing.veiling import Organisation, Veiled, share, shared_activity
@@ -211,6 +213,29 @@ def test_where_not_everybody_is_listed_what_one_message_had_is_not_told() -> Non
     shared = share(entry, Disclosure(), ACME).activity
     assert shared is not None
     assert [each.role for each in shared.infrastructure] == [Role.SENDER_DOMAIN]
+
+
+def test_a_domain_that_never_proved_itself_is_claimed_only_with_other_proof_or_by_an_analyst() -> None:
+    found = (
+        Infrastructure(Role.SENDER_DOMAIN, "partner.com", 1.0, 2.0),
+        Infrastructure(Role.SENDER_DOMAIN, "spy-desk.com", 1.0, 2.0),
+        Infrastructure(Role.TRACKER_DOMAIN, "spy-desk.com", 1.0, 2.0),
+    )
+    activity = replace(
+        activity_with("plain"),
+        infrastructure=found,
+        claimed_domains=("partner.com", "spy-desk.com"),
+        probes=(),
+    )
+
+    def claimed(verdict: AnalystVerdict) -> set[str]:
+        entry = activity_entry(activity, Standing(verdict=verdict))
+        shared = share(Entry(EventKind.ACTIVITY_CHANGED, "e", 1, 1.0, entry), Disclosure(), ACME).activity
+        assert shared is not None
+        return {each.value for each in claims_of_activity(shared)}
+
+    assert claimed(AnalystVerdict.OPEN) == {"spy-desk.com"}
+    assert claimed(AnalystVerdict.CONFIRMED) == {"spy-desk.com", "partner.com"}
 
 
 def test_many_people_are_hidden_and_the_rest_is_told_all_the_same() -> None:

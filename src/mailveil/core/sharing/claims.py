@@ -136,7 +136,8 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
     bare = name.removeprefix("*.")
     entries: dict[str, bool] = {}
     for item in infrastructure:
-        if item.role in _NAMES and (known := wild_name(item.value)):
+        # Under a domain that never proved itself anybody may have written: alone it is nobody's.
+        if item.role in _NAMES and not item.claimed and (known := wild_name(item.value)):
             entries[known] = entries.get(known, False) or item.shared
     if serves_everybody(bare):
         return False

@@ -62,7 +62,10 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class SharedInfrastructure:
-    """Something that an activity was carried out with; labels made for one person are ``*``."""
+    """Something that an activity was carried out with; labels made for one person are ``*``.
+
+    ``claimed`` says that it is a sender's domain that never proved itself: anybody may have written under its name.
+    """
 
     role: Role
     value: str
@@ -70,6 +73,7 @@ class SharedInfrastructure:
     last_at: float
     messages: int = 1
     shared: bool = False  # it serves everybody, such as a vendor: no indicator
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Final
 from mailveil.core.intelligence.types import (
     Activity,
     Alert,
-    Infrastructure,
+    AnalystVerdict,
     LearnedTracker,
     Probe,
     Reason,
@@ -116,7 +116,7 @@ def shared_activity(
         operator=activity.attribution.operator,
         fingerprint=activity.attribution.fingerprint,
         confidence=activity.attribution.confidence,
-        infrastructure=_infrastructure(veiled, activity.infrastructure, is_whole=is_whole),
+        infrastructure=_infrastructure(veiled, activity, standing, is_whole=is_whole),
         probes=tuple(_probe(veiled, each) for each in activity.probes),
         people=veiled.people(each.person for each in activity.targets),
         functions=veiled.functions(each.function for each in activity.targets),
@@ -287,11 +287,13 @@ class Veiled:
 
 
 def _infrastructure(
-    veiled: Veiled, found: Iterable[Infrastructure], *, is_whole: bool
+    veiled: Veiled, activity: Activity, standing: Standing, *, is_whole: bool
 ) -> tuple[SharedInfrastructure, ...]:
     """Return infrastructure, one of each: what differs between people alone is the same to others."""
     told: dict[tuple[Role, str], SharedInfrastructure] = {}
-    for each in found:
+    is_confirmed = standing.verdict is AnalystVerdict.CONFIRMED
+    unproven = frozenset() if is_confirmed else frozenset(activity.claimed_domains)
+    for each in activity.infrastructure:
         value = veiled.infrastructure(each.role, each.value)
         if not value or value == HIDDEN or (not is_whole and each.messages < 2):
             continue
@@ -303,6 +305,7 @@ def _infrastructure(
             last_at=max(each.last_at, before.last_at) if before else each.last_at,
             messages=each.messages + (before.messages if before else 0),
             shared=each.shared or (before is not None and before.shared),
+            claimed=each.role is Role.SENDER_DOMAIN and each.value in unproven,
         )
     return tuple(told.values())
 

@@ -570,3 +570,16 @@ def test_a_message_that_is_gone_before_it_was_studied_holds_nothing_up(database:
         assert await room.room.studies.waiting("default", 10) == 0
 
     in_the_room(database, steps)
+
+
+def test_the_score_that_alerts_is_what_was_set(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.room.observations.add(letters())
+        loop = StudyLoop(room.room, alert_score=0.99)
+        while await loop.round():
+            pass
+        found = await found_in(room)
+        assert found["activities"]
+        assert not found["alerts"]
+
+    in_the_room(sqlite_database, steps)

@@ -405,7 +405,11 @@ async def _start_room(running: _Running) -> None:
     running.monitor.needs_database = Role.GATEWAY not in running.roles
     running.endings.append(running.keeper.stop)
     await running.keeper.start()
-    running.studying = StudyLoop(room, figures=running.monitor.instruments)
+    running.studying = StudyLoop(
+        room,
+        figures=running.monitor.instruments,
+        alert_score=running.settings.studying.alert_score / 100,
+    )
     running.endings.append(running.studying.finish)
     running.studying.start()
 

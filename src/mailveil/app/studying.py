@@ -19,7 +19,7 @@ from mailveil.app.studybatch import Intelligence, Scholar, StudyBatch
 from mailveil.control.activitystores import Studied, Unstudied
 from mailveil.control.room import ControlRoom
 from mailveil.control.stores import ConflictError, ObservationStore
-from mailveil.core.intelligence.settings import StudySettings
+from mailveil.core.intelligence.settings import ALERT_SCORE, StudySettings
 from mailveil.core.observation import Observation
 from mailveil.core.recognition.shared import owned_domains
 from mailveil.ports import UnavailableError
@@ -59,11 +59,18 @@ class StudyLoop:
     """Studies whatever waits, of every organisation."""
 
     def __init__(
-        self, room: ControlRoom, *, scholar: Scholar | None = None, figures: Figures | None = None
+        self,
+        room: ControlRoom,
+        *,
+        scholar: Scholar | None = None,
+        figures: Figures | None = None,
+        alert_score: float = ALERT_SCORE,
     ) -> None:
+        """``alert_score`` is what an activity has to reach for an alert, 0 to 1."""
         self._room = room
         self._scholar: Scholar = scholar or Intelligence()
         self._figures = figures
+        self._alert_score = alert_score
         self._holder = secrets.token_hex(16)
         self._news = asyncio.Event()
         self._is_stopping = False
@@ -162,7 +169,7 @@ class StudyLoop:
 
     async def _settings(self, organisation: str, domains: frozenset[str]) -> StudySettings:
         people = await self._room.activities.marked(organisation)
-        return StudySettings({each.person: each for each in people}, domains)
+        return StudySettings({each.person: each for each in people}, domains, self._alert_score)
 
     async def _batch(self, organisation: str, settings: StudySettings) -> int:
         """Study some of what waits; return how many subjects. Raises ``ConflictError`` or ``UnavailableError``."""

@@ -105,6 +105,13 @@ def simulate(
     help="One organisation each; below 1001 for development.",
 )
 @click.option("--actors", type=click.IntRange(1, 200), default=4, help="Of each grade in each [default: 4].")
+@click.option(
+    "--alert-score",
+    type=click.IntRange(15, 99),
+    default=50,
+    show_default=True,
+    help="As the setting [studying] alert_score.",
+)
 @click.option("--jobs", type=click.IntRange(0, 256), default=0, help="Processes [default: as many as cores].")
 def evaluate(
     *,
@@ -121,6 +128,7 @@ def evaluate(
     days: int,
     seeds: str,
     actors: int,
+    alert_score: int,
     jobs: int,
 ) -> int:
     """Tell how good the judge is on labelled references, or how well reconnaissance is found.
@@ -140,7 +148,11 @@ def evaluate(
             raise click.UsageError("--recon simulates its mail and takes no DATA.")
         from mailveil.commands.evaluate_recon import ReconRequest, evaluate_recon
 
-        return evaluate_recon(ReconRequest(people, days, seeds, actors, json_file=json_file, jobs=jobs))
+        return evaluate_recon(
+            ReconRequest(
+                people, days, seeds, actors, alert_score=alert_score / 100, json_file=json_file, jobs=jobs
+            )
+        )
     if not data:
         raise click.UsageError("Name DATA, or say --recon.")
     from mailveil.commands.evaluate import EvaluateRequest, evaluate

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from mailveil.commands.terminal import complain, note
+from mailveil.core.intelligence.settings import ALERT_SCORE
 from mailveil.core.intelligence.studying import study
 from mailveil.learning.recon.account import text_of
 from mailveil.learning.recon.evaluating import Run, figures, run
@@ -34,6 +35,7 @@ class ReconRequest:
     seeds: str = "1001-1005"
     actors: int = 4
     warm_up_days: int = 28
+    alert_score: float = ALERT_SCORE
     json_file: str = ""
     jobs: int = 0
 
@@ -50,7 +52,9 @@ def evaluate_recon(request: ReconRequest) -> int:
             actors=dict.fromkeys(Grade, request.actors),
             warm_up_days=request.warm_up_days,
         )
-        found = figures(_runs(settings, seeds, request.jobs or os.cpu_count() or 1), settings)
+        jobs = request.jobs or os.cpu_count() or 1
+        runs = _runs(settings, seeds, jobs, request.alert_score)
+        found = {"alert_score": request.alert_score, **figures(runs, settings)}
         if request.json_file not in {"", "-"}:
             Path(request.json_file).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     except ValueError as error:
@@ -78,20 +82,20 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def _runs(settings: SimulationSettings, seeds: Sequence[int], jobs: int) -> list[Run]:
-    one = partial(_run_one, settings)
+def _runs(settings: SimulationSettings, seeds: Sequence[int], jobs: int, alert_score: float) -> list[Run]:
+    one = partial(_run_one, settings, alert_score)
     if jobs == 1 or len(seeds) == 1:
         return [one(seed) for seed in seeds]
     with ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn")) as pool:
         return list(pool.map(one, seeds))
 
 
-def _run_one(settings: SimulationSettings, seed: int) -> Run:
-    return run(replace(settings, seed=seed), _studying, _say)
+def _run_one(settings: SimulationSettings, alert_score: float, seed: int) -> Run:
+    return run(replace(settings, seed=seed), partial(_studying, alert_score), _say)
 
 
-def _studying(simulation: Simulation) -> Detector:
-    return Studying(simulation.study_settings(), study)
+def _studying(alert_score: float, simulation: Simulation) -> Detector:
+    return Studying(replace(simulation.study_settings(), alert_score=alert_score), study)
 
 
 def _say(text: str) -> None:

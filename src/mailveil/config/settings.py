@@ -289,6 +289,13 @@ class RecordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyingSettings:
+    """From which score on people are alerted to whoever reconnoitres, in hundredths."""
+
+    alert_score: int = whole(15, 99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharingSettings:
     """Whether and how other systems are told what was found."""
 
@@ -344,6 +351,7 @@ class Settings:
     storage: StorageSettings
     database: DatabaseSettings
     records: RecordSettings
+    studying: StudyingSettings
     sharing: SharingSettings
     metrics: MetricsSettings
     telemetry: TelemetrySettings

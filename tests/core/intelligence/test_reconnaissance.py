@@ -101,11 +101,16 @@ def test_in_the_first_weeks_nobody_is_new() -> None:
 
 
 def loud(
-    studied: Studied, sender: str = "evil.example", host: str = "px.evil.example", start: float = LATER
+    studied: Studied,
+    sender: str = "evil.example",
+    host: str = "px.evil.example",
+    start: float = LATER,
+    *,
+    characters: int = 150,
 ) -> None:
     for number in range(3):
         probe = mail(
-            start + number * HOUR, sender, finance(number), tracker(host), text_characters=150,
+            start + number * HOUR, sender, finance(number), tracker(host), text_characters=characters,
             header={"thread": f"{number:016x}"}, log_identifier=f"{sender} {number}",
         )  # fmt: skip
         studied.take([probe])
@@ -166,7 +171,7 @@ def test_what_an_analyst_finds_harmless_falls_silent_and_is_learned_from_within_
     begun = len(studied.alerts)
     studied.take([mail(LATER + 3 * DAY, "evil.example", finance(4), tracker("px.evil.example"))])
     assert len(studied.alerts) == begun
-    loud(studied, "later.example", "px.later.example", LATER + 10 * DAY)
+    loud(studied, "later.example", "px.later.example", LATER + 10 * DAY, characters=40)
     assert len(studied.alerts) == begun + 1
 
 
@@ -241,3 +246,60 @@ def test_activities_show_techniques_what_would_be_learned_and_infrastructure() -
     assert activity_of(activity.record()) == activity
     learned = [each for found in studied.findings for each in found.learned]
     assert [each.domain for each in learned] == ["evil.example"]
+
+
+def test_whoever_writes_again_after_weeks_is_found_and_whoever_reminds_within_days_is_a_seller() -> None:
+    codes = []
+    for pause in (13, 3):
+        studied = Studied().take(quiet_weeks())
+        for number in range(3):
+            at = LATER + number * pause * DAY
+            probe = mail(at, "slow.example", finance(0), tracker("px.slow.example"), text_characters=80)
+            studied.take([probe])
+        codes.append(studied.codes("slow.example") & {"PROBED_PATIENTLY", "SALES_SEQUENCE"})
+        assert bool(studied.alerts) is (pause == 13)
+    assert codes == [{"PROBED_PATIENTLY"}, {"SALES_SEQUENCE"}]
+
+
+def test_who_writes_long_letters_under_a_name_like_that_of_somebody_we_wrote_to_is_found() -> None:
+    studied = Studied().take(quiet_weeks())
+    studied.take([written(LATER - DAY, person(3), "anna@northmills.example")])
+    studied.take([mail(LATER - HOUR, "northmills.example", person(3))])
+    for number in range(2):
+        at = LATER + number * HOUR
+        studied.take([mail(at, "northmi11s.example", finance(number), tracker("px.northmi11s.example"))])
+    assert "LOOKS_LIKE_CORRESPONDENT" in studied.codes("northmi11s.example")
+    assert len(studied.alerts) == 1
+
+
+def test_a_new_sender_that_proves_its_domain_by_nothing_is_told_where_that_was_looked_for() -> None:
+    for authentication, is_told in (({}, False), ({"dmarc": "none"}, True)):
+        studied = Studied().take(quiet_weeks())
+        values = {"authentication": authentication, "author_domain": ""}
+        probe = mail(
+            LATER, "new.example", finance(0), tracker("px.new.example"), text_characters=80, **values
+        )
+        studied.take([probe])
+        assert ("SENDER_UNSIGNED" in studied.codes("new.example")) is is_told
+
+
+def test_whose_score_has_fallen_far_is_told_of_no_more() -> None:
+    studied = Studied().take(quiet_weeks())
+    loud(studied)
+    for number in range(30):
+        studied.take(
+            [newsletter(LATER + DAY + number, "evil.example", person(number), tracker("px.evil.example"))]
+        )
+    assert studied.activities["evil.example"].score < 0.25
+    studied.take([mail(LATER + 9 * DAY, "evil.example", finance(0))])
+    assert studied.alerts_of(AlertKind.FOLLOW_UP) == []
+
+
+def test_from_which_score_on_there_is_an_alert_can_be_chosen() -> None:
+    alerts = {}
+    for least in (0.3, 0.5, 0.9):
+        studied = Studied(settings(alert_score=least)).take(quiet_weeks())
+        loud(studied)
+        alerts[least] = [each.message for each in studied.alerts]
+    assert [len(each) for each in alerts.values()] == [1, 1, 0]
+    assert alerts[0.3] != alerts[0.5], "sooner"

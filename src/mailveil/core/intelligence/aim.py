@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.memos import size_of
 from mailveil.core.intelligence.settings import StudySettings
+from mailveil.core.intelligence.types import DAY_S
 
 _FULL_EVIDENCE: Final = 8.0  # log of the odds against chance from which on a reason has its full weight
 _LEAST_SHARE: Final = 0.6  # of the people in one function
@@ -17,7 +19,10 @@ _LEAST_SHARE: Final = 0.6  # of the people in one function
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Whom an actor probes. Evidence is 0 to 1: how little chance explains that so many are alike."""
+    """Whom an actor probes. Evidence is 0 to 1: how little chance explains that so many are alike.
+
+    ``pause_days`` lie between two probes of one person, 0 where nobody was probed twice.
+    """
 
     people: int = 0
     function: str = ""
@@ -27,6 +32,7 @@ class Aim:
     high_evidence: float = 0.0
     variations: int = 0
     most_probes: int = 0
+    pause_days: float = 0.0
 
 
 def aim_of(dossier: Memo, settings: StudySettings, everybody: int) -> Aim:
@@ -50,7 +56,17 @@ def aim_of(dossier: Memo, settings: StudySettings, everybody: int) -> Aim:
         high_evidence=_evidence(high, people, settings.high_value / known if known else 1.0),
         variations=max((len(each[4]) for each in targets), default=0),
         most_probes=max((each[3] for each in targets), default=0),
+        pause_days=_pause_days(targets),
     )
+
+
+def _pause_days(targets: Sequence[Sequence[Any]]) -> float:
+    """Return how many days usually lie between two probes of one person, 0 where nobody was probed twice."""
+    pauses = sorted((last - first) / (times - 1) for _, first, last, times, *_ in targets if times > 1)
+    if not pauses:
+        return 0.0
+    # Of two the longer one: whoever was met by chance in two mailings is no sequence.
+    return float(max(0.0, pauses[len(pauses) // 2]) / DAY_S)
 
 
 def _evidence(count: int, of: int, expected: float) -> float:

@@ -18,6 +18,7 @@ _RISKY: Final = frozenset({"credential", "device", "dns", "dwell", "location"})
 _MAX_SENDERS: Final = 20  # of whom it is remembered when people were told
 _PAUSES_DAYS: Final = (1, 7, 30)  # between alerts that an actor writes: whoever was told twice knows
 _NAMED_REASONS: Final = 3
+_FALLEN: Final = 0.5  # of the score that alerts: below it, nothing that follows is worth telling
 
 
 def with_alerts(
@@ -49,10 +50,16 @@ def with_alerts(
 
 
 def with_follow_up_alert(
-    dossier: Memo, sight: Sight, scored: Scored, because: str
+    dossier: Memo, sight: Sight, scored: Scored, because: str, settings: StudySettings
 ) -> tuple[Memo, tuple[Alert, ...]]:
-    """Return a dossier and what people are to be told of later mail of an actor whom they know."""
-    if not dossier["alerted"] and dossier["verdict"] != "confirmed":
+    """Return a dossier and what people are to be told of later mail of an actor whom they know.
+
+    Nothing where the score has fallen far since: it has turned out to be somebody who sends mailings.
+    """
+    is_confirmed = dossier["verdict"] == "confirmed"
+    if scored.score < settings.alert_score * _FALLEN and not is_confirmed:
+        return dossier, ()
+    if not dossier["alerted"] and not is_confirmed:
         return dossier, ()
     if dossier["verdict"] == "benign":
         return dossier, ()

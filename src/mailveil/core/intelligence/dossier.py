@@ -34,7 +34,8 @@ _LITTLE_TEXT: Final = 600  # characters below which there is the less to read, t
 _MUCH_TEXT: Final = 400  # and above which there is the more; twice as much is much
 _COUNTED: Final = (
     "messages", "lists", "letters", "little", "much", "bare", "reply", "doubtful", "private", "bought", "shared",
-    "foreign", "numbers", "own_names", "phishing", "free_private", "unproven", "claims_us", "single", "software",
+    "foreign", "numbers", "own_names", "phishing", "free_private", "unproven", "unsigned", "claims_us", "single",
+    "software",
 )  # fmt: skip
 
 
@@ -208,6 +209,7 @@ def _count(
         each.certainty < 0.75 and each.kinds in ((), ("open",)) for each in sight.trackers
     )
     dossier["unproven"] += sender.startswith("~")
+    dossier["unsigned"] += sight.proven is False and not sender.startswith("~")
     dossier["bought"] += any(each.tooling is Tooling.BOUGHT for each, _ in found)
     dossier["software"] += any(each.tooling is Tooling.BUILT and bool(each.operator) for each, _ in found)
     dossier["phishing"] += any(category_of(each.operator) == "phishing" for each, _ in found)

@@ -202,7 +202,7 @@ class _Message:
         dossier, self.alerts = with_alerts(dossier, sight, scored, aim, settings)
         if was_shown and not self.alerts and (ties.carried or self.sender not in self.known_senders):
             because = "with what reports to the same place"
-            dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because)
+            dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because, self.settings)
         dossier = self._learn(dossier, scored)
         book.put(key("activity", dossier["id"]), dossier)
         if shown:
@@ -335,7 +335,7 @@ class _Message:
             dossier = with_follow_up(dossier, sight)
             scored, aim = self._score(dossier)
             if self._is_alarming(dossier, is_answer=name in by_thread):
-                dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because)
+                dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because, self.settings)
             book.put(key("activity", name), dossier)
             self.activities.append(activity_from(dossier, sight.organisation, scored, aim, self.settings))
             return dossier

@@ -42,59 +42,56 @@ class Weight:
 
 #: All reasons with what they weigh at most. Codes are permanent; ``docs/reconnaissance.md`` explains each.
 WEIGHTS: Final[Mapping[str, Weight]] = {
-    "NEW_SENDER": Weight(Family.WHO, 1.1),
-    "LOOKS_LIKE_US": Weight(Family.WHO, 2.6),
-    "LOOKS_LIKE_CORRESPONDENT": Weight(Family.WHO, 2.2),
+    "NEW_SENDER": Weight(Family.WHO, 0.9),
+    "LOOKS_LIKE_US": Weight(Family.WHO, 4.5),
+    "LOOKS_LIKE_CORRESPONDENT": Weight(Family.WHO, 4.0),
     "SENDER_UNPROVEN": Weight(Family.WHO, 1.4),
+    "SENDER_UNSIGNED": Weight(Family.WHO, 1.3),
     "CLAIMS_TO_BE_US": Weight(Family.WHO, 1.2),
-    "FREE_MAIL_PRIVATE_TRACKER": Weight(Family.WHO, 2.6),
-    "REPLY_ELSEWHERE": Weight(Family.WHO, 1.8),
-    "TRACKS_AFTER_QUIET": Weight(Family.WHO, 2.7),
-    "SEVERAL_DOMAINS": Weight(Family.WHO, 1.8),
-    "OWN_TRACKER": Weight(Family.TOOL, 1.4),
+    "FREE_MAIL_PRIVATE_TRACKER": Weight(Family.WHO, 3.2),
+    "REPLY_ELSEWHERE": Weight(Family.WHO, 1.3),
+    "TRACKS_AFTER_QUIET": Weight(Family.WHO, 3.2),
+    "SEVERAL_DOMAINS": Weight(Family.WHO, 1.7),
+    "OWN_TRACKER": Weight(Family.TOOL, 1.5),
     "FOREIGN_TRACKER": Weight(Family.TOOL, 0.5),
     "OWN_NAME_SERVERS": Weight(Family.TOOL, 0.7),
     "TRACKER_WITHOUT_NAME": Weight(Family.TOOL, 0.8),
     "PHISHING_TOOL": Weight(Family.TOOL, 2.5),
-    "ONE_FUNCTION": Weight(Family.AIM, 1.2),
-    "HIGH_VALUE_PEOPLE": Weight(Family.AIM, 0.8),
-    "SEVERAL_PEOPLE": Weight(Family.AIM, 0.3),
-    "PROBED_WITH_VARIATIONS": Weight(Family.AIM, 1.6),
-    "PROBED_AGAIN": Weight(Family.AIM, 0.4),
-    "LITTLE_TEXT": Weight(Family.STYLE, 3.0),
-    "LETTER_WITH_TRACKER": Weight(Family.STYLE, 0.8),
-    "NO_UNSUBSCRIBE": Weight(Family.STYLE, 1.0),
+    "ONE_FUNCTION": Weight(Family.AIM, 1.6),
+    "HIGH_VALUE_PEOPLE": Weight(Family.AIM, 0.4),
+    "SEVERAL_PEOPLE": Weight(Family.AIM, 0.1),
+    "PROBED_WITH_VARIATIONS": Weight(Family.AIM, 0.8),
+    "PROBED_PATIENTLY": Weight(Family.AIM, 1.5),
+    "LITTLE_TEXT": Weight(Family.STYLE, 2.9),
+    "LETTER_WITH_TRACKER": Weight(Family.STYLE, 0.2),
+    "NO_UNSUBSCRIBE": Weight(Family.STYLE, 0.2),
     "RISKY_KINDS": Weight(Family.KIND, 3.6),
-    "LIST_MAIL": Weight(Family.AGAINST, -2.2),
+    "LIST_MAIL": Weight(Family.AGAINST, -1.4),
     "BULK": Weight(Family.AGAINST, -3.0),
     "KNOWN_VENDOR": Weight(Family.AGAINST, -3.0),
-    "SHARED_TRACKER": Weight(Family.AGAINST, -1.6),
+    "SHARED_TRACKER": Weight(Family.AGAINST, -1.9),
     "KNOWN_SOFTWARE": Weight(Family.AGAINST, -0.6),
-    "MUCH_TEXT": Weight(Family.AGAINST, -2.6),
-    "DOUBTFUL_TRACKER": Weight(Family.AGAINST, -0.6),
-    "WE_WRITE_TO_THEM": Weight(Family.AGAINST, -1.2),
-    "LONG_HISTORY": Weight(Family.AGAINST, -1.6),
+    "MUCH_TEXT": Weight(Family.AGAINST, -1.0),
+    "SALES_SEQUENCE": Weight(Family.AGAINST, -1.5),
+    "DOUBTFUL_TRACKER": Weight(Family.AGAINST, -0.1),
+    "WE_WRITE_TO_THEM": Weight(Family.AGAINST, -0.6),
+    "LONG_HISTORY": Weight(Family.AGAINST, -1.8),
     "COMPANY_WIDE": Weight(Family.AGAINST, -1.2),
     "ANALYST_CONFIRMED": Weight(Family.ANALYST, 5.0),
     "ANALYST_BENIGN": Weight(Family.ANALYST, -6.0),
 }
 #: Log-odds that anybody who tracks at all is on reconnaissance.
-PRIOR: Final = -5.7
+PRIOR: Final = -6.0
 _LEAST_FAMILIES: Final = 3
 #: Reasons of which one lets a single message be enough.
 _TELLING_AT_ONCE: Final = frozenset(
-    {
-        "CLAIMS_TO_BE_US",
-        "FREE_MAIL_PRIVATE_TRACKER",
-        "LOOKS_LIKE_CORRESPONDENT",
-        "LOOKS_LIKE_US",
-        "PHISHING_TOOL",
-    }
+    {"CLAIMS_TO_BE_US", "LOOKS_LIKE_CORRESPONDENT", "LOOKS_LIKE_US", "PHISHING_TOOL"}
     | {"RISKY_KINDS", "SENDER_UNPROVEN", "SEVERAL_DOMAINS", "TRACKS_AFTER_QUIET"}
 )
+_HURRY_DAYS: Final = 7.0  # within which sellers remind people; whoever waits for longer sells nothing
 _WITHOUT_THEM: Final = -0.5  # what the sum reaches at most where fewer families speak for it
 _KINDS: Final[Mapping[str, float]] = {
-    "credential": 3.2, "dwell": 1.2, "dns": 1.2, "location": 1.0, "device": 1.0, "identity": 1.4, "interaction": 0.6,
+    "credential": 3.2, "dwell": 1.2, "dns": 1.2, "location": 1.0, "device": 1.0, "identity": 2.2, "interaction": 0.6,
     "receipt": 0.8,
 }  # fmt: skip
 
@@ -116,7 +113,7 @@ def score(dossier: Memo, aim: Aim, lessons: Mapping[str, Any]) -> Scored:
     _aim(dossier, aim, found)
     _style(dossier, found)
     _kinds(dossier, found)
-    _against(dossier, found)
+    _against(dossier, aim, found)
     found = [_taught(each, lessons) for each in found]
     total = PRIOR + sum(each.weight for each in found)
     families = {WEIGHTS[each.code].family for each in found if each.weight >= 0.25}
@@ -150,6 +147,8 @@ def _who(dossier: Memo, found: list[Reason]) -> None:
             share,
             "claims a domain that has always proved itself, and did not prove it",
         )
+    if dossier["novelty"] > 0 and (share := _share(dossier, "unsigned")) >= 0.3:
+        _add(found, "SENDER_UNSIGNED", share, "is new, and proves its domain by nothing, as nearly all do")
     if share := _share(dossier, "claims_us"):
         _add(found, "CLAIMS_TO_BE_US", share, "comes from outside under one of your own domains")
     if share := _share(dossier, "free_private"):
@@ -216,9 +215,10 @@ def _aim(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
         part = 0.7 if aim.variations == 2 else 1.0
         words = f"one person was probed in {aim.variations} different ways"
         _add(found, "PROBED_WITH_VARIATIONS", part * spread, words)
-    elif aim.most_probes >= 2:
-        part = 0.6 if aim.most_probes == 2 else 1.0
-        _add(found, "PROBED_AGAIN", part * spread, f"one person was probed {aim.most_probes} times")
+    if dossier["novelty"] > 0 and aim.pause_days > _HURRY_DAYS and _share(dossier, "lists") < 0.5:
+        part = min(1.0, (aim.pause_days - _HURRY_DAYS) / 5)
+        words = f"the same person again every {round(aim.pause_days)} days, without being in a hurry"
+        _add(found, "PROBED_PATIENTLY", part * spread, words)
 
 
 def _style(dossier: Memo, found: list[Reason]) -> None:
@@ -251,7 +251,7 @@ def _kinds(dossier: Memo, found: list[Reason]) -> None:
         )
 
 
-def _against(dossier: Memo, found: list[Reason]) -> None:
+def _against(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
     history = dossier.get("history", {})
     people = size_of(dossier["people"])
     listed, bought = _share(dossier, "lists"), _share(dossier, "bought")
@@ -277,6 +277,9 @@ def _against(dossier: Memo, found: list[Reason]) -> None:
         )
     if share := _share(dossier, "much"):
         _add(found, "MUCH_TEXT", share, "there is much to read")
+    is_hurried = aim.most_probes >= 2 and aim.pause_days <= _HURRY_DAYS and aim.variations <= 2
+    if dossier["novelty"] > 0 and is_hurried and listed < 0.5:
+        _add(found, "SALES_SEQUENCE", 1.0, "reminds people within days, as sellers do")
     if (share := _share(dossier, "doubtful")) >= 0.5:
         _add(found, "DOUBTFUL_TRACKER", share, "what it carries may be an ordinary picture")
     if submitted := history.get("submitted", 0):

@@ -246,5 +246,5 @@ def _file(column: str, name: str, entry: Any, book: Book) -> bool:
 
 
 def _is_correspondent(memo: Memo) -> bool:
-    """Tell whether we and they write to each other."""
-    return bool(memo["submitted"] >= 2 and memo["messages"] >= 2 and not memo.get("suspect"))
+    """Tell whether we and they write to each other: whoever imitates somebody need not wait until they do so often."""
+    return bool(memo["submitted"] and memo["submitted"] + memo["messages"] >= 2 and not memo.get("suspect"))

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from mailveil.core.intelligence.types import Activity, Alert, Campaign, LearnedTracker, MarkedPerson
+
+#: From here on there is an alert, unless somebody chose otherwise.
+ALERT_SCORE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class StudySettings:
 
     people: Mapping[str, MarkedPerson] = field(default_factory=dict)
     own_domains: frozenset[str] = frozenset()
-    alert_score: float = 0.5
+    alert_score: float = ALERT_SCORE
     marked: int = field(init=False, default=0)
     high_value: int = field(init=False, default=0)
     function_sizes: Mapping[str, int] = field(init=False, default_factory=dict)

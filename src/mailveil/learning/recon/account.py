@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mailveil.core.intelligence.settings import ALERT_SCORE
 from mailveil.learning.recon.evaluating import AIM_FALSE, MAILVEIL
 
 _MAX_EXAMPLES = 12
@@ -27,6 +28,7 @@ def text_of(found: Mapping[str, Any]) -> str:
             f"The first {found['warm_up_days']} days are warm-up: nobody reconnoitres in them, and alarms are counted "
             f"apart. False alarms are counted over {found['mailbox_weeks']:,.0f} mailbox weeks."
         ),
+        f"Alerts from a score of {found.get('alert_score', ALERT_SCORE):g} on.",
         "In brackets: 95 % intervals (Wilson; Byar for rates).",
         "",
         *_detector("mailveil", found[MAILVEIL], in_full=True),

@@ -205,3 +205,16 @@ def test_settings_count_people_once() -> None:
         study(mail(START, "a.example", person(1), picture("a.example")), WholeBook(), StudySettings()).alerts
         == ()
     )
+
+
+def test_what_lies_behind_a_host_without_a_name_and_who_tracks_with_it_can_come_in_one_batch() -> None:
+    at = START + 30 * DAY
+    for host in ("", "198.51.100.7"):
+        facts = InfrastructureFacts(host, addresses=("198.51.100.9",), certificate="c" * 64, at=at)
+        batch: list[Subject] = [facts, newsletter(at + HOUR, "evil.example", finance(0), tracker(host))]
+        whole, shelf = Studied().take(KNOWN[:40]), Shelf()
+        for each in KNOWN[:40]:
+            shelf.study([each])
+        begun = len(whole.findings)
+        whole.take(batch)
+        assert shelf.study(batch) == whole.findings[begun:]

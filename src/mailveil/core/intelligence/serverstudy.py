@@ -25,10 +25,11 @@ def server_keys(facts: InfrastructureFacts, book: Book) -> set[str]:
     """Return the keys of the memos that what turned out about a host touches."""
     domain = domain_of(facts)
     keys = {INSTALLATION, LESSONS, host_key(facts.host[:253])}
-    if not is_nameable(domain):
-        return keys
     usages = server_usages(facts.host, domain, bounded(facts))
-    keys.update((key("domain", domain), key("sender", domain)), *((each.key,) for each in usages))
+    # A message later in the same batch may name the host, and then uses all that lies behind it.
+    keys.update(each.key for each in usages)
+    if is_nameable(domain):
+        keys.update((key("domain", domain), key("sender", domain)))
     keys.update(key("sender", each.value) for each in usages if each.key.startswith("names "))
     for each in sorted(keys):
         keys.update(chain_of((recall(book, each) or {}).get("activity", ""), book))

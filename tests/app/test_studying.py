@@ -21,7 +21,7 @@ from intelligence_room import DAY, HOUR, finance, mail, quiet_weeks, tracker
 from mailveil.adapters.database import tables
 from mailveil.app import studying
 from mailveil.app.studybatch import Intelligence, StudyBatch
-from mailveil.app.studying import StudyLoop, WakingSink
+from mailveil.app.studying import SWEEP_S, StudyLoop, WakingSink
 from mailveil.control.activityrecords import ActivityNote, ActivityQuery
 from mailveil.control.activitystores import StudyStore, Subject
 from mailveil.control.records import Cut
@@ -493,6 +493,27 @@ def test_what_no_database_takes_holds_nothing_up(
         assert kept["memos"] == expected["memos"]
 
     in_the_room(sqlite_database, steps)
+
+
+def test_whoever_probes_without_end_does_not_fill_the_outbox(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.room.observations.add([*quiet_weeks(), *probes(3)])
+        loop = StudyLoop(room.room)
+        await loop.round()
+        first = await events(room)
+        assert first.count("activity.opened") == 1
+        for number in range(6):
+            await room.room.observations.add(list(probes(1, start=LATER + (20 + number) * HOUR)))
+            await loop.round()
+            room.clock.advance(SWEEP_S / 10)
+        assert (await events(room)).count("activity.changed") == 0
+        room.clock.advance(SWEEP_S)
+        await loop.round()
+        assert (await events(room)).count("activity.changed") == 1
+        newest = [each["record"] for each in await rows_of(room, tables.outbox, "number")][-1]
+        assert newest["activity"]["total_messages"] == 9
+
+    in_the_room(database, steps)
 
 
 def test_others_are_told_once_of_each_thing_also_as_time_passes(database: DatabasePlace) -> None:

@@ -27,7 +27,8 @@ from mailveil.ports import UnavailableError
 log = logging.getLogger("mailveil.studying")
 BATCH = 50
 IDLE_S = 3.0  # how often what other processes wrote is looked for
-SWEEP_S = 60.0  # how often states that change with time are told of
+# How often others are told of activities that go on, and of states that change with time; of what is new at once.
+SWEEP_S = 300.0
 LEASE_S = 60.0
 SLICE_S = 5.0  # so long one organisation's backlog is studied before another has its turn
 RETRY_S = (0.5, 30.0)  # the first pause and the longest, while the database is away

@@ -66,11 +66,17 @@ def file_of(row: sa.Row[Any]) -> ActivityFile:
 
 
 async def tell(
-    connection: AsyncConnection, organisation: str, identifiers: Collection[str], now: float
+    connection: AsyncConnection,
+    organisation: str,
+    identifiers: Collection[str],
+    now: float,
+    *,
+    at_once_only: bool = False,
 ) -> list[OutboxEntry]:
     """Take note of what others are to be told of some activities, and return it; the caller writes it down.
 
-    Whoever does so holds the organisation's row in ``study_states``.
+    Whoever does so holds the organisation's row in ``study_states``. With ``at_once_only`` what merely goes on is left
+    for later: events hold an activity as a whole, and whoever probes without end must not fill the disk with them.
     """
     entries: list[OutboxEntry] = []
     columns = tables.activities.c
@@ -81,6 +87,8 @@ async def tell(
     )
     for row in list(await connection.execute(question)):
         file = _as_told(row, now)
+        if at_once_only and row.told_state == file.state(now) and not file.activity.merged_into:
+            continue
         entry = news_of(file, now)
         known = {"told": row.told, "told_state": row.told_state}
         if entry is not None:

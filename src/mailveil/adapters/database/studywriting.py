@@ -81,7 +81,9 @@ class StudyWriting:
             await put(self._connection, tables.alerts, row | {"kind": str(alert.kind), "record": record})
         if not self._studied.is_again:
             changed = [each.identifier for each in self._studied.activities]
-            news = await tell(self._connection, self._organisation, changed, self._studied.at)
+            news = await tell(
+                self._connection, self._organisation, changed, self._studied.at, at_once_only=True
+            )
             await append_outbox(self._connection, [*news, *self._studied.outbox])
 
     async def _take_subjects(self) -> None:

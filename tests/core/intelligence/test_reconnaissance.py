@@ -303,3 +303,11 @@ def test_from_which_score_on_there_is_an_alert_can_be_chosen() -> None:
         alerts[least] = [each.message for each in studied.alerts]
     assert [len(each) for each in alerts.values()] == [1, 1, 0]
     assert alerts[0.3] != alerts[0.5], "sooner"
+
+
+def test_a_letter_that_names_where_probes_reported_to_is_told_and_a_mailing_is_not() -> None:
+    for message, count in ((mail, 1), (newsletter, 0)):
+        studied = Studied().take(quiet_weeks())
+        loud(studied)
+        studied.take([message(LATER + 5 * DAY, "other.example", finance(0), picture("px.evil.example"))])
+        assert len(studied.alerts_of(AlertKind.FOLLOW_UP)) == count

@@ -342,8 +342,11 @@ class _Message:
         return None
 
     def _strange_places(self) -> Sequence[str]:
-        """Return the domains that the message refers to and that are nobody's whom we know."""
-        if self.established:
+        """Return the domains that the message refers to and that are nobody's whom we know.
+
+        A mailing that names one has rented of the same vendor: nobody comes back to one person by a mailing.
+        """
+        if self.established or self.sight.is_list:
             return ()
         return [
             each for each in self.sight.places if not self._is_anothers(each) and not is_shared_domain(each)

@@ -266,7 +266,11 @@ def build_watch(settings: Settings, room: ControlRoom) -> WatchlistSource | None
     if room.activities is None:
         return None
     return WatchlistSource(
-        room.organisations, room.activities, room.clock, settings.directory / "watchlist.json"
+        room.organisations,
+        room.activities,
+        room.clock,
+        settings.directory / "watchlist.json",
+        least_score=settings.studying.alert_score / 100,
     )
 
 

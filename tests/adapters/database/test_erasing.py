@@ -26,7 +26,7 @@ from mailveil.control.people import erase_person, export_person
 from mailveil.control.records import Cut
 from mailveil.control.stores import ConflictError
 from mailveil.core.intelligence.memos import member
-from mailveil.core.intelligence.types import MarkedPerson
+from mailveil.core.intelligence.types import Alert, AlertKind, MarkedPerson
 from postgres_room import DatabasePlace
 from study_room import ACTOR, LATER, inhabit, probes, rows_of
 
@@ -82,7 +82,19 @@ async def plant(room: ControlRoomForTests) -> None:
     planted = {"deep": [[ZOE, 1], {"url": url, ZOE: [ZOE, "x"]}], "words": f"to {ZOE}, and others"}
     await stores.sharing.append([OutboxEntry("default", "e", now, "test", "s", planted)])
     row: dict[str, Any] = {"organisation": "default"}
+    alert = Alert(
+        f"{int(now * 1000):012x}{'0' * 20}", "default", now, AlertKind.FOLLOW_UP, name, "m", "mail again",
+        0.9, ACTOR, (ZOE, BOB), LATER,
+    )  # fmt: skip
+    told = {
+        "identifier": alert.identifier,
+        "at": now,
+        "kind": str(alert.kind),
+        "activity": name,
+        "message": "m",
+    }
     async with room.database.write() as connection:
+        await connection.execute(tables.alerts.insert().values(row | told | {"record": alert.record()}))
         letter = {
             "destination": "d", "number": 1, "at": now, "died_at": now, "kind": "test", "subject": "s",
             "identifier": "e", "record": planted, "problem": "", "retry_at": 0.0,

@@ -18,10 +18,15 @@ EXAMPLES = 10
 OF_MEANING = frozenset(
     {
         "", "cursor", "until", "step", "name", "display_name", "domains", "language", "id", "home", "address",
+        "options", "secret", "events", "format",
         "identifier", "author", "hosts", "owner", "reason", "expires_at", "document", "comment", "since", "file",
         "hours", "function", "text", "week",
     }
 )  # fmt: skip
+
+
+# What takes an address that chance does not make; test_api_destinations.py does.
+NOT_BY_CHANCE = frozenset({"POST /destinations"})
 
 
 @schemathesis.serializer("message/rfc822")
@@ -93,7 +98,7 @@ def test_every_operation_does_what_the_document_says(
     }
     if is_positive:
         silent = {label for label, codes in answered.items() if not codes & {200, 201, 204, 404, 412}}
-        assert not silent, "nothing that is described was ever taken"
+        assert silent <= NOT_BY_CHANCE, "nothing that is described was ever taken"
 
 
 def test_what_is_deleted_is_gone_and_what_is_made_is_there(control_room: ControlRoomForTests) -> None:

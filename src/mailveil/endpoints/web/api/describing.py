@@ -353,8 +353,11 @@ def _content(
     if operation.status == 204:
         return None
     if operation.media_type != "application/json":
-        schema: dict[str, Any] = {"type": "string", "contentMediaType": operation.media_type}
-        shown = operation.example if isinstance(operation.example, str) else EXAMPLE_CLEAN
+        is_json = operation.media_type.endswith("+json")
+        schema: dict[str, Any] = (
+            {"type": "object"} if is_json else {"type": "string", "contentMediaType": operation.media_type}
+        )
+        shown = EXAMPLE_CLEAN if operation.example is None else operation.example
     elif operation.answer is None:
         schema = {"$ref": "#/components/schemas/Inspection"}
         shown = example_of(schema, schemas)

@@ -46,7 +46,7 @@ class MispEvents(Answer):
     Permission.INTELLIGENCE_READ,
     None,
     media_type=STIX,
-    example='{"type": "bundle", "id": "bundle--8e03978e-40d5-53dd-bc93-6894a57f9324", "objects": []}',
+    example={"type": "bundle", "id": "bundle--8e03978e-40d5-53dd-bc93-6894a57f9324", "objects": []},
 )
 async def get_stix_bundle(asked: Asking, activity: AskedActivity = "") -> Response:
     """Get a bundle of STIX 2.1.

@@ -32,12 +32,15 @@ from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.roles import Role
 from mailveil.config import load
 from mailveil.control.access import Permission, command_line_actor
+from mailveil.control.activityrecords import ActivityQuery
 from mailveil.control.identifiers import new_identifier
 from mailveil.control.passwords import Passwords
 from mailveil.control.records import Cut, FeedbackState, MessageQuery, Organisation, TrackerQuery
 from mailveil.control.room import ControlRoom
+from mailveil.control.sharingrecords import Destination, DestinationKind, Feed, FeedKind
 from mailveil.control.signing_in import SigningIn
 from mailveil.control.tokens import make_token
+from mailveil.core.intelligence.types import Activity, Alert, AlertKind, Campaign
 from mailveil.endpoints.web.api import API_PATH, api
 from mailveil.endpoints.web.console.application import MODULES
 from observations import FREQUENT_WORD, HOT_OPERATOR, HOT_PERSON, RARE_HOST, RARE_OPERATOR, RARE_WORD
@@ -47,8 +50,9 @@ DAY = 86_400.0
 LEAST = 240  # of anything that grows with messages: more than a part of a list has
 ROUNDS, ROUNDS_QUICKLY = 11, 5
 FREQUENT_SUBJECT, RARE_SUBJECT = "policy", "the-one-partner.example"
-#: Pages for those who are not signed in, and of a next hop that is a maildir: none of them knows of messages kept.
-NOT_ASKED = ("/sign-in", "/link/", "/mailbox")
+#: Pages for those who are not signed in, of a next hop that is a maildir, and a form for a process that reads feeds:
+#: none of them knows of messages kept.
+NOT_ASKED = ("/sign-in", "/link/", "/mailbox", "/sharing/feeds/new")
 #: Questions of the API for which there is nothing here: no original is kept.
 NOT_ANSWERED = ("/messages/{message}/original",)
 
@@ -149,10 +153,53 @@ async def furnish(room: ControlRoom, database: Database, count: int) -> None:
             for number in range(100 * share if count >= 100 * LEAST else 5 * share)
         ],
     }  # fmt: skip
+    rows |= _watchers(now, share)
     for table, values in rows.items():
         for start in range(0, len(values), 1_000):
             async with database.write() as connection:
                 await connection.execute(table.insert(), values[start : start + 1_000])
+
+
+def _watchers(now: float, share: int) -> dict[sa.Table, list[dict[str, Any]]]:
+    """Return rows of activities, alerts and campaigns, and one of each kind of what is shared."""
+    found: dict[sa.Table, list[dict[str, Any]]] = {
+        tables.activities: [],
+        tables.alerts: [],
+        tables.campaigns: [],
+    }
+    for number in range(share):
+        at, actor = now - 60.0 * number, f"spy{number}.example"
+        activity = Activity(
+            new_identifier(at), ORGANISATION, actor, at - DAY, at, 0.3 + number % 7 / 10, total_messages=1,
+            total_people=1, total_probes=1,
+        )  # fmt: skip
+        found[tables.activities].append({
+            "organisation": ORGANISATION, "identifier": activity.identifier, "actor": actor, "score": activity.score,
+            "first_at": activity.first_at, "last_at": at, "changed_at": at, "people": 1, "probes": 1,
+            "merged_into": "", "record": activity.record(), "told": "", "told_state": "", "is_untold": False,
+            "verdict": "open", "decided_by": "", "decided_at": 0.0, "acknowledged_by": "", "acknowledged_at": 0.0,
+            "closed_by": "", "closed_at": 0.0,
+        })  # fmt: skip
+        alert = Alert(
+            new_identifier(at),
+            ORGANISATION,
+            at,
+            AlertKind.RECONNAISSANCE,
+            activity.identifier,
+            "",
+            "was seen",
+        )
+        told = {
+            name: getattr(alert, name) for name in ("organisation", "identifier", "at", "activity", "message")
+        }
+        found[tables.alerts].append(told | {"kind": str(alert.kind), "record": alert.record()})
+        campaign = Campaign(
+            new_identifier(at), ORGANISATION, actor, "https://*/o.gif", at - DAY, at, messages=1
+        )
+        shown = ("organisation", "identifier", "sender_domain", "first_at", "last_at", "messages", "people")
+        row = {name: getattr(campaign, name) for name in shown}
+        found[tables.campaigns].append(row | {"nature": str(campaign.nature), "record": campaign.record()})
+    return found
 
 
 async def opened(folder: Path, database: Database, count: int) -> Site:
@@ -209,6 +256,11 @@ async def _known(site: Site, user: str) -> dict[str, str]:
     allowed = (await site.room.policies.allowed(ORGANISATION, Cut(1))).items[0].identifier
     report = (await site.room.feedback.reports(ORGANISATION, Cut(1))).items[0].identifier
     token = (await site.room.accounts.tokens(ORGANISATION, Cut(1))).items[0].identifier
+    wanted = ActivityQuery(time.time())
+    activity = (
+        (await site.room.activities.activities(ORGANISATION, wanted, Cut(1))).items[0].activity.identifier
+    )
+    destination, feed = await _systems(site.room)
     return {
         "message": line.identifier, "/messages/": line.identifier,
         "tracker_id": tracker.identifier, "/trackers/": tracker.identifier,
@@ -218,8 +270,34 @@ async def _known(site: Site, user: str) -> dict[str, str]:
         "user_id": user, "/users/": user,
         "token_id": token,
         "organisation_id": ORGANISATION, "/organisations/": ORGANISATION,
+        "activity_id": activity, "/watching/": activity,
+        "destination_id": destination, "/sharing/destinations/": destination,
+        "feed_id": feed, "/sharing/feeds/": feed,
         "/policy/rules/": "r0", "version": "7", "dimension": "operator",
     }  # fmt: skip
+
+
+async def _systems(room: ControlRoom) -> tuple[str, str]:
+    """Return a destination and a feed, made if need be."""
+    assert room.sharing is not None
+    assert room.feeds is not None
+    now = time.time()
+    destination = Destination(
+        new_identifier(now), ORGANISATION, "File", DestinationKind.JSON_LINES, "events.jsonl", created_at=now
+    )
+    feed = Feed(
+        new_identifier(now),
+        ORGANISATION,
+        "CERT",
+        FeedKind.TAXII,
+        "https://cert.example/taxii2/",
+        created_at=now,
+    )
+    if not (known := [each for each in await room.sharing.destinations(ORGANISATION) if each.name == "File"]):
+        await room.sharing.put_destination(destination)
+    if not (feeds := await room.feeds.feeds(ORGANISATION)):
+        await room.feeds.put_feed(feed)
+    return (known[0] if known else destination).identifier, (feeds[0] if feeds else feed).identifier
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------
@@ -264,6 +342,7 @@ def filters(site: Site) -> dict[str, Sequence[Mapping[str, str]]]:
             *({**each, "order": "messages"} for each in long_periods),
         ],
         "/operators": long_periods,
+        "/watching": [{"state": "closed"}, {"state": "all"}, {"actor": "spy1.example"}, {"order": "last"}],
         "/policy/explain": [
             {"message": message, "reference": "0"},
             {"sender": "news@sender1.example", "proven": "yes", "host": "a.example", "kind": "open"},
@@ -291,7 +370,11 @@ def values(site: Site) -> dict[str, Sequence[str]]:
         "host": ("service0.example", RARE_HOST), "tracker": (site.known["tracker_id"],), "has_trackers": flags,
         "has_remote": flags, "changed": flags, "domain": ("service0.example",), "kind": ("open", "dwell"),
         "order": ("first", "messages", "people"), "position": ("0",), "step_hours": ("24",),
-        "state": ("open", "rejected"), "action": ("policy.change",),
+        "state": ("open", "rejected", "active", "closed"), "verdict": ("open", "benign"), "least_score": ("0.5",),
+        "activity": (site.known["activity_id"],), "nature": ("unknown", "bulk"), "sender_domain": ("spy1.example",),
+        "week": (time.strftime("%G-W%V", time.gmtime(now - 7 * DAY)),), "people": ("true",), "value": ("spy.example",),
+        "table": ("activities", "days", "figures"), "feed": (site.known["feed_id"],),
+         "action": ("policy.change",),
         "actor": ("person0",), "subject": (FREQUENT_SUBJECT, RARE_SUBJECT), "all": flags,
 
     }  # fmt: skip
@@ -362,7 +445,7 @@ async def _questions(site: Site) -> dict[str, str]:
         found[shown] = base
         for name in optional:
             for number, value in enumerate(given[name]):
-                if _takes(parameters, name, value):
+                if _takes(site.document, parameters, name, value):
                     label = number if name in ("since", "until", "tracker") else value
                     found[f"{shown}?{name}={label}"] = f"{path}?{urlencode({**needed, name: value})}"
         if any(each["name"] == "cursor" for each in parameters):
@@ -384,10 +467,12 @@ def _resolved(document: Mapping[str, Any], value: Mapping[str, Any]) -> Mapping[
     return found if "$ref" in value else value
 
 
-def _takes(parameters: Sequence[Mapping[str, Any]], name: str, value: str) -> bool:
+def _takes(
+    document: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]], name: str, value: str
+) -> bool:
     """Tell whether a parameter may have a value: where it is one of few, the document names them."""
     schema = next(each["schema"] for each in parameters if each["name"] == name)
-    choices = [schema, *schema.get("anyOf", ())]
+    choices = [_resolved(document, each) for each in (schema, *schema.get("anyOf", ()))]
     named = [each["enum"] for each in choices if "enum" in each]
     return not named or value in named[0]
 

@@ -70,7 +70,7 @@ def test_an_analyst_reads_all_of_an_activity(database: DatabasePlace) -> None:
         assert [each.sender_domain for each in lines] == [ACTOR, ACTOR]
         rest = await use.activity_messages(stores, ANNA, name, Cut(2, page.next))
         assert (len(rest.items), rest.next) == (1, "")
-        assert await use.activities_of_message(stores, ANNA, lines[0].identifier) == [name]
+        assert await use.activities_of_messages(stores, ANNA, [lines[0].identifier]) == [name]
         told_by = [each.activity for each in (await use.alerts(stores, ANNA, ALL)).items]
         assert told_by == [name]
         bulk = await use.campaigns(stores, ANNA, ALL, nature=Nature.BULK)
@@ -244,7 +244,7 @@ def test_rights_are_asked_for(sqlite_database: DatabasePlace) -> None:
             lambda who: use.campaigns(stores, who, ALL),
             lambda who: use.marked_people(stores, who),
             lambda who: use.export_activity(stores, who, name),
-            lambda who: use.activities_of_message(stores, who, name),
+            lambda who: use.activities_of_messages(stores, who, [name]),
         ]
         changes = [
             lambda who: use.activity_messages(stores, who, name, ALL),

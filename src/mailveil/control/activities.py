@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -100,10 +100,10 @@ async def activity_messages(
     return Page(tuple(lines.get(each, each) for each in page.items), page.next)
 
 
-async def activities_of_message(room: ControlRoom, actor: Actor, message: str) -> Sequence[str]:
-    """Return the identifiers of the activities that a message belongs to."""
+async def activities_of_messages(room: ControlRoom, actor: Actor, messages: Collection[str]) -> Sequence[str]:
+    """Return the identifiers of the activities that any of some messages belongs to."""
     actor.require(Permission.ACTIVITIES_READ)
-    return await room.activities.activity_of_message(actor.organisation, message)
+    return await room.activities.activities_of_messages(actor.organisation, messages)
 
 
 async def alerts(

@@ -152,8 +152,8 @@ class ActivityStore(Protocol):
         """Return the identifiers of an activity's messages, newest first."""
         ...
 
-    async def activity_of_message(self, organisation: str, message: str) -> Sequence[str]:
-        """Return the activities that a message belongs to."""
+    async def activities_of_messages(self, organisation: str, messages: Collection[str]) -> Sequence[str]:
+        """Return the activities that any of some messages belongs to."""
         ...
 
     async def notes(self, organisation: str, activity: str) -> Sequence[ActivityNote]:
@@ -191,7 +191,7 @@ class ActivityStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InfrastructureShared:
-    """What several hosts have in common: ``hosts`` are some of the others, ``total`` counts them all.
+    """What several hosts have in common: ``hosts`` are the others where they are few, ``total`` counts them.
 
     ``role`` is one of ``Role``, or ``server``: the same answer, field by field and byte by byte.
 

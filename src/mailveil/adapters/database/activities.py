@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -171,12 +171,13 @@ class SqlActivityStore:
             rows = (await connection.execute(question)).all()
         return page_of(rows, cut, lambda row: str(row.message), lambda row: (row.message,))
 
-    async def activity_of_message(self, organisation: str, message: str) -> Sequence[str]:
-        """Return the activities that a message belongs to."""
+    async def activities_of_messages(self, organisation: str, messages: Collection[str]) -> Sequence[str]:
+        """Return the activities that any of some messages belongs to."""
         columns = tables.activity_messages.c
         question = (
             sa.select(columns.activity)
-            .where(columns.organisation == organisation, columns.message == message)
+            .where(columns.organisation == organisation, columns.message.in_(sorted(messages)))
+            .distinct()
             .order_by(columns.activity)
             .limit(100)
         )

@@ -21,6 +21,7 @@ from mailveil.core.observation.types import Observation
 WANTED_FOR_S = 3 * 86_400.0  # a fetch comes soon after a message, or never
 ANEW_AFTER_S = 7 * 86_400.0
 MAX_SHOWN = 20
+MAX_MARKS = 50  # of what a host has in common with others
 MAX_HOSTS = 50  # of one message
 BUILT = "fingerprint"  # how addresses are made
 SERVER = "server"  # how a server answers, field by field and byte by byte
@@ -142,30 +143,44 @@ class SqlInfrastructureStore:
         return infrastructure_facts_of(record) if record else None
 
     async def alike(self, organisation: str, host: str) -> Sequence[InfrastructureShared]:
-        """Return what a host has in common with others, what fewest have first."""
-        columns = tables.infrastructure_marks.c
-        of_host = sa.select(columns.role, columns.value).where(
-            columns.organisation == organisation, columns.host == host
+        """Return what a host has in common with others, what fewest have first; the hosts where they are few."""
+        mine, others = tables.infrastructure_marks.alias("mine"), tables.infrastructure_marks.alias("others")
+        total = sa.func.count().label("total")
+        of_host = (
+            sa.select(mine.c.role, mine.c.value, total)
+            .join(
+                others,
+                (others.c.organisation == mine.c.organisation)
+                & (others.c.role == mine.c.role)
+                & (others.c.value == mine.c.value)
+                & (others.c.host != mine.c.host),
+            )
+            .where(mine.c.organisation == organisation, mine.c.host == host)
+            .group_by(mine.c.role, mine.c.value)
+            .order_by(total, mine.c.role, mine.c.value)
+            .limit(MAX_MARKS)
         )
-        shared = []
         async with self._database.read() as connection:
-            for mark in (await connection.execute(of_host)).all():
-                same = (
+            found = (await connection.execute(of_host)).all()
+            few = [(each.role, each.value) for each in found if each.total <= MAX_SHOWN]
+            columns, hosts = tables.infrastructure_marks.c, dict[tuple[str, str], list[str]]()
+            named = (
+                sa.select(columns.role, columns.value, columns.host)
+                .where(
                     columns.organisation == organisation,
-                    columns.role == mark.role,
-                    columns.value == mark.value,
+                    sa.tuple_(columns.role, columns.value).in_(few),
                     columns.host != host,
                 )
-                total = (
-                    await connection.execute(
-                        sa.select(sa.func.count()).select_from(tables.infrastructure_marks).where(*same)
-                    )
-                ).scalar_one()
-                if total:
-                    some = sa.select(columns.host).where(*same).order_by(columns.host).limit(MAX_SHOWN)
-                    hosts = (await connection.execute(some)).scalars()
-                    shared.append(InfrastructureShared(mark.role, mark.value, tuple(hosts), total))
-        return sorted(shared, key=lambda each: (each.total, each.role, each.value))
+                .order_by(columns.host)
+            )
+            for each in await connection.execute(named) if few else ():
+                hosts.setdefault((each.role, each.value), []).append(each.host)
+        return [
+            InfrastructureShared(
+                each.role, each.value, tuple(hosts.get((each.role, each.value), ())), each.total
+            )
+            for each in found
+        ]
 
     @staticmethod
     async def _known(

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mailveil.control.access import Permission
-from mailveil.control.activities import activities_of_message, activity
+from mailveil.control.activities import activities_of_messages, activity
 from mailveil.control.activityrecords import ActivityFile
 from mailveil.endpoints.web.console import activitywords as words
 from mailveil.endpoints.web.console.visit import Visit
 
 MOST_MESSAGES = 10  # of a tracker that are asked about
+MOST_ACTIVITIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,11 @@ async def belongings(visit: Visit, messages: Iterable[str]) -> Sequence[Belongin
         return ()
     now = visit.room.clock.now()
     found: dict[str, ActivityFile] = {}
-    known: set[str] = set()
-    for each in list(messages)[:MOST_MESSAGES]:
-        for name in await activities_of_message(visit.room, visit.actor, each):
-            if name not in known:
-                known.add(name)
-                file = (await activity(visit.room, visit.actor, name)).file
-                found[file.activity.identifier] = file
+    asked = list(messages)[:MOST_MESSAGES]
+    names = await activities_of_messages(visit.room, visit.actor, asked) if asked else ()
+    for name in names[:MOST_ACTIVITIES]:
+        file = (await activity(visit.room, visit.actor, name)).file
+        found[file.activity.identifier] = file
     order = sorted(found.values(), key=lambda file: (-file.activity.score, file.activity.identifier))
     return [
         Belonging(

@@ -61,7 +61,9 @@ class SharedBy(Answer):
 
     role: str = Field(description="What it is.", examples=["certificate"])
     value: Text = Field(description="Which.", examples=["ns1.spy.example"])
-    hosts: list[Text] = Field(description="Some of the other hosts.", examples=[["px.other.example"]])
+    hosts: list[Text] = Field(
+        description="The other hosts, where they are few.", examples=[["px.other.example"]]
+    )
     total: int = Field(ge=0, description="How many other hosts.", examples=[1])
 
 

@@ -20,8 +20,7 @@ from typing import Final, Protocol
 
 from mailveil.control.activityrecords import OutboxEntry
 from mailveil.control.publishing import Publishers
-from mailveil.control.sharing import SECRET_LOST
-from mailveil.control.sharingrecords import DeadLetter, Destination, DestinationKind
+from mailveil.control.sharingrecords import SECRET_LOST, DeadLetter, Destination, DestinationKind
 from mailveil.control.sharingstores import SharingStore
 from mailveil.core.failure import describe_failure
 from mailveil.core.sharing.entries import Entry

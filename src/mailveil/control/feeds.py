@@ -17,7 +17,7 @@ from mailveil.control.feedtaking import LEAST_MINUTES, MOST_MINUTES, outcome_of,
 from mailveil.control.identifiers import new_identifier
 from mailveil.control.records import Cut, Page
 from mailveil.control.room import ControlRoom
-from mailveil.control.sharingrecords import Feed, FeedKind, ImportedIndicator
+from mailveil.control.sharingrecords import SECRET_LOST, Feed, FeedKind, ImportedIndicator
 from mailveil.control.stores import ConflictError
 from mailveil.core.recognition.shared import owned_domains
 
@@ -28,7 +28,6 @@ MAX_OPTION: Final = 200
 MAX_PEM: Final = 100_000
 MAX_SECRET: Final = 4_000
 READ_LEASE_S: Final = 900.0
-SECRET_LOST: Final = "the stored secret does not open (sharing.key was replaced or lost); set it anew"  # noqa: S105
 _TEXTS: Final = {
     FeedKind.TAXII: ("username", "header", "collection", "api_root"),
     FeedKind.MISP: ("username", "header"),

@@ -15,7 +15,7 @@ from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.identifiers import new_identifier
 from mailveil.control.records import Cut, Page
 from mailveil.control.room import ControlRoom
-from mailveil.control.sharingrecords import DeadLetter, Destination, DestinationKind, Standing
+from mailveil.control.sharingrecords import SECRET_LOST, DeadLetter, Destination, DestinationKind, Standing
 from mailveil.control.sharingstores import SharingStore
 from mailveil.control.stores import ConflictError, CursorError
 from mailveil.control.webhookkeys import WebhookKeys, parse_webhook_keys
@@ -25,7 +25,6 @@ from mailveil.ports import DeliveryError
 MAX_DESTINATIONS: Final = 50  # of an organisation
 ROTATION_S: Final = 86_400.0  # so long the secret before signs, too
 TEST_TIMEOUT_S: Final = 30.0
-SECRET_LOST: Final = "the stored secret does not open (sharing.key was replaced or lost); set it anew"  # noqa: S105
 SENT_SECRETS: Final = frozenset(
     {DestinationKind.SPLUNK, DestinationKind.ELASTICSEARCH, DestinationKind.MISP}
 )  # which the other side gets to see

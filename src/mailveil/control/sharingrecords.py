@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from mailveil.core.sharing.types import PeopleShared, TrafficLight
 
+# What is said where a destination's or a feed's secret cannot be read any more.
+SECRET_LOST: Final = "the stored secret does not open (sharing.key was replaced or lost); set it anew"  # noqa: S105
+
 
 class DestinationKind(StrEnum):
     """What kind of system a destination is. Values are permanent."""

@@ -25,10 +25,6 @@ OF_MEANING = frozenset(
 )  # fmt: skip
 
 
-# What takes an address that chance does not make; test_api_destinations.py does.
-NOT_BY_CHANCE = frozenset({"POST /destinations"})
-
-
 @schemathesis.serializer("message/rfc822")
 def as_message(ctx: Any, value: Any) -> bytes:
     """Return a generated message as bytes."""
@@ -46,6 +42,15 @@ def described(room: ApiRoom) -> Any:
     # Tokens are sent by the test, and a NUL in a text is refused by each pattern already.
     schema.config.generation.update(with_security_parameters=False, allow_x00=False)
     return schema
+
+
+def is_example_taken(room: ApiRoom, label: str) -> bool:
+    """Tell whether an operation without parameters in its path takes the example of its body."""
+    method, path = label.split(" ")
+    operation = room.ask("GET", "/openapi.json").json()["paths"][path][method.lower()]
+    (content,) = operation["requestBody"]["content"].values()
+    (example,) = content["examples"].values()
+    return room.ask(method, path, json=example["value"]).status_code in {200, 201, 204}
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=["as described", "otherwise"])
@@ -98,7 +103,9 @@ def test_every_operation_does_what_the_document_says(
     }
     if is_positive:
         silent = {label for label, codes in answered.items() if not codes & {200, 201, 204, 404, 412}}
-        assert silent <= NOT_BY_CHANCE, "nothing that is described was ever taken"
+        # Chance makes no address of a SIEM, for one; what the document shows as an example has to be taken then.
+        refused = {label for label in silent if not is_example_taken(room, label)}
+        assert not refused, "nothing that is described was ever taken"
 
 
 def test_what_is_deleted_is_gone_and_what_is_made_is_there(control_room: ControlRoomForTests) -> None:

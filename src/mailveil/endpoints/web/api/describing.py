@@ -439,7 +439,9 @@ def _own() -> dict[str, Any]:
 
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     """Return an example of what a schema describes, made of the examples of its members."""
-    if schema.get("examples"):  # also beside a reference: what a member has of its own says more than its type
+    if schema.get(
+        "examples"
+    ):  # also beside a reference: what a member has of its own says more than its type
         return schema["examples"][0]
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mailveil.control import sharing as use
 from mailveil.control.access import Permission
@@ -36,6 +36,7 @@ resource = Resource(
 MAX_NUMBER = 2**63 - 1
 Number = Annotated[int, Field(ge=1, le=MAX_NUMBER), BeforeValidator(exact)]
 Numbers = Annotated[list[Number], Field(max_length=1000)]
+MAKEABLE = [str(each) for each in DestinationKind if each is not DestinationKind.COLLECTION]
 Options = dict[Annotated[str, Field(max_length=60, pattern=NO_NUL)], str | bool | int]
 
 
@@ -144,6 +145,9 @@ class DestinationChange(Request):
 class DestinationMade(DestinationChange):
     """A destination to be made."""
 
+    kind: Annotated[
+        DestinationKind, Field(strict=False), WithJsonSchema({"type": "string", "enum": MAKEABLE})
+    ] = Field(description="What kind of system it is; it stays.", examples=["splunk"])
     from_beginning: bool = Field(
         default=False,
         description="Whether it gets all events that are kept, and not only what is new.",

@@ -110,6 +110,18 @@ def test_every_example_is_valid_by_its_schema(document: dict[str, Any]) -> None:
     assert checked > 100
 
 
+def test_no_parameter_is_ever_null_and_every_choice_of_a_new_destination_can_be_made(
+    document: dict[str, Any],
+) -> None:
+    asked = [(name, found) for name, each in operations(document) for found in each.get("parameters", ())]
+    assert {"state", "position", "since", "has_trackers"} <= {found.get("name") for _, found in asked}
+    for name, found in asked:
+        assert '"null"' not in json.dumps(found), f"{name}: a URL has no null"
+    schemas = document["components"]["schemas"]
+    assert "collection" not in schemas["DestinationMade"]["properties"]["kind"]["enum"]
+    assert "collection" in schemas["DestinationKind"]["enum"]
+
+
 def test_every_scope_is_known_and_every_permission_is_used(document: dict[str, Any]) -> None:
     used: set[str] = set()
     for _, each in operations(document):

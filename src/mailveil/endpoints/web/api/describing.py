@@ -269,7 +269,9 @@ def _complete(described: dict[str, Any], operation: Operation, schemas: Mapping[
         described["x-all-organisations"] = True
     if operation.leave:
         described["x-needs-leave"] = True
-    described.setdefault("parameters", []).extend(_parameters(operation))
+    for parameter in described.setdefault("parameters", []):
+        parameter["schema"] = _without_null(parameter["schema"])
+    described["parameters"].extend(_parameters(operation))
     if operation.body is Body.MESSAGE:
         described["requestBody"] = {
             "required": True,
@@ -286,6 +288,18 @@ def _complete(described: dict[str, Any], operation: Operation, schemas: Mapping[
         sent = operation.example if operation.example is not None else example_of(content["schema"], schemas)
         content["examples"] = {"request": {"value": sent}}
     described["responses"] = _responses(described["responses"], operation, schemas)
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter without null: what is not asked for is left out, and a URL has no null."""
+    choices = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    match choices:
+        case []:
+            return rest
+        case [only]:
+            return {**only, **rest}
+    return {"anyOf": choices, **rest}
 
 
 def _parameters(operation: Operation) -> list[dict[str, str]]:

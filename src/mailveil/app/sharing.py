@@ -91,7 +91,7 @@ class DeliveryLoop:
         self._poll_s = poll_s
         self._holder = secrets.token_hex(16)
         self._rounds: dict[tuple[str, str], _Round] = {}
-        self._names: dict[str, str] = {}
+        self._names: dict[str, Organisation] = {}
         self._names_at = self._kept_at = float("-inf")
         self._problem = ""
         self._news = asyncio.Event()
@@ -230,9 +230,11 @@ class DeliveryLoop:
     async def _organisation(self, identifier: str) -> Organisation:
         if time.monotonic() - self._names_at >= NAMES_S or identifier not in self._names:
             known = await self._room.organisations.organisations()
-            self._names = {each.identifier: each.name for each in known}
+            self._names = {
+                each.identifier: Organisation(each.identifier, each.name, each.created_at) for each in known
+            }
             self._names_at = time.monotonic()
-        return Organisation(identifier, self._names.get(identifier, ""))
+        return self._names.get(identifier, Organisation(identifier))
 
 
 def build_delivery(settings: Settings, room: ControlRoom, tally: Tally) -> DeliveryLoop:

@@ -113,7 +113,12 @@ async def _told(
     actor.require(Permission.INTELLIGENCE_READ)
     found = await find_activity(room, actor, identifier)
     standing = Standing(found.state(room.clock.now()), found.verdict, found.changed_at)
-    told_by = Organisation(actor.organisation, await _name(room, actor.organisation))
+    known = await room.organisations.organisations()
+    mine = (each for each in known if each.identifier == actor.organisation)
+    told_by = next(
+        (Organisation(each.identifier, each.name, each.created_at) for each in mine),
+        Organisation(actor.organisation),
+    )
     disclosure = Disclosure(traffic_light=traffic_light or await _marking(room, actor.organisation))
     return shared_activity(found.activity, standing, disclosure, told_by)
 

@@ -15,7 +15,10 @@ from mailveil.adapters.publishing.collections import CollectionPublisher
 from mailveil.control.records import Cut
 from mailveil.control.sharedobjects import ACTIVITIES, EVENTS, RULES, TRACKERS, SharedQuery
 from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Tooling
+from mailveil.core.sharing.misp import misp_event
 from mailveil.core.sharing.types import SharedEvent
+from mailveil.core.sharing.veiling import Organisation
+from mailveil.core.sharing.wording import timestamp
 from mailveil.ports import DeliveryError
 from stix_values import ACTIVITY, ALERT, AT, TRACKER, activity, event
 
@@ -192,3 +195,58 @@ def test_a_database_that_is_away_is_tried_again(control_room: ControlRoomForTest
         published(control_room, event(ACTIVITY))
     assert not caught.value.is_permanent
     assert caught.value.taken == 0
+
+
+def shared_now(name: str) -> Any:
+    return tuple(
+        replace(each, shared=True) if each.value == name else each for each in ACTIVITY.infrastructure
+    )
+
+
+def test_the_feed_names_what_turned_out_to_serve_everybody(control_room: ControlRoomForTests) -> None:
+    def attributes(told: Objects) -> dict[str, dict[str, Any]]:
+        (kept,) = told
+        return {each["value"]: each for each in kept["event"]["Event"]["Attribute"]}
+
+    url = "https://px-evil.example/open/a.gif"
+    probes = (*ACTIVITY.probes, replace(ACTIVITY.probes[0], template=url))
+    before = attributes(published(control_room, event(activity(probes=probes)))[EVENTS])
+    assert before["px-evil.example"]["to_ids"]
+    assert before[url]["to_ids"]
+    later = attributes(published(control_room, event(activity(changed_at=AT + 30), 2))[EVENTS])
+    assert later[url] == before[url], "a probe that is not among the latest is no mistake"
+    found_out = activity(changed_at=AT + 60, infrastructure=shared_now("px-evil.example"))
+    after = attributes(published(control_room, event(found_out, 3))[EVENTS])
+    assert not after["px-evil.example"]["to_ids"], "whoever reads the feed keeps what it does not name"
+    assert not after[url]["to_ids"]
+    assert after[url]["timestamp"] > before[url]["timestamp"]
+    assert after["deals-evil.example"]["to_ids"]
+
+
+def test_what_happened_is_one_comment_however_often_it_changes(control_room: ControlRoomForTests) -> None:
+    told = [event(activity(total_probes=count, changed_at=AT + count), count) for count in range(1, 5)]
+    (kept,) = published(control_room, *told)[EVENTS]
+    (comment,) = (each for each in kept["event"]["Event"]["Attribute"] if each["type"] == "comment")
+    assert comment["value"].startswith("4 probes")
+    (first,) = (each for each in misp_event(told[0])["Event"]["Attribute"] if each["type"] == "comment")
+    assert comment["uuid"] == first["uuid"]
+
+
+def test_whoever_made_an_object_stays_who_made_it(control_room: ControlRoomForTests) -> None:
+    before = published(control_room, event(ACTIVITY))[ACTIVITIES]
+    told_by = Organisation("default", "Acme", AT).uuid
+    named = activity(told_by=told_by, changed_at=AT + 60, score=0.5)
+    after = of(published(control_room, event(named, 2))[ACTIVITIES], "campaign")
+    assert [each["created_by_ref"] for each in after] == [
+        each["created_by_ref"] for each in of(before, "campaign")
+    ]
+    assert after[0]["modified"] > of(before, "campaign")[0]["modified"]
+
+
+def test_a_new_name_of_the_organisation_is_a_version_of_it(control_room: ControlRoomForTests) -> None:
+    told_by = Organisation("default", "Default", AT).uuid
+    published(control_room, event(activity(told_by=told_by, organisation="Default")))
+    renamed = activity(told_by=told_by, organisation="Acme", changed_at=AT + 60)
+    found = published(control_room, event(renamed, 2), event(renamed, 2))[ACTIVITIES]
+    (told,) = (each for each in of(found, "identity") if each["id"] == f"identity--{told_by}")
+    assert (told["name"], told["modified"]) == ("Acme", timestamp(AT + 60))

@@ -231,3 +231,25 @@ def test_pymisp_takes_our_misp_for_one_and_reads_what_was_pushed(tmp_path: Path)
             await asyncio.to_thread(visit, address)
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_only_what_turned_out_to_be_wrong_detects_nothing_any_more(tmp_path: Path) -> None:
+    url = "https://px-evil.example/open/a.gif"
+    shared = tuple(
+        replace(each, shared=each.value == "deals-evil.example" or each.shared)
+        for each in ACTIVITY.infrastructure
+    )
+
+    async def steps(misp: FakeMisp, publish: Publish) -> None:
+        await publish(event(activity(probes=(replace(ACTIVITY.probes[0], template=url),)), 1))
+        await publish(event(activity(changed_at=AT + 60, infrastructure=shared, total_probes=9), 2))
+        last = event(activity(changed_at=AT + 60, infrastructure=shared, total_probes=9), 3)
+        before = len(misp.calls)
+        await publish(last)
+        assert all(method == "GET" for method, _ in misp.calls[before:])
+
+    misp = with_misp(tmp_path, steps)
+    assert to_ids(misp)[url], "a probe that is not among the latest is no mistake"
+    assert not to_ids(misp)["deals-evil.example"]
+    (kept,) = misp.events.values()
+    assert sum(each["type"] == "comment" for each in kept["Attribute"]) == 1

@@ -20,10 +20,12 @@ from mailveil.core.sharing.misp import (
     hashes,
     manifest,
     misp_event,
+    subject_uuid,
     tracker_event,
     uuid_of,
 )
 from mailveil.core.sharing.types import TrafficLight
+from mailveil.core.sharing.veiling import Organisation
 from stix_values import ACTIVITY, ALERT, AT, TRACKER, activity
 
 PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -133,3 +135,15 @@ def test_whatever_a_tracker_holds_pymisp_reads_it(
     if event is not None:
         loaded(event)
         json.loads(document(event))
+
+
+def test_two_that_learn_the_same_tracker_have_events_of_their_own() -> None:
+    told = [
+        stix_values.event(TRACKER, told_by=Organisation("default", "Default", at).uuid)
+        for at in (AT, AT + 0.001)
+    ]
+    made = [misp_event(each) for each in told]
+    assert None not in made
+    assert len({each["Event"]["uuid"] for each in made if each}) == 2
+    assert len({each["Event"]["Orgc"]["uuid"] for each in made if each}) == 2
+    assert [uuid_of(each) for each in made if each] == list(map(subject_uuid, told))

@@ -26,6 +26,7 @@ from mailveil.core.sharing.stixhistory import no_longer_claimed
 from mailveil.core.sharing.stixpatterns import literal
 from mailveil.core.sharing.stixvocabulary import marking, observable_identifier
 from mailveil.core.sharing.types import TrafficLight
+from mailveil.core.sharing.veiling import Organisation
 from mailveil.core.sharing.wording import timestamp
 from stix_values import ACTIVITY, ALERT, AT, TRACKER, activity, infrastructure
 
@@ -263,3 +264,57 @@ def test_whatever_an_alert_holds_it_is_valid(value: Any, name: str, level: Traff
 def test_no_text_gets_out_of_its_literal(text: str) -> None:
     pattern = stix2.pattern_visitor.create_pattern_object(f"[url:value = {literal(text)}]", version="2.1")
     assert pattern.operand.rhs.value.replace("\\'", "'").replace("\\\\", "\\") == text
+
+
+def test_organisations_of_one_name_are_two_and_one_that_is_renamed_stays_itself() -> None:
+    ours, theirs = (Organisation("default", "Default", made_at).uuid for made_at in (AT, AT + 0.001))
+    told = [activity_objects(activity(organisation="Default", told_by=each)) for each in (ours, theirs)]
+    one, other = ({each["id"]: each for each in of(objects, "identity")} for objects in told)
+    assert len(one.keys() & other.keys()) == 1  # who made the program
+    assert all(each["created_by_ref"] == f"identity--{ours}" for each in of(told[0], "campaign"))
+    renamed = activity(organisation="Acme plc", told_by=ours, changed_at=AT + 60)
+    (after,) = (
+        each for each in of(activity_objects(renamed), "identity") if each["id"] == f"identity--{ours}"
+    )
+    assert after["name"] == "Acme plc"
+    assert after["created"] == one[after["id"]]["created"]
+    assert after["modified"] > one[after["id"]]["modified"]
+    check(activity_objects(renamed))
+
+
+def test_two_that_learn_the_same_tracker_tell_of_it_by_objects_of_their_own() -> None:
+    told = [
+        tracker_objects(
+            TRACKER, "Default", TrafficLight.GREEN, AT, told_by=Organisation("default", "", at).uuid
+        )
+        for at in (AT, AT + 0.001)
+    ]
+    check([*told[0], *told[1]])
+    one, other = ({each["id"] for each in objects} for objects in told)
+    same = {each.partition("--")[0] for each in one & other}
+    assert same == {"marking-definition", "identity", "domain-name"}
+
+
+@pytest.mark.parametrize("shared", ["px-evil.example", "*.px-evil.example"])
+def test_what_stands_below_a_name_that_serves_everybody_is_withdrawn_with_it(shared: str) -> None:
+    known = activity_objects(ACTIVITY)
+    named = tuple(
+        infrastructure(each.role, each.value, shared=True) if each.value == shared else each
+        for each in ACTIVITY.infrastructure
+    )
+    found_out = activity(changed_at=AT + 60, infrastructure=named, probes=())
+    gone = no_longer_claimed(found_out, known, activity_objects(found_out))
+    patterns = {each["pattern"] for each in of(gone, "indicator")}
+    assert any("url:value" in each and "*" not in each for each in patterns)
+    assert any("LIKE '%.px-evil.example'" in each for each in patterns)
+    assert not any("deals-evil" in each for each in patterns)
+
+
+def test_a_sender_that_anybody_may_have_written_as_is_withdrawn_with_the_confirmation() -> None:
+    known = activity_objects(activity(verdict=AnalystVerdict.CONFIRMED))
+    unproven = tuple(
+        stix_values.replace(each, claimed=each.role is Role.SENDER_DOMAIN) for each in ACTIVITY.infrastructure
+    )
+    doubted = activity(changed_at=AT + 60, infrastructure=unproven)
+    gone = no_longer_claimed(doubted, known, activity_objects(doubted))
+    assert [each["name"] for each in of(gone, "indicator")] == ["deals-evil.example"]

@@ -31,6 +31,7 @@ _COMMON: Final = frozenset(
         "identity",  # of organisations: collections name no people
     }
 )
+_LASTING: Final = ("created", "created_by_ref")  # of every version of an object (STIX 2.1 section 3.6)
 _objects: Final = tables.shared_objects.c
 
 
@@ -145,8 +146,7 @@ def _next_version(
     before = known[1]
     if before.get("revoked"):
         return None  # for ever (STIX 2.1 section 3.6)
-    if "created" in before and "created" in made:
-        made = {**made, "created": before["created"]}
+    made = {**made, **{name: before[name] for name in _LASTING if name in before and name in made}}
     if {**made, "modified": ""} == {**before, "modified": ""}:
         return None
     if "modified" in made and made["modified"] <= before.get("modified", ""):

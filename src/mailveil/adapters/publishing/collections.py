@@ -62,8 +62,8 @@ class CollectionPublisher:
         if not is_withdrawn(activity) or is_live(known):
             await self._add(ACTIVITIES, await self._next(activity, known), activity.identifier)
         misp = activity_event(activity)
-        if is_withdrawn(activity) and (before := await self._known(EVENTS, activity.identifier)):
-            misp = with_earlier(misp, before[0]["event"])
+        if before := await self._known(EVENTS, activity.identifier):
+            misp = with_earlier(misp, before[0]["event"], activity)
         await self._add(EVENTS, [_kept_event(misp, activity.changed_at)], activity.identifier)
 
     async def _next(self, activity: SharedActivity, known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,16 +87,22 @@ class CollectionPublisher:
 
     async def _write_alert(self, event: SharedEvent, alert: SharedAlert) -> None:
         campaign = await self._campaign(alert.activity) if alert.activity else ""
-        objects = alert_objects(alert, event.organisation, event.traffic_light, campaign)
+        objects = alert_objects(
+            alert, event.organisation, event.traffic_light, campaign, told_by=event.told_by
+        )
         await self._add(ACTIVITIES, objects, alert.identifier)
 
     async def _write_tracker(self, event: SharedEvent, tracker: SharedTracker) -> None:
-        objects = tracker_objects(tracker, event.organisation, event.traffic_light, event.at)
+        objects = tracker_objects(
+            tracker, event.organisation, event.traffic_light, event.at, told_by=event.told_by
+        )
         before = await self._known(TRACKERS, tracker.identifier)
         # a vendor's, perhaps found out only now
         objects = continued(objects, before) if objects else revoked(before, event.at)
         await self._add(TRACKERS, objects, tracker.identifier)
-        misp = tracker_event(tracker, event.organisation, event.traffic_light, event.at)
+        misp = tracker_event(
+            tracker, event.organisation, event.traffic_light, event.at, told_by=event.told_by
+        )
         if misp is None:
             known = await self._known(EVENTS, tracker.identifier)
             misp = dismissed(known[0]["event"], event.at) if known else None

@@ -1,7 +1,7 @@
 """Publishing to a MISP: each activity and learned tracker is one event there, added once and edited from then on.
 
 An event of ours is looked at before it is changed: MISP takes an edit only if it is newer than what it has, to the
-second, and keeps attributes that an edit does not name. Those of ours that are claimed no more detect nothing any more.
+second, and keeps attributes that an edit does not name. Those of ours that turned out to be wrong detect nothing more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from typing import Any, Final
 from mailveil.adapters.outgoing import OutgoingAnswer, OutgoingError
 from mailveil.adapters.publishing.answers import refusal, unreached
 from mailveil.adapters.publishing.calls import Caller
-from mailveil.core.sharing.misp import Event, dismissed, is_own_attribute, misp_event, subject_uuid, uuid_of
+from mailveil.core.sharing.misp import (
+    Event,
+    dismissed,
+    is_own_attribute,
+    misp_event,
+    still_detects,
+    subject_uuid,
+    uuid_of,
+)
 from mailveil.core.sharing.types import SharedEvent, is_withdrawn
 from mailveil.ports import DeliveryError
 
@@ -61,7 +69,10 @@ class MispPublisher:
             made = dismissed(_ours(known), event.at)
         if known is None and await self._add(made, taken):
             return
-        await self._edit(made, known or await self._known(uuid, taken), taken)
+        known = known or await self._known(uuid, taken)
+        if known is not None:
+            made = _with_earlier(made, known, event)
+        await self._edit(made, known, taken)
 
     async def _greet(self, taken: int) -> None:
         """Show the key, and change nothing: what a test is for."""
@@ -118,16 +129,24 @@ class MispPublisher:
         return await self._caller.call("POST", f"{self._base}/{path}", HEADERS, body)
 
 
+def _with_earlier(made: Event, known: Event, event: SharedEvent) -> Event:
+    """Return an event with what of ours MISP has for detection and is wrong now."""
+    now = {each["uuid"] for each in made["Event"]["Attribute"]}
+    wrong = [
+        {**_attribute(each), "to_ids": False}
+        for each in _attributes(known)
+        if _detects(each)
+        and each.get("uuid") not in now
+        and is_own_attribute(uuid_of(made), each)
+        and not (event.activity is not None and still_detects(each, event.activity))
+    ]
+    return {"Event": {**made["Event"], "Attribute": [*made["Event"]["Attribute"], *wrong]}}
+
+
 def _after(event: Event, known: Event) -> Event:
-    """Return an event as an edit of what MISP has: newer, and with what of ours is claimed no more."""
+    """Return an event as an edit of what MISP has, which is newer."""
     stamp = str(max(int(event["Event"]["timestamp"]), _stamp(known) + 1))
     attributes = [{**each, "timestamp": stamp} for each in event["Event"]["Attribute"]]
-    now = {each["uuid"] for each in attributes}
-    attributes += [
-        {**_attribute(each), "to_ids": False, "timestamp": stamp}
-        for each in _attributes(known)
-        if each.get("uuid") not in now and is_own_attribute(uuid_of(event), each)
-    ]
     return {"Event": {**event["Event"], "timestamp": stamp, "Attribute": attributes}}
 
 
@@ -148,13 +167,13 @@ def _is_same(event: Event, known: Event) -> bool:
         return False
     ours = {each["uuid"]: bool(each["to_ids"]) for each in event["Event"]["Attribute"]}
     theirs = {
-        each["uuid"]: each.get("to_ids") in (True, 1, "1")
-        for each in _attributes(known)
-        if is_own_attribute(uuid_of(event), each)
+        each["uuid"]: _detects(each) for each in _attributes(known) if is_own_attribute(uuid_of(event), each)
     }
-    return all(theirs.get(uuid) is to_ids for uuid, to_ids in ours.items()) and not any(
-        to_ids for uuid, to_ids in theirs.items() if uuid not in ours
-    )
+    return all(theirs.get(uuid) is to_ids for uuid, to_ids in ours.items())
+
+
+def _detects(attribute: Mapping[str, Any]) -> bool:
+    return attribute.get("to_ids") in (True, 1, "1")
 
 
 def _attributes(event: Event) -> list[Mapping[str, Any]]:

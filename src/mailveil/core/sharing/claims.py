@@ -149,6 +149,23 @@ def is_own(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
     return False
 
 
+def is_disowned(name: str, infrastructure: Iterable[SharedInfrastructure]) -> bool:
+    """Tell whether a name that was claimed before turned out not to be the actor's own.
+
+    Of what is not among the latest any more nobody has found out anything.
+    """
+    bare, known = name.removeprefix("*."), tuple(infrastructure)
+    entries = {wild_name(item.value) for item in known if item.role in _NAMES}
+    is_known = not entries.isdisjoint({name, bare, registrable_domain(bare)})
+    return serves_everybody(bare) or (is_known and not is_own(name, known))
+
+
+def name_in(claimed: str) -> str:
+    """Return the name that a claim's value, a name or the shape of a URL, is about; ``""`` for neither."""
+    shape = url_shape(claimed)
+    return shape.host if shape else wild_name(claimed)
+
+
 def serves_everybody(name: str) -> bool:
     """Tell whether a name belongs to a vendor, free mail or a platform: whatever a record says, it is no actor's own.
 

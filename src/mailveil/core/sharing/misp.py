@@ -21,10 +21,18 @@ from mailveil.core.sharing.claims import (
     address_or_network,
     claims_of_activity,
     claims_of_tracker,
+    is_disowned,
+    name_in,
 )
 from mailveil.core.sharing.stixvocabulary import NAMESPACE, technique_name
 from mailveil.core.sharing.stixwriter import NAMELESS
-from mailveil.core.sharing.types import SharedActivity, SharedEvent, SharedTracker, TrafficLight
+from mailveil.core.sharing.types import (
+    SharedActivity,
+    SharedEvent,
+    SharedTracker,
+    TrafficLight,
+    is_withdrawn,
+)
 from mailveil.core.sharing.wording import line, moment, prose
 from mailveil.core.verdicts.addresses import registrable_domain
 
@@ -43,6 +51,7 @@ _DISTRIBUTION: Final[Mapping[TrafficLight, str]] = {
 }
 _THREAT: Final = {"high": "1", "medium": "2", "low": "3"}
 _UNDEFINED: Final = "4"
+_SUMMARY: Final = "summary"
 _MANIFEST: Final = ("Orgc", "Tag", "info", "date", "analysis", "threat_level_id", "timestamp")
 
 
@@ -51,7 +60,9 @@ def misp_event(event: SharedEvent) -> Event | None:
     if event.activity is not None:
         return activity_event(event.activity)
     if event.tracker is not None:
-        return tracker_event(event.tracker, event.organisation, event.traffic_light, event.at)
+        return tracker_event(
+            event.tracker, event.organisation, event.traffic_light, event.at, told_by=event.told_by
+        )
     return None
 
 
@@ -77,7 +88,7 @@ def activity_event(activity: SharedActivity) -> Event:
         *(f"Because: {line(each.words)}" for each in activity.reasons[:20] if each.weight > 0),
         f"Fingerprint of its technology: {line(activity.fingerprint, 100)}" if activity.fingerprint else "",
     )
-    attributes.append(_attribute(uuid, "Other", "comment", summary, stamp))
+    attributes.append(_summary(uuid, summary, stamp))
     tags = [f"tlp:{activity.traffic_light}", "kill-chain:Reconnaissance"]
     tags += [
         f'misp-galaxy:mitre-attack-pattern="{technique_name(each.technique)} - {each.technique}"'
@@ -91,6 +102,7 @@ def activity_event(activity: SharedActivity) -> Event:
         activity.first_at,
         stamp,
         organisation=activity.organisation,
+        told_by=activity.told_by,
         traffic_light=activity.traffic_light,
         threat=_UNDEFINED if is_dismissed else _THREAT.get(activity.risk, _UNDEFINED),
         # 1: going on, 2: complete
@@ -102,24 +114,32 @@ def activity_event(activity: SharedActivity) -> Event:
 
 
 def tracker_event(
-    tracker: SharedTracker, organisation: str, traffic_light: TrafficLight, changed_at: float
+    tracker: SharedTracker,
+    organisation: str,
+    traffic_light: TrafficLight,
+    changed_at: float,
+    *,
+    told_by: str = "",
 ) -> Event | None:
-    """Return the event of a tracker that somebody built, ``None`` for a vendor's."""
+    """Return the event of a tracker that somebody built, ``None`` for a vendor's.
+
+    ``told_by`` is the UUID of the organisation: others that learn the same tracker have an event of their own.
+    """
     claims = claims_of_tracker(tracker)
     if not claims:
         return None
     stamp = _stamp(max(changed_at, tracker.first_at))
-    uuid = _uuid("event", "tracker", tracker.identifier)
+    uuid = _tracker_uuid(tracker, told_by)
     attributes = [_claimed(uuid, each, stamp, to_ids=True) for each in claims]
     if fingerprint := line(tracker.fingerprint, 100):
-        text = f"Fingerprint of its technology: {fingerprint}"
-        attributes.append(_attribute(uuid, "Other", "comment", text, stamp))
+        attributes.append(_summary(uuid, f"Fingerprint of its technology: {fingerprint}", stamp))
     return _event(
         uuid,
         f"Tracking in mail, built by its sender: {line(tracker.domain or tracker.host, 200) or 'somebody'}",
         tracker.first_at,
         stamp,
         organisation=organisation,
+        told_by=told_by,
         traffic_light=traffic_light,
         threat=_THREAT["low"],
         analysis="2",
@@ -144,29 +164,40 @@ def dismissed(event: Event, changed_at: float) -> Event:
     }
 
 
-def with_earlier(event: Event, known: Event) -> Event:
-    """Return an event with what it had before and has no more, for people to look at and not for detection."""
+def with_earlier(event: Event, known: Event, activity: SharedActivity) -> Event:
+    """Return an activity's event with what it had before and has no more.
+
+    Whoever reads a feed keeps what an event does not name: what is wrong now has to be named to detect nothing more.
+    """
     stamp, inner = event["Event"]["timestamp"], event["Event"]
     now = {each["uuid"] for each in inner["Attribute"]}
     earlier = [
         {**each, "to_ids": False, "timestamp": stamp}
+        if each["to_ids"] and not still_detects(each, activity)
+        else each
         for each in known["Event"]["Attribute"]
-        if each["uuid"] not in now
+        if each["uuid"] not in now and each["type"] != "comment"
     ]
     return {"Event": {**inner, "Attribute": [*inner["Attribute"], *earlier][:MAX_ATTRIBUTES]}}
+
+
+def still_detects(attribute: Mapping[str, Any], activity: SharedActivity) -> bool:
+    """Tell whether what an activity's event claimed before holds although it is not among the latest any more."""
+    name = name_in(str(attribute.get("value")))
+    return bool(name) and not is_withdrawn(activity) and not is_disowned(name, activity.infrastructure)
 
 
 def subject_uuid(event: SharedEvent) -> str:
     """Return the UUID of the event for what an event is about, ``""`` where there is none for that."""
     if event.activity is not None:
         return _uuid("event", "activity", event.activity.identifier)
-    return _uuid("event", "tracker", event.tracker.identifier) if event.tracker is not None else ""
+    return _tracker_uuid(event.tracker, event.told_by) if event.tracker is not None else ""
 
 
 def is_own_attribute(event: str, attribute: Mapping[str, Any]) -> bool:
     """Tell whether an attribute, as a MISP has it, was made here and by nobody else."""
     made = _uuid("attribute", event, str(attribute.get("type")), str(attribute.get("value")))
-    return attribute.get("uuid") == made
+    return attribute.get("uuid") in (made, _uuid("attribute", event, _SUMMARY))
 
 
 def uuid_of(event: Event) -> str:
@@ -201,6 +232,7 @@ def _event(
     stamp: str,
     *,
     organisation: str,
+    told_by: str,
     traffic_light: TrafficLight,
     threat: str,
     analysis: str,
@@ -222,7 +254,7 @@ def _event(
             "threat_level_id": threat,
             "distribution": _DISTRIBUTION[traffic_light],
             **({"extends_uuid": extends} if extends else {}),
-            "Orgc": {"name": name, "uuid": _uuid("organisation", name)},
+            "Orgc": {"name": name, "uuid": told_by or _uuid("organisation", name)},
             "Tag": [{"name": each, "colour": "#0f7b83"} for each in tags],
             "Attribute": list(different.values())[:MAX_ATTRIBUTES],
         }
@@ -260,6 +292,14 @@ def _other(event: str, item: Any, stamp: str) -> dict[str, Any] | None:
     return None
 
 
+def _summary(event: str, text: str, stamp: str) -> dict[str, Any]:
+    """Return the attribute that says what happened: one, however often its words change."""
+    return {
+        **_attribute(event, "Other", "comment", text, stamp),
+        "uuid": _uuid("attribute", event, _SUMMARY),
+    }
+
+
 def _attribute(
     event: str, category: str, kind: str, value: str, stamp: str, *, comment: str = "", to_ids: bool = False
 ) -> dict[str, Any]:
@@ -274,6 +314,10 @@ def _attribute(
         "timestamp": stamp,
         "disable_correlation": category == "Other",
     }
+
+
+def _tracker_uuid(tracker: SharedTracker, told_by: str) -> str:
+    return _uuid("event", "tracker", *filter(None, (told_by, tracker.identifier)))
 
 
 def _uuid(*key: str) -> str:

@@ -48,9 +48,11 @@ def event_objects(event: SharedEvent) -> list[Object]:
     if event.activity is not None:
         return activity_objects(event.activity)
     if event.alert is not None:
-        return alert_objects(event.alert, event.organisation, event.traffic_light)
+        return alert_objects(event.alert, event.organisation, event.traffic_light, told_by=event.told_by)
     if event.tracker is not None:
-        return tracker_objects(event.tracker, event.organisation, event.traffic_light, event.at)
+        return tracker_objects(
+            event.tracker, event.organisation, event.traffic_light, event.at, told_by=event.told_by
+        )
     return []
 
 
@@ -90,15 +92,22 @@ def activity_objects(activity: SharedActivity) -> list[Object]:
 
 
 def tracker_objects(
-    tracker: SharedTracker, organisation: str, traffic_light: TrafficLight, changed_at: float
+    tracker: SharedTracker,
+    organisation: str,
+    traffic_light: TrafficLight,
+    changed_at: float,
+    *,
+    told_by: str = "",
 ) -> list[Object]:
-    """Return a tracker that somebody built: its indicator and what it runs on; nothing for a vendor's."""
+    """Return a tracker that somebody built: its indicator and what it runs on; nothing for a vendor's.
+
+    ``told_by`` is the UUID of the organisation: others that learn the same tracker tell of it by objects of their own.
+    """
     claims = claims_of_tracker(tracker)
     if not claims:
         return []
-    writer = StixWriter(
-        organisation, traffic_light, f"tracker {tracker.identifier}", tracker.first_at, changed_at
-    )
+    subject = " ".join(filter(None, ("tracker", told_by, tracker.identifier)))
+    writer = StixWriter(organisation, traffic_light, subject, tracker.first_at, changed_at, told_by=told_by)
     name = line(tracker.domain or tracker.host, 200)
     infrastructure = writer.add(
         "infrastructure",
@@ -125,10 +134,16 @@ def tracker_objects(
 
 
 def alert_objects(
-    alert: SharedAlert, organisation: str, traffic_light: TrafficLight, campaign: str = ""
+    alert: SharedAlert,
+    organisation: str,
+    traffic_light: TrafficLight,
+    campaign: str = "",
+    *,
+    told_by: str = "",
 ) -> list[Object]:
     """Return an alert as a note about the campaign that it belongs to; by default the first of its activity."""
-    writer = StixWriter(organisation, traffic_light, f"alert {alert.identifier}", alert.at, alert.at)
+    subject = f"alert {alert.identifier}"
+    writer = StixWriter(organisation, traffic_light, subject, alert.at, alert.at, told_by=told_by)
     earlier = f"The actor was first seen on {timestamp(alert.earlier)[:10]}." if alert.earlier > 0 else ""
     writer.add(
         "note",
@@ -161,6 +176,7 @@ def _writer(activity: SharedActivity) -> StixWriter:
         activity.first_at,
         activity.changed_at,
         is_revoked=activity.verdict is AnalystVerdict.BENIGN,
+        told_by=activity.told_by,
     )
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from mailveil.core.intelligence.types import Role
-from mailveil.core.sharing.claims import Claim, ClaimKind
-from mailveil.core.sharing.stixpatterns import pattern_of
+from mailveil.core.sharing.claims import is_disowned, name_in
 from mailveil.core.sharing.stixvocabulary import Object, identifier
 from mailveil.core.sharing.types import SharedActivity
 from mailveil.core.sharing.wording import timestamp
@@ -33,22 +31,17 @@ def no_longer_claimed(
 ) -> list[Object]:
     """Return, revoked, what earlier versions of an activity claimed and is found wrong now.
 
-    That are an actor who is not confirmed any more, and names that turned out to serve everybody. What merely is not
-    among the latest probes any more stays.
+    That are an actor who is not confirmed any more, and names that turned out to serve everybody or to be nobody's,
+    with URLs there. What merely is not among the latest probes any more stays.
     """
     modified = timestamp(max(activity.changed_at, activity.first_at))
     now = {each["id"] for each in objects}
-    names = {item.value.strip().lower() for item in activity.infrastructure if item.shared}
-    patterns = {pattern_of(Claim(ClaimKind.NAME, name, Role.TRACKER_HOST, 0.0, 0.0)) for name in names}
     known = list(known)
     wrong = {
         each["id"]
         for each in known
         if each["id"] not in now
-        and (
-            each["type"] == "threat-actor"
-            or (each["type"] == "indicator" and each.get("pattern") in patterns)
-        )
+        and (each["type"] == "threat-actor" or (each["type"] == "indicator" and _is_disowned(each, activity)))
     }
     gone = []
     for each in known:
@@ -56,6 +49,11 @@ def no_longer_claimed(
         if each["id"] not in now and (each["id"] in wrong or refers) and not each.get("revoked"):
             gone.append({**each, "modified": max(modified, each["created"]), "revoked": True})
     return gone
+
+
+def _is_disowned(indicator: Object, activity: SharedActivity) -> bool:
+    name = name_in(str(indicator.get("name", "")))
+    return bool(name) and is_disowned(name, activity.infrastructure)
 
 
 def revoked(known: Iterable[Object], changed_at: float) -> list[Object]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from mailveil.core.intelligence.types import Technique
 from mailveil.core.sharing.types import TrafficLight
+from mailveil.core.sharing.wording import timestamp
 
 NAMESPACE: Final = uuid5(
     UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8"), "urn:mailveil:sharing"
@@ -63,6 +64,16 @@ def observable_identifier(kind: str, contributing: Mapping[str, Any]) -> str:
     """Return the identifier of an observable, by its contributing properties in canonical JSON (RFC 8785)."""
     canonical = json.dumps(contributing, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"{kind}--{uuid5(OBSERVABLES, canonical)}"
+
+
+def organisation_uuid(identifier: str, made_at: float) -> str:
+    """Return the UUID of an organisation, ``""`` where it is not known when it was made.
+
+    Every installation has one that is ``default``: the moment at which it was made tells them apart.
+    """
+    if not made_at > 0:
+        return ""
+    return str(uuid5(NAMESPACE, json.dumps(["organisation", identifier, timestamp(made_at)])))
 
 
 def marking(traffic_light: TrafficLight) -> Object:

@@ -16,7 +16,10 @@ NAMELESS: Final = "An organisation that uses mailveil"
 
 @dataclass
 class StixWriter:
-    """Collects objects of one subject: who tells, since when, in which version, under which marking."""
+    """Collects objects of one subject: who tells, since when, in which version, under which marking.
+
+    ``told_by`` is the UUID of who tells; without one it goes by its name.
+    """
 
     name: str
     traffic_light: TrafficLight
@@ -24,12 +27,16 @@ class StixWriter:
     created_at: float
     changed_at: float
     is_revoked: bool = False
+    told_by: str = ""
 
     def __post_init__(self) -> None:
         self.modified = timestamp(max(self.changed_at, self.created_at))
         marked = marking(self.traffic_light)
         producer = identity("mailveil", "system", "A mail gateway that stops e-mail spy trackers.")
         told_by = identity(line(self.name) or NAMELESS, "organization", by=producer["id"])
+        if self.told_by:
+            # It may be renamed, which is a new version of it.
+            told_by |= {"id": f"identity--{self.told_by}", "modified": max(self.modified, PRODUCER_AT)}
         self.organisation: str = told_by["id"]
         self.markings: list[str] = [marked["id"]]
         self.objects: list[Object] = [marked, producer, told_by]

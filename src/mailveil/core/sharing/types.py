@@ -95,6 +95,7 @@ class SharedProbe:
 class SharedActivity:
     """An activity as others are told of it. ``organisation`` names who tells, as its administrators want it.
 
+    ``told_by`` is the UUID of who tells, which no other organisation anywhere has, whatever it is called.
     ``changed_at`` goes up with every change. ``tooling``, ``operator`` and ``fingerprint`` are of its trackers,
     ``people`` is empty unless disclosed. ``merged_into`` names the activity that this one turned out to be part of.
     """
@@ -127,6 +128,7 @@ class SharedActivity:
     total_people: int = 0
     high_value_people: int = 0
     merged_into: str = ""
+    told_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class SharedEvent:
     activity: SharedActivity | None = None
     alert: SharedAlert | None = None
     tracker: SharedTracker | None = None
+    told_by: str = ""  # the UUID of the organisation
 
 
 def is_withdrawn(activity: SharedActivity) -> bool:

@@ -27,6 +27,7 @@ from mailveil.core.intelligence.types import (
 from mailveil.core.observation import PeopleKept, RecordSettings, host_template, url_template
 from mailveil.core.observation.privacy import HIDDEN, Veil, is_pseudonym
 from mailveil.core.sharing.entries import Entry, Standing, read_entry
+from mailveil.core.sharing.stixvocabulary import organisation_uuid
 from mailveil.core.sharing.types import (
     Disclosure,
     PeopleShared,
@@ -51,10 +52,16 @@ _DIGESTS: Final = frozenset({Role.CERTIFICATE, Role.FINGERPRINT})
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """Who tells: ``identifier`` goes into pseudonyms, ``name`` is what others read."""
+    """Who tells: ``identifier`` goes into pseudonyms, ``name`` is what others read, ``made_at`` is when it was made."""
 
     identifier: str
     name: str = ""
+    made_at: float = 0.0
+
+    @property
+    def uuid(self) -> str:
+        """What no other organisation goes by, here or elsewhere: many are called alike, and names change."""
+        return organisation_uuid(self.identifier, self.made_at)
 
 
 def share(entry: Entry, disclosure: Disclosure, organisation: Organisation) -> SharedEvent:
@@ -81,6 +88,7 @@ def share(entry: Entry, disclosure: Disclosure, organisation: Organisation) -> S
         activity=activity,
         alert=alert,
         tracker=tracker,
+        told_by=organisation.uuid,
     )
 
 
@@ -125,6 +133,7 @@ def shared_activity(
         total_people=activity.total_people,
         high_value_people=sum(each.is_high_value for each in activity.targets),
         merged_into=activity.merged_into,
+        told_by=organisation.uuid,
     )
 
 

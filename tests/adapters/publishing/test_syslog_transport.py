@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,6 +189,43 @@ def test_a_collector_that_is_away_or_hangs_up_is_told(tmp_path: Path) -> None:
             with pytest.raises(DeliveryError, match=r"hung up|connection broke") as caught:
                 await send(destination(f"tcp://127.0.0.1:{port}"), tmp_path, event(ACTIVITY))
             assert caught.value.is_outage
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["tcp", "tls"])
+def test_a_collector_that_dies_in_the_middle_of_what_it_is_told_is_away(
+    tmp_path: Path, is_encrypted: bool
+) -> None:
+    """A machine that dies resets connections: that is no fault of an event, which would become a dead letter."""
+    authority = Authority(tmp_path)
+    context = authority.server("127.0.0.1")
+
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.transport.pause_reading()
+        await asyncio.sleep(0.3)
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async def steps() -> None:
+        server = await asyncio.start_server(
+            die, "127.0.0.1", 0, limit=1000, ssl=context if is_encrypted else None
+        )
+        kind = "tls" if is_encrypted else "tcp"
+        to = destination(
+            f"{kind}://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+            options={"ca_pem": authority.file.read_text(), "max_bytes": 60_000},
+        )
+        async with server:
+            publisher = maker(tmp_path).publisher(to)
+            for _ in range(2):  # the connection is made anew
+                with pytest.raises(DeliveryError, match=r"hung up|connection broke") as caught:
+                    await publisher.publish([event(ACTIVITY, each) for each in range(1, 1_500)])
+                assert caught.value.is_outage
+            await publisher.close()
 
     asyncio.run(steps())
 

@@ -117,7 +117,7 @@ class SyslogPublisher:
         return message + b"\n"  # there is none in it
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._stream is not None and (self._stream[0].at_eof() or self._stream[1].is_closing()):
+        if self._stream is not None and _is_over(*self._stream):
             await self._hang_up()
         if self._stream is None:
             place = self._place
@@ -128,18 +128,18 @@ class SyslogPublisher:
         """Wait until the other machine has confirmed all that was sent."""
         try:
             async with asyncio.timeout(CONFIRM_S):
-                while writer.transport.get_write_buffer_size() or _unconfirmed(writer):
-                    if reader.at_eof():
-                        break
+                while not _is_over(reader, writer) and (
+                    writer.transport.get_write_buffer_size() or _unconfirmed(writer)
+                ):
                     await asyncio.sleep(_LOOK_AGAIN_S)
                 for _ in range(round(HANG_UP_S / _LOOK_AGAIN_S)):
-                    if reader.at_eof() or reader.exception() is not None:
+                    if _is_over(reader, writer):
                         break
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError as error:
             await self._hang_up()
             raise DeliveryError(f"not confirmed within {CONFIRM_S:g} seconds") from error
-        if reader.at_eof() or reader.exception() is not None:
+        if _is_over(reader, writer):
             await self._hang_up()
             raise DeliveryError("it hung up on us")
 
@@ -151,6 +151,11 @@ class SyslogPublisher:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1):
                 await writer.wait_closed()
+
+
+def _is_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Tell whether the other machine ended the connection: properly, or by a reset, which is no end of a stream."""
+    return reader.at_eof() or reader.exception() is not None or writer.transport.is_closing()
 
 
 def _unconfirmed(writer: asyncio.StreamWriter) -> int:

@@ -363,6 +363,34 @@ def test_whoever_breaks_off_before_or_after_writing_loses_and_repeats_nothing(
     in_the_room(database, steps)
 
 
+class Asked:
+    """A study store that counts how often it is asked for memos."""
+
+    def __init__(self, store: StudyStore) -> None:
+        self._store = store
+        self.times = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def memos(self, organisation: str, keys: Collection[str]) -> Mapping[str, Memo | None]:
+        self.times += 1
+        return await self._store.memos(organisation, keys)
+
+
+def test_a_batch_asks_for_what_is_remembered_a_handful_of_times(sqlite_database: DatabasePlace) -> None:
+    """Each question is a way to a database and back, and a backlog is studied no faster than they go."""
+
+    async def steps(room: ControlRoomForTests) -> None:
+        seen = letters(6)
+        await room.room.observations.add(seen)
+        store: Any = Asked(room.room.studies)
+        await study_all(replace(room, room=replace(room.room, studies=store)))
+        assert store.times < 5 * len(seen) / studying.BATCH + 5
+
+    in_the_room(sqlite_database, steps)
+
+
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studying, "RETRY_S", (0.01, 0.05))

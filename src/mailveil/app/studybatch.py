@@ -23,6 +23,7 @@ from mailveil.core.intelligence.types import Activity, Alert, Campaign, LearnedT
 
 log = logging.getLogger("mailveil.studying")
 PIECE_S = 0.01  # so long the processor is taken at once
+AHEAD = 2  # memos name others; so often those of a whole batch are asked for together
 MAX_ROUNDS = 50  # of asking which memos a subject touches
 
 Item = TypeVar("Item", Activity, Alert, Campaign, LearnedTracker)
@@ -99,7 +100,8 @@ class StudyBatch:
 
     async def studied(self, at: float) -> Studied:
         """Study all of it, and return what is to be written down. Raises ``UnavailableError``."""
-        await self._load(await self._in_thread(self._keys_of_all))
+        for _ in range(AHEAD):
+            await self._load(await self._in_thread(self._keys_of_all))
         rounds = 0
         while self._next < len(self.waiting.subjects):
             before = self._next

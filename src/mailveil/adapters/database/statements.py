@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,18 @@ def insert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | post
 
 async def put(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) -> None:
     """Write a row; the one of the same primary key is replaced. Raises ``IntegrityError`` for what is another's."""
+    await put_all(connection, table, [row])
+
+
+async def put_all(connection: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same columns as ``put`` does, with one statement."""
+    if not rows:
+        return
     keys = [column.name for column in table.primary_key]
-    statement = insert(connection, table).values(dict(row))
-    changed = {name: statement.excluded[name] for name in row if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+    statement = insert(connection, table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    await connection.execute(upsert, [dict(each) for each in rows])
 
 
 async def add(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) -> bool:

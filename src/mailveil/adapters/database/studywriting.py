@@ -14,7 +14,7 @@ from mailveil.adapters.database import tables
 from mailveil.adapters.database.activityrows import found_columns, tell, undecided_columns
 from mailveil.adapters.database.infrastructure import FACTS
 from mailveil.adapters.database.outboxnumbers import append_outbox
-from mailveil.adapters.database.statements import insert, put
+from mailveil.adapters.database.statements import insert, put_all
 from mailveil.adapters.database.studystates import StudyState, hold_state
 from mailveil.adapters.database.writing import chunks, person_key
 from mailveil.control.activityrecords import FLOOR_SCORE
@@ -23,6 +23,7 @@ from mailveil.control.stores import ConflictError
 from mailveil.core.intelligence.types import (
     DAY_S,
     Activity,
+    Alert,
     AnalystVerdict,
     Campaign,
     Decision,
@@ -73,12 +74,10 @@ class StudyWriting:
         await self._memos()
         for activity in sorted(self._studied.activities, key=lambda each: each.identifier):
             await self._activity(activity)
-        for campaign in sorted(self._studied.campaigns, key=lambda each: each.identifier):
-            await put(self._connection, tables.campaigns, _campaign_row(campaign))
-        for alert in sorted(self._studied.alerts, key=lambda each: each.identifier):
-            record = alert.record()
-            row = {name: record[name] for name in ("organisation", "identifier", "at", "activity", "message")}
-            await put(self._connection, tables.alerts, row | {"kind": str(alert.kind), "record": record})
+        campaigns = sorted(self._studied.campaigns, key=lambda each: each.identifier)
+        await put_all(self._connection, tables.campaigns, [_campaign_row(each) for each in campaigns])
+        alerts = sorted(self._studied.alerts, key=lambda each: each.identifier)
+        await put_all(self._connection, tables.alerts, [_alert_row(each) for each in alerts])
         if not self._studied.is_again:
             changed = [each.identifier for each in self._studied.activities]
             news = await tell(
@@ -114,11 +113,17 @@ class StudyWriting:
         if not rows:
             return
         await self._connection.execute(sa.insert(tables.studies), rows)
-        for each in self._studied.subjects:
-            if isinstance(each, InfrastructureFacts):
-                key = {"organisation": self._organisation, "identifier": each.identifier}
-                row = key | {"at": each.at, "record": each.record()}
-                await put(self._connection, tables.studied_facts, row)
+        facts = {
+            each.identifier: {
+                "organisation": self._organisation,
+                "identifier": each.identifier,
+                "at": each.at,
+                "record": each.record(),
+            }
+            for each in self._studied.subjects
+            if isinstance(each, InfrastructureFacts)
+        }
+        await put_all(self._connection, tables.studied_facts, list(facts.values()))
         states = tables.study_states
         await self._connection.execute(
             sa.update(states)
@@ -267,3 +272,9 @@ def _campaign_row(campaign: Campaign) -> dict[str, Any]:
         "people",
     )
     return {name: record[name] for name in names} | {"nature": str(campaign.nature), "record": record}
+
+
+def _alert_row(alert: Alert) -> dict[str, Any]:
+    record = alert.record()
+    row = {name: record[name] for name in ("organisation", "identifier", "at", "activity", "message")}
+    return row | {"kind": str(alert.kind), "record": record}

@@ -35,6 +35,7 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
             share(each["follow_ups"]),
         )  # fmt: skip
         yield f"| {' | '.join(cells)} |"
+    yield from disguise(found["disguise"])
     causes = ", ".join(f"{cause} {count}" for cause, count in own["false_by_cause"].items())
     yield f"\n**{false['value']:.1f}** ({false['least']:.1f} to {false['most']:.1f}), {false['count']}: {causes}"
     yield f"in the warm-up {own['false_in_warm_up']}, of mailboxes taken over {own['of_taken_over']}\n"
@@ -49,6 +50,22 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
     for score, each in found["curve"].items():
         shares = " | ".join(f"{value:.0%}" for value in each["within_third"].values())
         yield f"| {score} | {each['false']:.1f} | {shares} |"
+
+
+def disguise(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Give the lines that set those who want to be taken for sellers beside the others of their grade."""
+    yield f"\n| Grade | {' | '.join(f'Who write {way}: actors | By third probe | Ever' for way in found)} |"
+    yield "|---" * (1 + 3 * len(found)) + "|"
+    for grade in dict.fromkeys(grade for each in found.values() for grade in each):
+        cells = [cell for each in found.values() for cell in cells_of(each.get(grade))]
+        yield f"| {' | '.join((grade, *cells))} |"
+
+
+def cells_of(grade: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Return how many actors of a grade there are, and how many are noticed within their third probe, and ever."""
+    if grade is None:
+        return "0", "-", "-"
+    return str(grade["actors"]), share(grade["within_third"]), share(grade["detected"])
 
 
 def within(found: Mapping[str, Any] | None) -> str:

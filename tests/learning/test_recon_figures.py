@@ -8,7 +8,10 @@ strictness; intervals against published values.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,12 +21,16 @@ from mailveil.core.intelligence.types import Activity, Alert, AlertKind, Infrast
 from mailveil.core.observation import Observation, ObservedReference
 from mailveil.learning.recon.account import text_of
 from mailveil.learning.recon.baselines import NewDomain, NewDomainAndRareTracker, RareTracker
-from mailveil.learning.recon.evaluating import figures, run
+from mailveil.learning.recon.evaluating import LIKE_SELLER, PLAIN, figures, run
 from mailveil.learning.recon.prospecting import KNOWN_AFTER_S, Prospecting
 from mailveil.learning.recon.running import Detector, Raised, Reckoning, Scored, Studying
 from mailveil.learning.recon.shares import rate, wilson
 from mailveil.learning.simulation import Cause, Grade, Simulated, Simulation, SimulationSettings, Truth
 from mailveil.learning.simulation.types import DAY_S
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from recon_tables import tables
 
 
 def seen(number: int, cause: Cause = Cause.PROBE, *, actor: str = "loud-1", person: str = "") -> Simulated:
@@ -86,6 +93,14 @@ def test_honest_mail_from_a_mailbox_that_spied_is_counted_apart() -> None:
     reckoning = reckoned((seen(0, Cause.PARTNER), True), (seen(1), True), (seen(2, Cause.PARTNER), True))
     assert reckoning.outcome.false_alarms == {"partner": 1}
     assert reckoning.outcome.of_taken_over == 1
+
+
+def test_those_who_write_as_sellers_do_are_known_for_it() -> None:
+    reckoning = Reckoning(0.0)
+    for number, is_like_seller in enumerate((False, True)):
+        made = seen(number, actor=f"loud-{number}")
+        reckoning.note(replace(made, truth=replace(made.truth, is_like_seller=is_like_seller)))
+    assert [each.is_like_seller for each in reckoning.outcome.actors.values()] == [False, True]
 
 
 def test_an_alarm_may_name_an_earlier_message() -> None:
@@ -201,10 +216,20 @@ def test_an_evaluation_counts_all_actors_and_reads_well() -> None:
     assert own["grades"]["loud"]["follow_ups"] is None or own["grades"]["loud"]["follow_ups"]["count"] == 0
     assert found["mailbox_weeks"] == 20 * 4
     assert not found["are_held_out"]
+    plain, like_sellers = (found["disguise"][way] for way in (PLAIN, LIKE_SELLER))
+    for grade, each in own["grades"].items():
+        parts = [way[grade] for way in (plain, like_sellers) if grade in way]
+        assert sum(part["actors"] for part in parts) == each["actors"]
+        assert sum(part["within_third"]["count"] for part in parts) == each["within_third"]["count"]
+    assert plain != like_sellers
+    assert sum(each["actors"] for each in like_sellers.values()) > 0
     rule = found["rules"]["new domain"]
     assert rule["as it is"]["false"]["count"] > rule["as it is"]["false_in_warm_up"] * 0.05
     assert json.loads(json.dumps(found)) == found
     text = text_of(found)
+    assert "by how they write" in text
+    table = [line for line in tables(found) if "as sellers do" in line]
+    assert len(table) == 1, "the page has the same"
     assert "for development" in text
     assert "baseline: rare tracker" in text
     assert all(str(grade) in text for grade in Grade)

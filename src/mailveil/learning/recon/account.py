@@ -33,6 +33,7 @@ def text_of(found: Mapping[str, Any]) -> str:
         "",
         *_detector("mailveil", found[MAILVEIL], in_full=True),
     ]
+    lines += ["", *_disguise(found["disguise"])]
     lines += ["", *_curve(found["curve"])]
     for name, rule in found["rules"].items():
         lines += ["", *_detector(f"baseline: {name}", rule["as it is"])]
@@ -70,6 +71,20 @@ def _detector(name: str, found: Mapping[str, Any], *, in_full: bool = False) -> 
         if found["missed"]:
             lines.append(f"  never noticed: {', '.join(found['missed'])}")
     return lines
+
+
+def _disguise(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what becomes of those who want to be taken for sellers, beside the others of their grade."""
+    lines = ["by how they write: noticed by the third probe, of so many"]
+    lines.append(f"  {'grade':20} " + " ".join(f"{way:>25}" for way in found))
+    for grade in dict.fromkeys(grade for each in found.values() for grade in each):
+        cells = [_of_so_many(each.get(grade)) for each in found.values()]
+        lines.append(f"  {grade:20} " + " ".join(f"{cell:>25}" for cell in cells))
+    return lines
+
+
+def _of_so_many(grade: Mapping[str, Any] | None) -> str:
+    return "-" if grade is None else f"{_share(grade['within_third'])} of {grade['actors']}"
 
 
 def _curve(curve: Mapping[str, Any]) -> list[str]:

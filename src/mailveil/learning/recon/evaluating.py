@@ -18,6 +18,9 @@ from mailveil.learning.simulation.types import DAY_S
 HELD_OUT: Final = 1_001
 AIM_FALSE: Final = 1.0  # alarms per 1,000 mailboxes and week
 MAILVEIL: Final = "mailveil"
+#: How actors write: as they please, or such that they are taken for sellers.
+PLAIN: Final = "plain"
+LIKE_SELLER: Final = "as sellers do"
 SCORES: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 Said = Callable[[str], None]
 
@@ -123,6 +126,7 @@ def figures(runs: Sequence[Run], settings: SimulationSettings) -> dict[str, Any]
         "messages": sum(each.messages for each in runs),
         "mailbox_weeks": weeks,
         MAILVEIL: _of(own, weeks),
+        "disguise": {PLAIN: _disguised(own, said=False), LIKE_SELLER: _disguised(own, said=True)},
         "curve": {
             str(score): _at_score([each.curve[number] for each in runs], weeks)
             for number, score in enumerate(SCORES)
@@ -148,23 +152,36 @@ def figures(runs: Sequence[Run], settings: SimulationSettings) -> dict[str, Any]
 
 
 def _of(outcomes: Sequence[Outcome], weeks: float) -> dict[str, Any]:
-    actors = [actor for each in outcomes for actor in each.actors.values() if actor.probes]
+    actors = _actors(outcomes)
     causes: dict[str, int] = {}
     for outcome in outcomes:
         for cause, count in outcome.false_alarms.items():
             causes[cause] = causes.get(cause, 0) + count
     return {
-        "grades": {
-            str(grade): _grade([each for each in actors if each.grade is grade])
-            for grade in Grade
-            if any(each.grade is grade for each in actors)
-        },
+        "grades": _grades(actors),
         "false": _false(outcomes, weeks).record(),
         "false_in_warm_up": sum(each.false_in_warm_up for each in outcomes),
         "of_taken_over": sum(each.of_taken_over for each in outcomes),
         "false_by_cause": dict(sorted(causes.items(), key=lambda item: (-item[1], item[0]))),
         "false_examples": [example for each in outcomes for example in each.examples],
         "missed": sorted(f"{each.name} ({each.probes} probes)" for each in actors if not each.is_detected),
+    }
+
+
+def _disguised(outcomes: Sequence[Outcome], *, said: bool) -> dict[str, Any]:
+    """Return what becomes of those of each grade who write as sellers do (``said``), or of the others."""
+    return _grades([each for each in _actors(outcomes) if each.is_like_seller is said])
+
+
+def _actors(outcomes: Sequence[Outcome]) -> list[ActorOutcome]:
+    return [actor for each in outcomes for actor in each.actors.values() if actor.probes]
+
+
+def _grades(actors: Sequence[ActorOutcome]) -> dict[str, Any]:
+    return {
+        str(grade): _grade([each for each in actors if each.grade is grade])
+        for grade in Grade
+        if any(each.grade is grade for each in actors)
     }
 
 

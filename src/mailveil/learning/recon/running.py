@@ -76,7 +76,10 @@ class Studying:
 
 @dataclass(slots=True)
 class ActorOutcome:
-    """What became of one actor. ``number`` of the probe that raised the first alarm, 0: none did."""
+    """What became of one actor. ``number`` of the probe that raised the first alarm, 0: none did.
+
+    ``is_like_seller`` tells that they write as sellers do.
+    """
 
     name: str
     grade: Grade
@@ -87,6 +90,7 @@ class ActorOutcome:
     people_before: int = 0
     follow_ups: int = 0
     recognised: int = 0
+    is_like_seller: bool = False
     people: set[str] = field(default_factory=set)
 
     @property
@@ -134,7 +138,8 @@ class Reckoning:
         self._truths[seen.identifier] = (truth, seen.author)
         if truth.grade is None:
             return
-        actor = self.outcome.actors.setdefault(truth.actor, ActorOutcome(truth.actor, truth.grade, seen.at))
+        new = ActorOutcome(truth.actor, truth.grade, seen.at, is_like_seller=truth.is_like_seller)
+        actor = self.outcome.actors.setdefault(truth.actor, new)
         if truth.is_probe:
             actor.probes += 1
             self._taken_over.add(seen.author)

@@ -63,8 +63,17 @@ PACES: Final[Mapping[Grade, Pace]] = {
 class Actor:
     """Somebody who reconnoitres: what they will send is planned when they begin, and sent when its time comes."""
 
-    def __init__(self, name: str, grade: Grade, planned: Sequence[Planned], chance: Chance) -> None:
+    def __init__(
+        self,
+        name: str,
+        grade: Grade,
+        planned: Sequence[Planned],
+        chance: Chance,
+        *,
+        is_like_seller: bool = False,
+    ) -> None:
         self.name, self.grade, self._chance = name, grade, chance
+        self.is_like_seller = is_like_seller
         self.planned = sorted(planned, key=lambda each: (each.at, each.person.number))
         self._last: dict[str, str] = {}  # the Message-ID of what was sent last, to each person and to anybody
         self._sent = {Cause.PROBE: 0, Cause.FOLLOW_UP: 0}
@@ -79,7 +88,7 @@ class Actor:
         while self.planned and self.planned[0].at < at:
             each = self.planned.pop(0)
             self._sent[each.cause] += 1
-            truth = Truth(each.cause, self.name, self.grade, self._sent[each.cause])
+            truth = Truth(each.cause, self.name, self.grade, self._sent[each.cause], self.is_like_seller)
             answers = self._last.get(each.person.address, self._last.get("", "")) if each.is_answer else ""
             sent = each.made.cast(
                 self._chance, each.at, (each.person.address,), each.subject, answers=answers
@@ -142,9 +151,8 @@ class Planner:
         planned.sort(key=lambda each: each.at)
         if chance.often(FOLLOWED_UP):
             planned += self._follow_ups(planned)
-        return Actor(
-            self.name, self.grade, [each for each in planned if each.at < self.world.settings.end_at], chance
-        )
+        within = [each for each in planned if each.at < self.world.settings.end_at]
+        return Actor(self.name, self.grade, within, chance, is_like_seller=self.is_like_seller)
 
     def _people(self, count: int) -> list[Person]:
         by_function = self.world.people.by_function

@@ -53,12 +53,16 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a message is in truth. ``actor`` names who reconnoitres, ``""`` where nobody does; ``number`` counts."""
+    """What a message is in truth. ``actor`` names who reconnoitres, ``""`` where nobody does; ``number`` counts.
+
+    ``is_like_seller`` tells that the actor writes as sellers do, to be taken for one.
+    """
 
     cause: Cause
     actor: str = ""
     grade: Grade | None = None
     number: int = 0
+    is_like_seller: bool = False
 
     @property
     def is_probe(self) -> bool:
@@ -77,6 +81,7 @@ class Truth:
             "actor": self.actor,
             "grade": str(self.grade or ""),
             "number": self.number,
+            "like_seller": self.is_like_seller,
         }
 
 

@@ -63,6 +63,8 @@ def activity_from(
             for each in dossier["infra"]
             if each[0] == Role.SENDER_DOMAIN and each[1] not in dossier.get("proved", ())
         ),
+        personal_names=tuple(dossier.get("personal", ())),
+        named_function=aim.function,
     )
 
 
@@ -76,6 +78,7 @@ def activity_merged(dossier: Memo, organisation: str, into: str) -> Activity:
         last_at=dossier["last"],
         score=0.0,
         merged_into=into,
+        personal_names=tuple(dossier.get("personal", ())),
     )
 
 

@@ -40,7 +40,14 @@ def with_alerts(
     if not dossier["alerted"] or told is None:
         dossier = {**dossier, "alerted": sight.at, "told": now}
         return dossier, (
-            _alert(AlertKind.RECONNAISSANCE, dossier, sight, scored, _opening(dossier, scored, aim)),
+            _alert(
+                AlertKind.RECONNAISSANCE,
+                dossier,
+                sight,
+                scored,
+                _opening(dossier, scored, aim),
+                function=aim.function,
+            ),
         )
     news = _news(told, high, kinds, senders)
     if not news or day == told["day"]:
@@ -96,7 +103,9 @@ def _opening(dossier: Memo, scored: Scored, aim: Aim) -> str:
     return f"{dossier['actor']} probed {people} {since}: {'; '.join(reasons)}"
 
 
-def _alert(kind: AlertKind, dossier: Memo, sight: Sight, scored: Scored, words: str) -> Alert:
+def _alert(
+    kind: AlertKind, dossier: Memo, sight: Sight, scored: Scored, words: str, *, function: str = ""
+) -> Alert:
     return Alert(
         identifier=identifier_at(
             sight.at, "alert", sight.organisation, str(kind), dossier["id"], sight.message
@@ -111,4 +120,6 @@ def _alert(kind: AlertKind, dossier: Memo, sight: Sight, scored: Scored, words: 
         sender_domain=sight.sender_domain,
         people=sight.people,
         earlier=dossier["first"] if kind is not AlertKind.RECONNAISSANCE else 0.0,
+        personal_names=tuple(dossier.get("personal", ())),
+        named_function=function,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailveil.core.intelligence.attribution import category_of
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.memos import appended, digest, joined, latest, size_of, with_members
+from mailveil.core.intelligence.personal import personal_among
 from mailveil.core.intelligence.sight import Sight
 from mailveil.core.intelligence.types import (
     MAX_INFRASTRUCTURE,
@@ -120,6 +121,17 @@ def with_follow_up(dossier: Memo, sight: Sight) -> Memo:
     }
 
 
+def with_personal(dossier: Memo, sight: Sight, names: Iterable[str]) -> Memo:
+    """Return a dossier with those of a message's names that spell one of the people whom it was written to.
+
+    Who they were is forgotten in time; that others are not told these names is not.
+    """
+    known = dossier.get("personal", [])
+    for each in personal_among(names, sight.people):
+        known = appended(known, each, MAX_INFRASTRUCTURE)
+    return {**dossier, "personal": known} if known else dossier
+
+
 def with_infrastructure(dossier: Memo, role: Role, value: str, at: float, *, shared: bool) -> Memo:
     """Return a dossier with one more thing that the activity was carried out with, or with one more use of it."""
     known: list[list[Any]] = list(dossier["infra"])
@@ -169,6 +181,8 @@ def merged(older: Memo, younger: Memo) -> Memo:
     both["proved"] = list(dict.fromkeys((*older.get("proved", ()), *younger.get("proved", ()))))[
         :MAX_INFRASTRUCTURE
     ]
+    if personal := list(dict.fromkeys((*older.get("personal", ()), *younger.get("personal", ())))):
+        both["personal"] = personal[:MAX_INFRASTRUCTURE]
     both["learned"] = list(dict.fromkeys((*older["learned"], *younger["learned"])))[:MAX_LEARNED]
     both["novelty"] = max(older["novelty"], younger["novelty"])
     both["alerted"] = older["alerted"] or younger["alerted"]

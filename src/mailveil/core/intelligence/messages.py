@@ -18,6 +18,7 @@ from mailveil.core.intelligence.dossier import (
     with_follow_up,
     with_history,
     with_infrastructure,
+    with_personal,
     with_probe,
     with_proof,
 )
@@ -195,6 +196,7 @@ class _Message:
         if sight.sender_domain in settings.own_domains:
             dossier["claims_us"] += 1
         dossier = self._with_places(dossier, carried=ties.carried)
+        dossier = with_personal(dossier, sight, self._names())
         scored, aim = self._score(dossier)
         was_shown = dossier["shown"]
         shown = was_shown or scored.score >= SHOWN_SCORE
@@ -267,6 +269,18 @@ class _Message:
             dossier = with_infrastructure(dossier, usage.role, usage.value, sight.at, shared=known)
         return dossier
 
+    def _names(self) -> Sequence[str]:
+        """Return the names that the message was carried out with; some are made for whom it is written to."""
+        sight = self.sight
+        trackers = (each.tracker.domain for each in self.found)
+        return (
+            self.sender.removeprefix("~"),
+            sight.sender_domain,
+            sight.reply_domain,
+            *trackers,
+            *sight.places,
+        )
+
     def _point_at(self, dossier: Memo) -> None:
         """Have what is the actor's own point at its dossier, where it does not point elsewhere."""
         for usage in self.telling:
@@ -332,7 +346,7 @@ class _Message:
             dossier = recall(book, key("activity", name)) if name else None
             if dossier is None or not self._is_of(dossier):
                 continue
-            dossier = with_follow_up(dossier, sight)
+            dossier = with_personal(with_follow_up(dossier, sight), sight, self._names())
             scored, aim = self._score(dossier)
             if self._is_alarming(dossier, is_answer=name in by_thread):
                 dossier, self.alerts = with_follow_up_alert(dossier, sight, scored, because, self.settings)

@@ -189,7 +189,9 @@ class Activity:
     all. ``follow_ups`` are messages of the same actor that carry no tracker. ``merged_into`` names the activity that
     this one turned out to be part of. ``threads`` are digests of the Message-IDs of its messages, the latest
     ``MAX_THREADS``. ``claimed_domains`` are sender domains of which proof was looked for and never found, since whoever
-    forges a sender is not that sender. What an analyst decided stands beside it, not in it (``control.records``).
+    forges a sender is not that sender. ``personal_names`` are domains and mailboxes that spell one of the people, and
+    ``named_function`` is the function that reasons name: others are not told, even once the people are forgotten.
+    What an analyst decided stands beside it, not in it (``control.records``).
     """
 
     identifier: str
@@ -215,6 +217,8 @@ class Activity:
     merged_into: str = ""
     threads: tuple[str, ...] = ()
     claimed_domains: tuple[str, ...] = ()
+    personal_names: tuple[str, ...] = ()
+    named_function: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``activity_of`` makes it again."""
@@ -246,7 +250,10 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that people should be told now. ``earlier`` is when the actor was first seen, for follow-ups."""
+    """Something that people should be told now. ``earlier`` is when the actor was first seen, for follow-ups.
+
+    ``personal_names`` and ``named_function`` are those of the activity: its words may name both.
+    """
 
     identifier: str
     organisation: str
@@ -259,6 +266,8 @@ class Alert:
     sender_domain: str = ""
     people: tuple[str, ...] = ()
     earlier: float = 0.0
+    personal_names: tuple[str, ...] = ()
+    named_function: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``alert_of`` makes it again."""

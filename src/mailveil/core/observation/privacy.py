@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from mailveil.core.observation.names import Names
 from mailveil.core.observation.templates import address_template, host_template
 from mailveil.core.observation.words import WORDS
 from mailveil.core.verdicts.addresses import registrable_domain
@@ -100,7 +101,7 @@ class Veil:
     ``strict`` also takes out what may be an address in a form that nobody thought of: whatever looks like a token.
     """
 
-    __slots__ = ("_forms", "_made_of_several", "_names", "_parts", "_squeezed", "_strict", "_too_many")
+    __slots__ = ("_forms", "_hidden", "_in_labels", "_names", "_parts", "_squeezed", "_strict", "_too_many")
 
     def __init__(self, hidden: Sequence[str], *, strict: bool = False) -> None:
         self._strict = strict
@@ -113,9 +114,8 @@ class Veil:
         self._names = frozenset(names)
         self._parts = frozenset(part for name in names for part in _parts_of(name))
         self._squeezed = frozenset(each for name in names for each in _squeezed_forms(name))
-        self._made_of_several = frozenset(
-            each for name in names if len(_BETWEEN.split(name)) > 1 for each in _squeezed_forms(name)
-        )
+        self._hidden = tuple(some)
+        self._in_labels: Names | None = None  # made when it is asked for: most messages never do
 
     @property
     def hides(self) -> bool:
@@ -144,7 +144,9 @@ class Veil:
         if not self.hides:
             return address
         name = address.rpartition("@")[0]
-        if self.holds_somebody(address) or (self._strict and (self._names_somebody(name) or _is_made(name))):
+        if self.holds_somebody(address) or (
+            self._strict and (self._names_somebody(name) or _is_made(name) or self._stands_in(name))
+        ):
             template = address_template(address)
             return f"{HIDDEN}@{template.rpartition('@')[2]}" if "@" in template else template
         if self._strict:
@@ -161,11 +163,15 @@ class Veil:
 
     def registrable(self, domain: str) -> str:
         """Return a registrable domain, without its own label where that is somebody's name: some have one for each."""
-        if self._strict and self.hides:
-            squeezed = _squeeze(domain.lower())
-            if any(each in squeezed for each in self._made_of_several) or self.holds_somebody(domain):
-                return f"{HIDDEN}.{domain.partition('.')[2]}"
+        if self._strict and self.hides and (self._stands_in(domain) or self.holds_somebody(domain)):
+            return f"{HIDDEN}.{domain.partition('.')[2]}"
         return domain
+
+    def _stands_in(self, text: str) -> bool:
+        """Tell whether a domain or a mailbox holds somebody's name in a form that such are made in."""
+        if self._in_labels is None:
+            self._in_labels = Names(self._hidden)
+        return self._in_labels.stand_in(text)
 
     def _names_somebody(self, word: str) -> bool:
         lowered = word.lower()
@@ -177,7 +183,7 @@ class Veil:
             if self._parts.intersection(re.split(r"[\W_]+", lowered)):
                 return True
             squeezed = _squeeze(lowered)
-            if any(each in squeezed for each in self._squeezed):
+            if any(each in squeezed for each in self._squeezed) or self._stands_in(word):
                 return True
             if any(_MIXED.search(run[0]) for run in _RUN.finditer(word)):
                 return True

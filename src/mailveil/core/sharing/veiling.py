@@ -99,7 +99,9 @@ def shared_activity(
     people = [*(each.person for each in activity.targets), *(each.person for each in activity.probes)]
     people += [each.person for each in activity.follow_ups]
     functions = {each.person: each.function for each in activity.targets if each.function}
-    veiled = Veiled(disclosure, organisation, people, functions)
+    if activity.named_function:
+        functions[HIDDEN] = activity.named_function
+    veiled = Veiled(disclosure, organisation, people, functions, activity.personal_names)
     # People beyond those that are listed cannot be looked for: what only one message had may be one of theirs.
     is_whole = activity.total_people <= len(activity.targets)
     return SharedActivity(
@@ -139,7 +141,8 @@ def shared_activity(
 
 def shared_alert(alert: Alert, disclosure: Disclosure, organisation: Organisation) -> SharedAlert:
     """Return an alert as a destination may be told of it."""
-    veiled = Veiled(disclosure, organisation, alert.people)
+    functions = {HIDDEN: alert.named_function}  # of whom, an alert does not tell
+    veiled = Veiled(disclosure, organisation, alert.people, functions, alert.personal_names)
     return SharedAlert(
         identifier=alert.identifier,
         at=alert.at,
@@ -180,13 +183,15 @@ class Veiled:
     """Takes some people out of everything that is said, as a disclosure has it.
 
     ``functions_of`` tells the functions of people who have one: where people are not told, a function that names one of
-    them is none of others' business either.
+    them is none of others' business either. ``personal_names`` are domains and mailboxes of which it was seen that they
+    spell somebody, who may be forgotten by now.
     """
 
     disclosure: Disclosure
     organisation: Organisation
     known: Sequence[str] = ()
     functions_of: Mapping[str, str] = field(default_factory=dict)
+    personal_names: Sequence[str] = ()
     _veils: tuple[Veil, ...] = field(init=False, repr=False)
     _hidden_functions: re.Pattern[str] | None = field(init=False, repr=False)
 
@@ -228,9 +233,14 @@ class Veiled:
         """Return free text without anybody's name."""
         if self._hidden_functions is not None:
             text = self._hidden_functions.sub(HIDDEN, text)
+        if self.personal_names:
+            text = " ".join(HIDDEN if self._holds_personal(word) else word for word in text.split())
         for each in self._veils:
             text = each.text(text)
         return text
+
+    def _holds_personal(self, word: str) -> bool:
+        return any(each in word.lower() for each in self.personal_names)
 
     def domain(self, domain: str) -> str:
         """Return the registrable domain that a name belongs to, without its own label where that names somebody."""
@@ -238,6 +248,8 @@ class Veiled:
         if not domain or is_ip_address(domain):
             return _network(domain)
         registered = registrable_domain(host_template(domain).removeprefix(f"{HIDDEN}.")) or HIDDEN
+        if registered in self.personal_names:
+            return f"{HIDDEN}.{registered.partition('.')[2]}"
         for each in self._veils:
             registered = each.registrable(registered)
         return registered
@@ -276,6 +288,8 @@ class Veiled:
         name, at, domain = actor.rpartition("@")
         if not at:
             return self.domain(actor)
+        if actor.lower() in self.personal_names:
+            name = HIDDEN
         for each in self._veils:
             name = each.address(f"{name}@{domain}").rpartition("@")[0]
         return f"{name or HIDDEN}@{self.domain(domain)}"

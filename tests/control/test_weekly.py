@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from mailveil.control.failures import InvalidError
 from mailveil.control.weekly import weekly_report
 from mailveil.control.weeks import Week
 from mailveil.core.intelligence.types import AlertKind, AnalystVerdict
-from weekly_room import AFTER, DAY, MONDAY, activity, put_watchers, put_week
+from weekly_room import AFTER, DAY, MONDAY, activity, campaigns, put_watchers, put_week, watchers
 
 if TYPE_CHECKING:
     from control_room import ControlRoomForTests
@@ -206,5 +207,21 @@ def test_what_ends_by_itself_is_told_once(database: DatabasePlace) -> None:
             assert told(report) == [("long", state, False, ended)]
         made.clock.moment = AFTER + 7 * DAY
         assert told(await weekly_report(made.room, actor(), WEEK.plus(1))) == []
+
+    in_room(database, work)
+
+
+def test_a_sender_with_its_own_tracking_made_for_one_person_is_named_to_those_who_may_know_people(
+    database: DatabasePlace,
+) -> None:
+    async def work(made: ControlRoomForTests) -> None:
+        made.clock.moment = AFTER
+        built, *_ = campaigns()
+        personal = replace(built, identifier="p", sender_domain="aschmidt-post.example", is_personal=True)
+        before = replace(personal, identifier="q", is_personal=False)
+        await put_watchers(made, watchers()[:1], (), (built, personal, before))
+        for with_people, expected in ((False, "*.example"), (True, "aschmidt-post.example")):
+            report = await weekly_report(made.room, actor(), WEEK, with_people=with_people)
+            assert [each.sender_domain for each in report.built or ()] == [expected, "newsroom.example"]
 
     in_room(database, work)

@@ -40,7 +40,7 @@ from mailveil.core.intelligence.types import (
 )
 from mailveil.core.sharing.entries import Standing
 from mailveil.core.sharing.types import Disclosure, PeopleShared, SharedInfrastructure
-from mailveil.core.sharing.veiling import Organisation, shared_activity, shared_alert
+from mailveil.core.sharing.veiling import Organisation, Veiled, shared_activity, shared_alert
 from mailveil.core.verdicts.operators import catalogue
 from mailveil.core.verdicts.operators.types import Category
 
@@ -80,7 +80,9 @@ async def weekly_report(
         )
     else:
         watching = await _Watched(room.activities, actor.organisation, week, until, with_people).told()
-        built, is_whole = await _built(room.activities, actor.organisation, week.since, until)
+        built, is_whole = await _built(
+            room.activities, actor.organisation, week.since, until, with_people=with_people
+        )
         if not is_whole:
             watching = replace(watching, is_whole=False)
         if waiting := await room.studies.waiting(actor.organisation, MAX_WAITING):
@@ -145,16 +147,23 @@ def _catalogued() -> dict[str, tuple[str, str]]:
 
 
 async def _built(
-    store: ActivityStore, organisation: str, since: float, until: float
+    store: ActivityStore, organisation: str, since: float, until: float, *, with_people: bool
 ) -> tuple[tuple[SenderBuilt, ...], bool]:
-    """Return senders whose campaigns of the week had tracking of their own, and whether all campaigns were read."""
+    """Return senders whose campaigns of the week had tracking of their own, and whether all campaigns were read.
+
+    Without people a sender's domain that spells one of them is told without its own label.
+    """
     campaigns, is_whole = await _all(
         lambda cut: store.campaigns(organisation, cut), lambda each: each.last_at < since
     )
+    personal = [each.sender_domain for each in campaigns if each.is_personal]
+    veiled = Veiled(NOBODY, Organisation(organisation), personal_names=() if with_people else personal)
     of_sender: dict[str, list[Campaign]] = {}
     for each in campaigns:
         if each.tooling is Tooling.BUILT and each.first_at < until:
-            of_sender.setdefault(each.sender_domain, []).append(each)
+            domain = each.sender_domain
+            shown = veiled.domain(domain) if domain in veiled.personal_names else domain
+            of_sender.setdefault(shown, []).append(each)
     found = [
         SenderBuilt(
             domain,

@@ -97,3 +97,9 @@ def test_a_mailbox_of_free_mail_that_spells_somebody_stays_hidden() -> None:
     shared = shared_activity(activity, Standing(), Disclosure(), ACME)
     assert shared.actor == "*@gmail.com"
     assert "schmidt" not in told(shared)
+
+
+def test_a_campaign_whose_domain_spells_a_reader_says_so() -> None:
+    found = [campaign for each in studied().findings for campaign in each.campaigns]
+    personal = {each.sender_domain for each in found if each.is_personal}
+    assert personal == {PERSONAL}

@@ -8,6 +8,7 @@ from mailveil.core.intelligence.attribution import SURE
 from mailveil.core.intelligence.book import Book, Memo
 from mailveil.core.intelligence.dossier import identifier_at
 from mailveil.core.intelligence.memos import digest, key, recall, size_of, with_members
+from mailveil.core.intelligence.personal import personal_among
 from mailveil.core.intelligence.sight import Sight
 from mailveil.core.intelligence.types import DAY_S, Attribution, Campaign, Nature, Tooling
 
@@ -60,6 +61,7 @@ def with_campaign(
         operator=entry["operator"],
         tooling=Tooling(entry["tooling"]),
         subject=entry["subject"],
+        is_personal=entry.get("personal", False),
     )
 
 
@@ -89,6 +91,8 @@ def _with_message(entry: Memo, sight: Sight, attributions: list[Attribution]) ->
     entry["first"], entry["last"] = min(entry["first"], sight.at), max(entry["last"], sight.at)
     entry["messages"] += 1
     entry["people"] = with_members(entry["people"], sight.people)
+    if any(personal_among((sight.sender_domain,), sight.people)):
+        entry["personal"] = True
     entry["lists"] += sight.is_list
     entry["letters"] += sight.is_letter
     sure = [each for each in attributions if each.tooling is Tooling.BOUGHT and each.confidence >= SURE]

@@ -227,7 +227,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """Messages of one sender, template and time. ``identifier`` is the same whenever it is worked out again."""
+    """Messages of one sender, template and time. ``identifier`` is the same whenever it is worked out again.
+
+    ``is_personal`` says that the sender's domain spells one of those to whom it wrote.
+    """
 
     identifier: str
     organisation: str
@@ -242,6 +245,7 @@ class Campaign:
     operator: str = ""
     tooling: Tooling = Tooling.UNKNOWN
     subject: str = ""
+    is_personal: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON object, from which ``campaign_of`` makes it again."""

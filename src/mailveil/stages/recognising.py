@@ -39,11 +39,12 @@ class Recognising:
                 recognition = self._recognised(organisation, traits)
                 if recognition is not None:
                     found[organisation] = recognition
+                    # Its words name domains, and some actors have one for each of their readers.
                     log.info(
-                        "message %s is of a known actor (%s): %s",
+                        "message %s is of a known actor (%s), known by %s",
                         identifier,
-                        recognition.activity or recognition.actor,
-                        recognition.words,
+                        recognition.activity or f"feed {recognition.actor}",
+                        recognition.known_by,
                     )
         except Exception as error:  # a report is never a decision
             log.error("message %s is not compared with known actors: %s", identifier, describe_failure(error))

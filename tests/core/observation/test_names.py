@@ -88,3 +88,15 @@ def test_other_mailboxes_are_told() -> None:
 def test_nothing_breaks_it(addresses: list[str], text: str) -> None:
     names = Names(addresses)
     assert names.stand_in(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "path", ["an/na/sc/hm/id/t.gif", "s/c/h/m/i/d/t/a/n/n/a", "o.gif?an=1&na=2&sc=3&hm=4&id=5&t=6"]
+)
+def test_a_name_that_is_spelled_over_a_path_is_hidden(path: str) -> None:
+    veiled = Veiled(Disclosure(), Organisation("acme"), PEOPLE)
+    assert veiled.template(f"https://spy.example/{path}") == "https://spy.example/*"
+    assert (
+        veiled.template("https://spy.example/o/p/e/n.gif?a=1&u=2")
+        == "https://spy.example/o/p/e/n.gif?a=*&u=*"
+    )

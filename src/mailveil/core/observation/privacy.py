@@ -145,7 +145,7 @@ class Veil:
             return address
         name = address.rpartition("@")[0]
         if self.holds_somebody(address) or (
-            self._strict and (self._names_somebody(name) or _is_made(name) or self._stands_in(name))
+            self._strict and (self._names_somebody(name) or _is_made(name) or self.stands_in(name))
         ):
             template = address_template(address)
             return f"{HIDDEN}@{template.rpartition('@')[2]}" if "@" in template else template
@@ -163,12 +163,12 @@ class Veil:
 
     def registrable(self, domain: str) -> str:
         """Return a registrable domain, without its own label where that is somebody's name: some have one for each."""
-        if self._strict and self.hides and (self._stands_in(domain) or self.holds_somebody(domain)):
+        if self._strict and self.hides and (self.stands_in(domain) or self.holds_somebody(domain)):
             return f"{HIDDEN}.{domain.partition('.')[2]}"
         return domain
 
-    def _stands_in(self, text: str) -> bool:
-        """Tell whether a domain or a mailbox holds somebody's name in a form that such are made in."""
+    def stands_in(self, text: str) -> bool:
+        """Tell whether a domain, a mailbox or a path holds somebody's name in a form that such are made in."""
         if self._in_labels is None:
             self._in_labels = Names(self._hidden)
         return self._in_labels.stand_in(text)
@@ -183,7 +183,7 @@ class Veil:
             if self._parts.intersection(re.split(r"[\W_]+", lowered)):
                 return True
             squeezed = _squeeze(lowered)
-            if any(each in squeezed for each in self._squeezed) or self._stands_in(word):
+            if any(each in squeezed for each in self._squeezed) or self.stands_in(word):
                 return True
             if any(_MIXED.search(run[0]) for run in _RUN.finditer(word)):
                 return True

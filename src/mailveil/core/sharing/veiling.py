@@ -281,6 +281,8 @@ class Veiled:
         host, slash, path = rest.partition("/")
         bare = host.removesuffix(f":{HIDDEN}")
         path = "/".join(HIDDEN if self._names_somebody(each) else each for each in path.split("/"))
+        if any(each.stands_in(path) for each in self._veils):
+            path = HIDDEN  # spelled over several steps or parameters
         return f"{scheme}://{self.host(bare)}{host[len(bare) :]}{slash}{path}"
 
     def actor(self, actor: str) -> str:

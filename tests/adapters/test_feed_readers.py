@@ -335,6 +335,26 @@ def test_a_feed_of_misp_is_read_event_by_event_and_only_what_changed() -> None:
     asyncio.run(steps())
 
 
+def test_an_event_that_is_published_behind_others_is_read() -> None:
+    async def steps() -> None:
+        async with misp_feed() as (files, at_work, feed):
+            files.put(misp_event(5, "spy5.example"))
+            first = await READER.read(feed)
+            # It was last changed long before the other one, and waited for somebody to publish it.
+            files.put(misp_event(2, "spy2.example"))
+            second = await READER.read(replace(feed, position=first.position))
+            assert values(second) == ["spy2.example"]
+            at_work.received.clear()
+            files.put(misp_event(6, "spy6.example"))
+            third = await READER.read(replace(feed, position=second.position))
+            assert values(third) == ["spy6.example"]
+            assert len(at_work.received) == 2
+            odd = await READER.read(replace(feed, position='{"read": "%%", "etag": "x"}'))
+            assert len(values(odd)) == 3
+
+    asyncio.run(steps())
+
+
 def test_an_event_that_is_missing_keeps_no_other_away() -> None:
     async def steps() -> None:
         async with misp_feed() as (files, at_work, feed):

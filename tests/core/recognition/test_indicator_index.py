@@ -37,6 +37,8 @@ REFUSED = [
     (("host", "sendgrid.net"), "serves-everybody"),
     (("below", "t.sendgrid.net"), "serves-everybody"),
     (("host", "fonts.gstatic.com"), "serves-everybody"),
+    (("host", "w3.org"), "serves-everybody"),
+    (("below", "fontawesome.com"), "serves-everybody"),
     (("url", "https://www.google.com/"), "serves-everybody"),
     (("prefix", "https://sharepoint.com"), "serves-everybody"),
     (("host", "contoso.com"), "own-domain"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pymisp import MISPEvent, MISPObject, MISPOrganisation
 
 from mailveil.core.sharing.indicators import (
-    MAX_TERMS,
+    MAX_TAKEN,
     PatternError,
     indicator_of_stix,
     indicators_of_misp,
@@ -39,6 +39,16 @@ TAKEN = [
         [("host", "a.example"), ("host", "b.example")],
     ),
     ("[url:value = 'https://spy.example/it\\'s']", [("url", "https://spy.example/it's")]),
+]
+BESIDE_OTHERS = [
+    ("[ipv4-addr:value = '192.0.2.1' OR domain-name:value = 'a.example']", ["a.example"], 1),
+    ("[domain-name:value = 'a.example'] OR [ipv4-addr:value ISSUBSET '192.0.2.0/24']", ["a.example"], 1),
+    (
+        "[file:name IN ('ab', 'cd') OR file:size NOT = 7 OR (domain-name:value = 'a.example')]",
+        ["a.example"],
+        2,
+    ),
+    ("[file:ctime > t'2026-01-01T00:00:00Z' OR domain-name:value = 'a.example']", ["a.example"], 1),
 ]
 NOT_TAKEN = [
     ("", "no-pattern"),
@@ -96,6 +106,28 @@ def test_everything_else_is_counted_and_not_guessed_at(pattern, reason):
     assert source is not None
     assert source.indicators == ()
     assert source.skipped == {reason: 1}
+
+
+@pytest.mark.parametrize(("pattern", "values", "others"), BESIDE_OTHERS)
+def test_what_would_do_with_another_object_does_with_the_name_alone(pattern, values, others):
+    made = stix2.Indicator(pattern=pattern, pattern_type="stix", valid_from="2026-01-02T03:04:05Z")
+    source = indicator_of_stix(json.loads(made.serialize()))
+    assert source is not None
+    assert [each.value for each in source.indicators] == values
+    assert source.skipped == {"other-object": others}
+
+
+@pytest.mark.parametrize(
+    "other", ["[ipv4-addr:value = '192.0.2.1'", "[ipv4-addr:value IN ('192.0.2.1'", "[file:size"]
+)
+def test_another_object_without_an_end_is_not_understood(other):
+    with pytest.raises(PatternError, match="not-understood"):
+        terms_of_pattern(other)
+
+
+def test_what_has_to_go_with_another_object_is_not_taken():
+    with pytest.raises(PatternError, match="several-at-once"):
+        terms_of_pattern("[ipv4-addr:value = '192.0.2.1' AND domain-name:value = 'a.example']")
 
 
 def test_what_was_revoked_says_nothing_any_more():
@@ -162,10 +194,10 @@ def test_an_event_of_misp_tells_what_is_marked_for_detection():
 
 def test_an_event_of_any_size_is_bounded():
     attributes = [
-        {"type": "domain", "value": f"d{number}.example", "to_ids": True} for number in range(MAX_TERMS + 7)
+        {"type": "domain", "value": f"d{number}.example", "to_ids": True} for number in range(MAX_TAKEN + 7)
     ]
     source = indicators_of_misp("e", {"Event": {"Attribute": attributes}})
-    assert len(source.indicators) == MAX_TERMS
+    assert len(source.indicators) == MAX_TAKEN
     assert source.skipped == {"too-many": 7}
 
 

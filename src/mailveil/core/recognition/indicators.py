@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-from mailveil.core.recognition.shared import is_shared_domain, is_shared_host
+from mailveil.core.recognition.shared import PLATFORMS, is_shared_domain, is_shared_host
 from mailveil.core.recognition.types import KnownBy, MessageTraits, Recognition
 from mailveil.core.references.url import resolve
 from mailveil.core.verdicts.addresses import registrable_domain, take_apart
 from mailveil.core.verdicts.lists.types import Indication
+from mailveil.core.verdicts.operators import ASSET_HOSTS
 
 MAX_FOUND: Final = 50  # of one message
 
@@ -37,7 +39,7 @@ def taken_as(kind: str, value: str, own_domains: Iterable[str]) -> Taken | str:
     if _is_own(value, own):
         return "own-domain"
     if value == domain or kind == "below":
-        if is_shared_domain(domain):
+        if is_shared_domain(domain) or _serves_below(value):
             return "serves-everybody"
         return Taken("domain", value)
     return "serves-everybody" if is_shared_host(value) else Taken("host", value)
@@ -58,6 +60,17 @@ def _taken_address(kind: str, value: str, own: frozenset[str]) -> Taken | str:
     if is_root and is_shared_host(place.host):
         return "serves-everybody"
     return Taken(kind, url)
+
+
+def _serves_below(domain: str) -> bool:
+    """Tell whether a host of a domain serves everybody: ``www.w3.org`` does, and so nobody names ``w3.org``."""
+    return domain in _above_shared_hosts()
+
+
+@cache
+def _above_shared_hosts() -> frozenset[str]:
+    labels = (each.split(".") for each in PLATFORMS | ASSET_HOSTS)
+    return frozenset(".".join(each[at:]) for each in labels for at in range(1, len(each)))
 
 
 def _is_own(host: str, own: frozenset[str]) -> bool:

@@ -1,7 +1,7 @@
 """Indicators: what others share, read out of STIX 2.1 indicators and MISP events. Pure, total and bounded.
 
 Only simple patterns are taken: that a domain, host name or URL is, is one of, or begins or ends with something. What
-says more (``AND``, ``NOT``, times, regular expressions, other kinds of objects) is counted, not guessed at.
+says more (``AND``, ``NOT``, times, regular expressions) is counted, not guessed at, and so are other kinds of objects.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 MAX_PATTERN: Final = 20_000
-MAX_TERMS: Final = 500  # of one pattern, and attributes of one event that are taken
+MAX_TERMS: Final = 500  # of one pattern
+MAX_TAKEN: Final = 5_000  # attributes of one event
 MAX_VALUE: Final = 340  # characters; as much as is kept of a value that is looked up by
 MAX_NAME: Final = 200
 _TOKEN: Final = re.compile(
@@ -33,6 +34,7 @@ _NAME: Final = re.compile(
 )
 _URL: Final = re.compile(r"https?://[^\s/?#@\\]+(?:[/?#][^\s]*)?", re.IGNORECASE)
 _PATHS: Final = {"domain-name:value": "host", "hostname:value": "host", "url:value": "url"}
+_TYPED: Final = frozenset({"t", "h", "b"})  # what stands before a time, bytes in hexadecimal or in base64
 _MARKINGS: Final = {
     # Identifiers that the standards fix: TLP 1 (STIX 2.1 section 7.2.1.4) and TLP 2.0 (the OASIS extension).
     "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "clear",
@@ -96,7 +98,7 @@ def indicator_of_stix(record: object) -> SharedSource | None:
     if record.get("pattern_type", "stix") != "stix":
         return SharedSource(identifier, skipped={"pattern-type": 1})
     try:
-        terms = terms_of_pattern(record.get("pattern"))
+        terms, others = _read_pattern(record.get("pattern"))
     except PatternError as error:
         return SharedSource(identifier, skipped={str(error): 1})
     confidence = record.get("confidence")
@@ -113,19 +115,27 @@ def indicator_of_stix(record: object) -> SharedSource | None:
         )
         for kind, value in terms
     ]
-    return SharedSource(identifier, tuple(made))
+    return SharedSource(identifier, tuple(made), {"other-object": others} if others else {})
 
 
 def terms_of_pattern(pattern: object) -> tuple[tuple[str, str], ...]:
     """Return the kinds and values that a simple STIX pattern names. Raises ``PatternError``."""
+    return _read_pattern(pattern)[0]
+
+
+def _read_pattern(pattern: object) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Return what a pattern names, and how many other objects it would do with as well. Raises ``PatternError``."""
     if not isinstance(pattern, str) or not pattern.strip():
         raise PatternError("no-pattern")
     if len(pattern) > MAX_PATTERN:
         raise PatternError("too-long")
-    found = list(_Terms(list(_tokens(pattern))).observations())
+    reader = _Terms(list(_tokens(pattern)))
+    found = list(reader.observations())
     if len(found) > MAX_TERMS:
         raise PatternError("too-long")
-    return tuple(dict.fromkeys(found))
+    if not found:
+        raise PatternError("other-object")
+    return tuple(dict.fromkeys(found)), reader.others
 
 
 def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
@@ -144,6 +154,7 @@ class _Terms:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self.tokens = tokens
         self.at = 0
+        self.others = 0  # comparisons of other objects
 
     def observations(self) -> Iterator[tuple[str, str]]:
         """Observations, of which any will do; parentheses around any of them are nothing more."""
@@ -193,7 +204,9 @@ class _Terms:
             raise PatternError("negation" if path.upper() == "NOT" else "not-understood")
         wanted = _PATHS.get(path.lower())
         if wanted is None:
-            raise PatternError("other-object")
+            self.others += 1
+            self.pass_over()  # any other of them will do
+            return
         _, sign = self.next()
         match sign.upper():
             case "=":
@@ -213,6 +226,20 @@ class _Terms:
                 raise PatternError("negation")
             case _:
                 raise PatternError("not-understood")
+
+    def pass_over(self) -> None:
+        """Step over the operator of a comparison and what it compares with."""
+        sign = self.next()[1].upper()
+        if sign == "NOT":
+            sign = self.next()[1].upper()
+        if sign == "IN":
+            self.expect("(")
+            while self.next()[1] != ")":
+                pass
+            return
+        kind, word = self.next()
+        if kind == "word" and word in _TYPED:
+            self.text()
 
     def either(self) -> None:
         _, word = self.next()
@@ -285,7 +312,7 @@ def indicators_of_misp(identifier: str, record: object) -> SharedSource:
         if not kind:
             skipped["other-object"] += 1
             continue
-        if len(made) >= MAX_TERMS:
+        if len(made) >= MAX_TAKEN:
             skipped["too-many"] += 1
             continue
         value = _text(attribute.get("value"))

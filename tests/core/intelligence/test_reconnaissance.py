@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from intelligence_room import (
     DAY,
     HOUR,
@@ -269,6 +271,48 @@ def test_who_writes_long_letters_under_a_name_like_that_of_somebody_we_wrote_to_
         at = LATER + number * HOUR
         studied.take([mail(at, "northmi11s.example", finance(number), tracker("px.northmi11s.example"))])
     assert "LOOKS_LIKE_CORRESPONDENT" in studied.codes("northmi11s.example")
+    assert len(studied.alerts) == 1
+
+
+def test_who_imitates_somebody_before_we_write_to_them_is_known_for_it_later() -> None:
+    studied = Studied().take(quiet_weeks())
+
+    def probe(at: float, number: int) -> None:
+        px = tracker("px.northmi11s.example")
+        studied.take([mail(at, "northmi11s.example", finance(number), px, text_characters=250)])
+
+    probe(LATER, 0)
+    studied.take([written(LATER + DAY, person(3), "anna@northmills.example")])
+    studied.take([mail(LATER + 2 * DAY, "northmills.example", person(3))])
+    assert "LOOKS_LIKE_CORRESPONDENT" not in studied.codes("northmi11s.example")
+    probe(LATER + 12 * DAY, 1)
+    assert "LOOKS_LIKE_CORRESPONDENT" in studied.codes("northmi11s.example")
+    assert len(studied.alerts) == 1
+
+
+def test_whom_we_write_to_is_not_taken_for_somebody_whom_we_write_to_later() -> None:
+    studied = Studied().take(quiet_weeks())
+    for number in range(3):
+        at = LATER + number * 12 * DAY
+        px = tracker("px.northmi11s.example")
+        studied.take([mail(at, "northmi11s.example", person(7), px, text_characters=400)])
+        studied.take([written(at + HOUR, person(7), "anna@northmi11s.example")])
+        studied.take([written(at + DAY, person(3), "anna@northmills.example")])
+        studied.take([mail(at + 2 * DAY, "northmills.example", person(3))])
+    assert not {code for code in studied.codes("northmi11s.example") if code.startswith("LOOKS_LIKE")}
+    assert studied.alerts == []
+
+
+def test_what_costs_nothing_clears_nobody_who_tracks_under_a_name_like_ours() -> None:
+    domain, ours = "meridian-office.example", replace(settings(), own_domains=frozenset({"meridian.example"}))
+    studied = Studied(ours).take(quiet_weeks())
+    for number in range(3):
+        probe = newsletter(
+            LATER + number * DAY, domain, finance(number), tracker(f"px.{domain}"), text_characters=2_000
+        )
+        studied.take([probe])
+    assert "LOOKS_LIKE_US" in studied.codes(domain)
+    assert not studied.codes(domain) & {"LIST_MAIL", "MUCH_TEXT"}
     assert len(studied.alerts) == 1
 
 

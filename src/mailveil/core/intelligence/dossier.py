@@ -59,9 +59,9 @@ def with_history(dossier: Memo, sender: str, memo: Memo, *, established: bool) -
     if is_new:
         dossier["novelty"] = max(dossier["novelty"], memo.get("novelty", 0.0))
         dossier["watched_s"] = memo["watched_s"]
-        if memo.get("like") and not dossier.get("like"):
-            dossier["like"] = [sender, *memo["like"]]
         dossier["partner"] = dossier["partner"] or (established and not dossier["senders"][1:])
+    if memo.get("like") and not dossier.get("like"):
+        dossier["like"] = [sender, *memo["like"]]
     if sender == dossier["senders"][0]:
         dossier["history"] = {
             "messages": memo["messages"], "days": memo["days"], "age_s": memo["last"] - memo["first"],

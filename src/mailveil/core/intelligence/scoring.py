@@ -256,7 +256,8 @@ def _against(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
     people = size_of(dossier["people"])
     listed, bought = _share(dossier, "lists"), _share(dossier, "bought")
     quiet = _quiet(dossier)
-    if listed >= 0.5:
+    is_credible = not _imitates_us(dossier)
+    if listed >= 0.5 and is_credible:
         _add(found, "LIST_MAIL", listed, "declares itself as list mail, with a way to unsubscribe")
     if people >= 8:
         declared = max(listed, bought, 1.0 if people >= 60 else 0.0, _share(dossier, "shared"))
@@ -275,7 +276,7 @@ def _against(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
             _share(dossier, "software"),
             "tracks with software that many run for newsletters",
         )
-    if share := _share(dossier, "much"):
+    if is_credible and (share := _share(dossier, "much")):
         _add(found, "MUCH_TEXT", share, "there is much to read")
     is_hurried = aim.most_probes >= 2 and aim.pause_days <= _HURRY_DAYS and aim.variations <= 2
     if dossier["novelty"] > 0 and is_hurried and listed < 0.5:
@@ -310,6 +311,12 @@ def _by_analysts(dossier: Memo) -> list[Reason]:
     elif dossier["verdict"] == "benign":
         _add(found, "ANALYST_BENIGN", 1.0, "an analyst found it harmless")
     return found
+
+
+def _imitates_us(dossier: Memo) -> bool:
+    """Tell whether somebody tracks under a name like ours: what is had at no cost, words or fields, clears them not."""
+    like = dossier.get("like")
+    return bool(like and like[2] == "own" and _share(dossier, "private") >= 0.5)
 
 
 def _quiet(dossier: Memo) -> float:

@@ -30,6 +30,8 @@ WARM_UP_S: Final = 21 * DAY_S
 _PROVES_ITSELF: Final = 5  # messages from which on a sender that always proved itself has to
 _MAILING: Final = 5  # people whom a mailing reaches, at least
 _MAX_ALIKE: Final = 8  # domains under one key
+#: For so long who imitates somebody may have been here before the one that is imitated.
+_MAY_BE_EARLY_S: Final = 60 * DAY_S
 _LEAST_OWN: Final = 5  # letters of a name of ours that can be imitated
 _LOOKS: Final = str.maketrans({"0": "o", "1": "l", "3": "e", "5": "s"})
 _MAX_WATCHED: Final = 40  # of an organisation's own domains
@@ -164,11 +166,18 @@ def is_established(memo: Memo | None) -> bool:
 
 
 def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]) -> Memo:
-    """Return the memo of a sender with whom it resembles, one of our own domains or a correspondent; asked once."""
-    if memo.get("asked") or not sight.sender_domain or sight.is_free:
+    """Return the memo of a sender with whom it resembles, one of our own domains or a correspondent.
+
+    Asked once; again of who is new and tracks with means of its own, since the one that it imitates may be met later.
+    """
+    if not sight.sender_domain or sight.is_free:
+        return memo
+    is_asked = bool(memo.get("asked"))
+    if is_asked and not _may_turn_out_alike(memo, sight.at):
         return memo
     domain = sight.sender_domain
-    memo = {**memo, "asked": True}
+    if not is_asked:
+        memo = {**memo, "asked": True}
     if domain in own_domains:
         return memo
     for own in sorted(own_domains)[:_MAX_WATCHED]:
@@ -179,10 +188,19 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
         if other != domain and (words := looks_like(domain, other)):
             memo = {**memo, "like": [other, "correspondent", words]}
             break
+    if is_asked:
+        return memo  # an actor who came later imitates the sender, rather than the other way round
     for other, activity in (pair for place in places for pair in place.get("actors", ())):
         if other != domain and not memo["submitted"] and looks_like(domain, other):
             return {**memo, "like_actor": [other, activity]}
     return memo
+
+
+def _may_turn_out_alike(memo: Memo, at: float) -> bool:
+    """Tell whether a sender is still so new that whom we have begun to write to may be whom it imitates."""
+    if memo.get("like") or memo.get("like_actor") or not memo["activity"]:
+        return False
+    return bool(memo["messages"] <= FILED_WITHIN and at - memo["first"] <= _MAY_BE_EARLY_S)
 
 
 def resembles(domain: str, own: str) -> str:

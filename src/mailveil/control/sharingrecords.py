@@ -149,7 +149,7 @@ class ImportedIndicator:
 
     feed: str
     identifier: str
-    kind: str  # "domain", "host", "url", "prefix"
+    kind: str  # "domain", "host", "url", "prefix", "shape"
     value: str
     confidence: float = 0.5
     valid_from: float = 0.0

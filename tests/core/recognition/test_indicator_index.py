@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mailveil.core.recognition.indicators import (
+    MAX_AT_ONE_HOST,
     MAX_FOUND,
     Taken,
     indicator_index_of,
@@ -13,7 +14,11 @@ from mailveil.core.recognition.indicators import (
     taken_as,
 )
 from mailveil.core.recognition.types import KnownBy, MessageTraits
+from mailveil.core.sharing.indicators import indicator_of_stix
+from mailveil.core.sharing.stix import activity_objects, tracker_objects
+from mailveil.core.sharing.types import TrafficLight
 from mailveil.core.verdicts.lists.types import Indication
+from stix_values import ACTIVITY, AT, TRACKER
 
 OWN = frozenset({"contoso.com"})
 KEPT = [
@@ -27,6 +32,9 @@ KEPT = [
     (("url", "https://192.0.2.1/a.gif"), Taken("url", "https://192.0.2.1/a.gif")),
     (("url", "https://www.google.com/url?q=https://spy.example"), Taken("url", "https://www.google.com/url?q=https://spy.example")),
     (("prefix", "https://spy.example/"), Taken("prefix", "https://spy.example/")),
+    (("prefix", "https://docs.google.com/forms/d/e/1FAIpQLSd/"), Taken("prefix", "https://docs.google.com/forms/d/e/1FAIpQLSd/")),
+    (("shape", "HTTPS://*.Spy.Example/O/*.gif?u=*"), Taken("shape", "https://*.spy.example/O/*.gif?u=*")),
+    (("shape", "https://spy.example:8443/*/a"), Taken("shape", "https://spy.example:8443/*/a")),
 ]  # fmt: skip
 REFUSED = [
     (("host", "com"), "public-suffix"),
@@ -41,6 +49,17 @@ REFUSED = [
     (("below", "fontawesome.com"), "serves-everybody"),
     (("url", "https://www.google.com/"), "serves-everybody"),
     (("prefix", "https://sharepoint.com"), "serves-everybody"),
+    (("prefix", "https://docs.google.com/fo"), "serves-everybody"),
+    (("prefix", "https://www.google.com/search?q="), "serves-everybody"),
+    (("shape", "https://docs.google.com/*/edit"), "serves-everybody"),
+    (("shape", "https://*.sendgrid.net/wf/*"), "serves-everybody"),
+    (("shape", "https://www.w3.org/*/a"), "serves-everybody"),
+    (("shape", "https://*.co.uk/a"), "public-suffix"),
+    (("shape", "https://*/a"), "wildcards"),
+    (("shape", "https://*evil.example/a"), "wildcards"),
+    (("shape", "https://evil.ex*/a"), "wildcards"),
+    (("shape", "https://spy.example/" + "*a" * 20), "wildcards"),
+    (("shape", "https://*.contoso.com/o/*"), "own-domain"),
     (("host", "contoso.com"), "own-domain"),
     (("host", "mail.contoso.com"), "own-domain"),
     (("below", "contoso.com"), "own-domain"),
@@ -66,6 +85,8 @@ INDEX = indicators_of(
         Indication("url", "https://third.example/a?b", "MISP"),
         Indication("prefix", "https://fourth.example/open/", "MISP"),
         Indication("domain", "spy.example", "later"),
+        Indication("shape", "https://*.fifth.example/o/*.gif?u=*", "SHAPES"),
+        Indication("shape", "https://sixth.example/*/aa*a", "SHAPES"),
     ],
     "5",
 )
@@ -84,6 +105,13 @@ INDEX = indicators_of(
         ("https://third.example/a", ""),
         ("https://fourth.example/open/7.gif", "MISP"),
         ("https://fourth.example/", ""),
+        ("https://t.fifth.example/o/17.gif?u=ann", "SHAPES"),
+        ("https://t.fifth.example/o/17.gif", ""),
+        ("https://t.fifth.example/p/17.gif?u=ann", ""),
+        ("https://sixth.example/x/aaa", "SHAPES"),
+        ("https://sixth.example/x/aa", ""),
+        ("https://notsixth.example/x/aaa", ""),
+        ("https://evil.example/?u=https://t.fifth.example/o/17.gif?u=ann", ""),
         ("cid:spy.example", ""),
         ("", ""),
     ],
@@ -123,3 +151,18 @@ def test_senders_are_recognised():
         recognise_indicated(INDEX, MessageTraits(author_domain="spy.example"), frozenset({"spy.example"}))
         is None
     )
+
+
+def test_what_another_of_us_tells_of_a_tracker_is_found_in_mail():
+    told = [*tracker_objects(TRACKER, "Them", TrafficLight.GREEN, AT), *activity_objects(ACTIVITY)]
+    sources = [each for each in map(indicator_of_stix, told) if each is not None]
+    kept = [taken_as(each.kind, each.value, OWN) for source in sources for each in source.indicators]
+    index = indicators_of(Indication(*each, "Them") for each in kept if not isinstance(each, str))
+    for url in ("https://t.built.example/o/81f2.gif?u=77", "https://a.px-evil.example/o/x.gif?u=1"):
+        assert [each.feed for each in index.look([url])] == ["Them"]
+    assert index.look(["https://t.built.example/logo.png"]) == ()
+
+
+def test_what_is_compared_with_one_address_is_bounded():
+    many = indicators_of(Indication("shape", f"https://spy.example/{n}/*/a", "F") for n in range(2_000))
+    assert sum(map(len, many.prefixes.values())) == MAX_AT_ONE_HOST

@@ -25,7 +25,12 @@ TAKEN = [
     ("[domain-name:value IN ('a.example', 'b.example')]", [("host", "a.example"), ("host", "b.example")]),
     ("[domain-name:value LIKE '%.spy.example']", [("below", "spy.example")]),
     ("[domain-name:value LIKE 'spy.example']", [("host", "spy.example")]),
+    ("[url:value LIKE 'https://spy.example/a_b']", [("url", "https://spy.example/a_b")]),
     ("[url:value LIKE 'https://spy.example/open/%']", [("prefix", "https://spy.example/open/")]),
+    (
+        "[url:value LIKE 'https://%.spy.example/o/%.gif?u=%']",
+        [("shape", "https://*.spy.example/o/*.gif?u=*")],
+    ),
     (
         "[domain-name:value = 'a.example' OR url:value = 'https://b.example/x']",
         [("host", "a.example"), ("url", "https://b.example/x")],

@@ -6,6 +6,7 @@ organisation itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,18 +20,27 @@ from mailveil.core.verdicts.lists.types import Indication
 from mailveil.core.verdicts.operators import ASSET_HOSTS
 
 MAX_FOUND: Final = 50  # of one message
+MAX_AT_ONE_HOST: Final = 500  # that are compared with each URL there
+MAX_WILDCARDS: Final = 12  # of one shape
+# What looks like somebody's own place at a host that serves many.
+_SOMEBODYS: Final = re.compile(r"(?=[\w-]*\d)[\w-]{8}|[\w-]{16}")
 
 
 class Taken(NamedTuple):
-    """An indicator as it is kept: ``kind`` is ``domain`` (with all below it), ``host``, ``url`` or ``prefix``."""
+    """An indicator as it is kept: ``kind`` is ``domain`` (with all below it) or ``host``, or else of URLs.
+
+    Those are ``url``, ``prefix`` and ``shape``, in which ``*`` stands for anything.
+    """
 
     kind: str
     value: str
 
 
 def taken_as(kind: str, value: str, own_domains: Iterable[str]) -> Taken | str:
-    """Return how an indicator is kept (of the kinds ``host``, ``below``, ``url``, ``prefix``), or why it is not."""
+    """Return how an indicator is kept (a ``host``, all ``below`` one, or a kind of URLs), or why it is not."""
     own = frozenset(own_domains)
+    if kind == "shape":
+        return _taken_shape(value, own)
     if kind in ("url", "prefix"):
         return _taken_address(kind, value, own)
     domain = registrable_domain(value)
@@ -57,9 +67,31 @@ def _taken_address(kind: str, value: str, own: frozenset[str]) -> Taken | str:
     if _is_own(place.host, own):
         return "own-domain"
     is_root = place.target in ("", "/", "/#") or (len(place.path.strip("/")) == 0 and not place.query)
+    is_shared = is_shared_host(place.host) or is_shared_domain(registrable_domain(place.host))
     if is_root and is_shared_host(place.host):
         return "serves-everybody"
+    if kind == "prefix" and is_shared and _SOMEBODYS.search(place.target) is None:
+        return "serves-everybody"  # all forms, or all files, of whoever has any there
     return Taken(kind, url)
+
+
+def _taken_shape(value: str, own: frozenset[str]) -> Taken | str:
+    """Return how the shape of URLs is kept: at hosts of one domain that serves nobody else."""
+    scheme, _, rest = value.partition("://")
+    host, slash, path = rest.partition("/")
+    kept = Indication("shape", f"{scheme.lower()}://{host.lower()}{slash}{path}", "")
+    if not slash or "*" in kept.base or value.count("*") > MAX_WILDCARDS:
+        return "wildcards"
+    if resolve(value.replace("*", "x")) is None:
+        return "no-address"
+    domain = registrable_domain(kept.base)
+    if not domain:
+        return "public-suffix"
+    if _is_own(kept.base, own):
+        return "own-domain"
+    if is_shared_host(kept.base) or is_shared_domain(domain) or _serves_below(kept.base):
+        return "serves-everybody"
+    return Taken("shape", kept.value)
 
 
 def _serves_below(domain: str) -> bool:
@@ -87,7 +119,7 @@ class IndicatorIndex:
     stamp: str = ""
     names: Mapping[str, Indication] = field(default_factory=dict)  # domains, and hosts with a leading "="
     addresses: Mapping[str, Indication] = field(default_factory=dict)
-    prefixes: Mapping[str, tuple[Indication, ...]] = field(default_factory=dict)  # by host
+    prefixes: Mapping[str, tuple[Indication, ...]] = field(default_factory=dict)  # by host, shapes too
 
     def __bool__(self) -> bool:
         return bool(self.names or self.addresses or self.prefixes)
@@ -116,9 +148,12 @@ class IndicatorIndex:
         if found is not None:
             return found
         host = take_apart(url).host
-        for each in self.prefixes.get(host, ()):
-            if url.startswith(each.value):
-                return each
+        above = host
+        while above:
+            for each in self.prefixes.get(above, ()):
+                if each.names(url, host):
+                    return each
+            above = above.partition(".")[2]
         return self.of_host(host)
 
     def look(self, urls: Iterable[str]) -> tuple[Indication, ...]:
@@ -144,9 +179,12 @@ def indicators_of(indications: Iterable[Indication], stamp: str = "") -> Indicat
             addresses.setdefault(each.value, each)
         elif each.kind == "prefix":
             prefixes.setdefault(take_apart(each.value).host, []).append(each)
+        elif each.kind == "shape":
+            prefixes.setdefault(each.base, []).append(each)
         else:
             names.setdefault(each.value if each.kind == "domain" else f"={each.value}", each)
-    return IndicatorIndex(stamp, names, addresses, {host: tuple(some) for host, some in prefixes.items()})
+    bounded = {host: tuple(some[:MAX_AT_ONE_HOST]) for host, some in prefixes.items()}
+    return IndicatorIndex(stamp, names, addresses, bounded)
 
 
 def indicator_index_of(record: Mapping[str, Any]) -> IndicatorIndex:

@@ -1,6 +1,6 @@
 """Indicators: what others share, read out of STIX 2.1 indicators and MISP events. Pure, total and bounded.
 
-Only simple patterns are taken: that a domain, host name or URL is, is one of, or begins or ends with something. What
+Only simple patterns are taken: that a domain, host name or URL is, is one of, or is like something. What
 says more (``AND``, ``NOT``, times, regular expressions) is counted, not guessed at, and so are other kinds of objects.
 """
 
@@ -56,7 +56,8 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SharedIndicator:
-    """One thing to look out for: a ``host``, all ``below`` a name, a ``url``, or all with a ``prefix`` (``kind``).
+    """One thing to look out for: a ``host``, all ``below`` a name, a ``url``, all with a ``prefix``, or of a ``shape``
+    with ``*`` for anything (``kind``).
 
     Times are seconds since the epoch; ``valid_until`` 0: without end. ``marking`` is a traffic light, ``""`` for none.
     """
@@ -276,12 +277,14 @@ def _equal(kind: str, value: str) -> tuple[str, str]:
 
 
 def _like(kind: str, value: str) -> tuple[str, str]:
-    """Return what a LIKE says where that is one beginning or end; ``%`` stands for anything, ``_`` for a character."""
-    if "%" not in value and "_" not in value:
+    """Return what a LIKE says: of URLs any, of names all below one. ``%`` stands for anything, ``_`` for one."""
+    # "_" in an address is rather meant as it stands.
+    if "%" not in value and (kind == "url" or "_" not in value):
         return _equal(kind, value)
     if kind == "url" and value.endswith("%") and "%" not in value[:-1]:
-        # "_" in an address is rather meant as it stands.
         return "prefix", _url(value[:-1])
+    if kind == "url" and "%" not in value.partition("://")[0] and "*" not in value:
+        return "shape", _url(value.replace("%", "*"))
     if kind == "host" and value.startswith("%.") and "%" not in value[2:]:
         return "below", _host(value[2:])
     raise PatternError("wildcards")

@@ -79,10 +79,34 @@ class Indication(NamedTuple):
                 return url == self.value
             case "prefix":
                 return url.startswith(self.value)
+            case "shape":
+                return self._is_below(host) and _fits(self.value, url)
             case "domain":
                 return host == self.value or host.endswith(f".{self.value}")
             case _:
                 return host == self.value
+
+    @property
+    def base(self) -> str:
+        """The host that a shape's URLs are at or below."""
+        return self.value.partition("://")[2].partition("/")[0].partition(":")[0].removeprefix("*.")
+
+    def _is_below(self, host: str) -> bool:
+        return host == self.base or host.endswith(f".{self.base}")
+
+
+def _fits(shape: str, url: str) -> bool:
+    """Tell whether a URL is of a shape, in which ``*`` stands for anything. Each piece is sought once."""
+    first, *pieces = shape.split("*")
+    if not pieces or not url.startswith(first):
+        return url == shape
+    at, end = len(first), len(url) - len(pieces[-1])
+    for each in pieces[:-1]:
+        found = url.find(each, at, end)
+        if found < 0:
+            return False
+        at = found + len(each)
+    return at <= end and url.endswith(pieces[-1])
 
 
 class Listed(NamedTuple):

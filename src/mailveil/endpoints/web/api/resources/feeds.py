@@ -97,7 +97,11 @@ class IndicatorAnswer(Answer):
         description="Which feed told of it (its identifier).", examples=["019a2b3c4d5e0123456789abcdef0123"]
     )
     kind: str = Field(
-        description="`domain` (with all below it), `host`, `url` or `prefix` of URLs.", examples=["domain"]
+        description=(
+            "`domain` (with all below it), `host`, `url`, `prefix` of URLs, or `shape` of URLs, in which `*` stands "
+            "for anything."
+        ),
+        examples=["domain"],
     )
     value: Text = Field(description="What it is.", examples=["spy.example"])
     source_id: Text = Field(

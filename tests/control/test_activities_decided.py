@@ -14,7 +14,7 @@ from mailveil.adapters.database import tables
 from mailveil.app.studying import StudyLoop
 from mailveil.control import activities as use
 from mailveil.control.access import ForbiddenError, Permission
-from mailveil.control.activityrecords import ActivityQuery
+from mailveil.control.activityrecords import ActivityFile, ActivityQuery
 from mailveil.control.blocking import block_activity
 from mailveil.control.failures import InvalidError, MissingError
 from mailveil.control.records import Cut, MessageLine
@@ -35,6 +35,7 @@ from study_room import ACTOR, inhabit, probes, rows_of
 
 ANNA = actor("analyst")
 ALL = Cut(100)
+DECIDED = (AnalystVerdict.BENIGN, AnalystVerdict.CONFIRMED)
 
 
 def with_activity(place: DatabasePlace, steps: Callable[[ControlRoomForTests, str], Awaitable[None]]) -> None:
@@ -169,6 +170,52 @@ def test_of_two_who_decide_at_once_neither_undoes_the_other(database: DatabasePl
         with pytest.raises(ConflictError, match="somebody else"):
             await store.put_decisions(other, before=seen)
         assert (await use.activity(room.room, ANNA, name)).file.verdict is AnalystVerdict.CONFIRMED
+
+    with_activity(database, steps)
+
+
+def test_who_decides_from_what_was_seen_overwrites_nothing_at_all(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        store, now = room.room.activities, room.clock.now()
+        seen = (await use.activity(room.room, ANNA, name)).file
+        await use.acknowledge_activity(room.room, ANNA, name, seen=seen.revision)
+        between = (await use.activity(room.room, ANNA, name)).file
+        assert between.revision != seen.revision
+        deciding = (
+            lambda: use.decide_activity(room.room, ANNA, name, AnalystVerdict.BENIGN, seen=seen.revision),
+            lambda: use.decide_activity(room.room, ANNA, name, AnalystVerdict.OPEN, seen=seen.revision),
+            lambda: use.close_activity(room.room, ANNA, name, seen=seen.revision),
+            lambda: use.reopen_activity(room.room, ANNA, name, seen=seen.revision),
+            lambda: use.acknowledge_activity(room.room, ANNA, name, seen=seen.revision),
+        )
+        for decide in deciding:
+            with pytest.raises(ConflictError, match="somebody else"):
+                await decide()
+        # Where another process writes between reading and writing, it is for the database to find out.
+        mine = replace(seen, verdict=AnalystVerdict.BENIGN, decided_by="ben", decided_at=now, changed_at=now)
+        with pytest.raises(ConflictError, match="somebody else"):
+            await store.put_decisions(mine, before=seen, as_a_whole=True)
+        assert (await use.activity(room.room, ANNA, name)).file == between
+        closed = await use.close_activity(room.room, ANNA, name, seen=between.revision)
+        assert closed.revision == (await use.activity(room.room, ANNA, name)).file.revision
+        # What is found meanwhile is nobody's decision.
+        grown = replace(closed.activity, last_at=closed.activity.last_at + 60)
+        assert closed.with_activity(grown, now + 60).revision == closed.revision
+
+    with_activity(database, steps)
+
+
+def test_of_many_who_decide_at_the_same_instant_one_does(database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        seen = (await use.activity(room.room, ANNA, name)).file.revision
+        deciding = [
+            *(use.decide_activity(room.room, ANNA, name, each, seen=seen) for each in DECIDED * 3),
+            *(use.close_activity(room.room, ANNA, name, seen=seen) for _ in range(3)),
+            *(use.acknowledge_activity(room.room, ANNA, name, seen=seen) for _ in range(3)),
+        ]
+        done = await asyncio.gather(*deciding, return_exceptions=True)
+        assert sum(isinstance(each, ActivityFile) for each in done) == 1
+        assert sum(isinstance(each, ConflictError) for each in done) == len(done) - 1
 
     with_activity(database, steps)
 

@@ -14,6 +14,7 @@ from mailveil.control.feedback import printable
 from mailveil.control.identifiers import new_identifier
 from mailveil.control.records import MAX_PAGE, Cut, MessageLine, Page
 from mailveil.control.room import ControlRoom
+from mailveil.control.stores import ConflictError
 from mailveil.control.telling import activity_event, activity_record
 from mailveil.core.intelligence.types import (
     ActivityState,
@@ -83,6 +84,12 @@ async def activity(room: ControlRoom, actor: Actor, identifier: str) -> Activity
         (await room.activities.campaigns(organisation, Cut(20), sender_domain=file.activity.actor)).items,
         (await room.activities.alerts(organisation, Cut(20), activity=name)).items,
     )
+
+
+async def decided(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
+    """Return an activity for what people decided about it, or the one it was merged into. Raises ``MissingError``."""
+    actor.require(Permission.ACTIVITIES_READ)
+    return await find_activity(room, actor, identifier)
 
 
 async def activity_messages(
@@ -161,61 +168,78 @@ async def export_activity(room: ControlRoom, actor: Actor, identifier: str) -> d
 
 # --- deciding -----------------------------------------------------------------------------------------------
 
+# ``seen`` is the revision that somebody decides from: where anybody has decided anything since, ``ConflictError`` is
+# raised, and nothing is written. Without it only two who change the same at the same instant are in each other's way.
 
-async def acknowledge_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
+
+async def _to_decide(room: ControlRoom, actor: Actor, identifier: str, seen: str) -> ActivityFile:
+    file = await find_activity(room, actor, identifier)
+    if seen and seen != file.revision:
+        raise ConflictError("somebody else has decided about the activity meanwhile")
+    return file
+
+
+
+async def acknowledge_activity(
+    room: ControlRoom, actor: Actor, identifier: str, *, seen: str = ""
+) -> ActivityFile:
     """Say that somebody is looking at it. Raises ``MissingError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await find_activity(room, actor, identifier), room.clock.now()
+    file, now = await _to_decide(room, actor, identifier, seen), room.clock.now()
     if file.acknowledged_at:
         return file
     changed = replace(file, acknowledged_by=actor.name, acknowledged_at=now, changed_at=now)
-    await room.activities.put_decisions(changed, before=file)
+    await room.activities.put_decisions(changed, before=file, as_a_whole=bool(seen))
     await audit(room, actor, "activity.acknowledge", file.activity.identifier)
     return changed
 
 
-async def close_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
+async def close_activity(
+    room: ControlRoom, actor: Actor, identifier: str, *, seen: str = ""
+) -> ActivityFile:
     """Close it; what comes afterwards opens it again. Raises ``MissingError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await find_activity(room, actor, identifier), room.clock.now()
+    file, now = await _to_decide(room, actor, identifier, seen), room.clock.now()
     if file.state(now) is ActivityState.CLOSED:
         return file
     # Mail may bear a later time than our clock shows.
     closed_at = max(now, file.activity.last_at)
     changed = replace(file, closed_by=actor.name, closed_at=closed_at, changed_at=now)
     events = [activity_event(changed, now, EventKind.ACTIVITY_CLOSED)] if file.told_state else []
-    await room.activities.put_decisions(changed, events, before=file)
+    await room.activities.put_decisions(changed, events, before=file, as_a_whole=bool(seen))
     await audit(room, actor, "activity.close", file.activity.identifier)
     return changed
 
 
-async def reopen_activity(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
+async def reopen_activity(
+    room: ControlRoom, actor: Actor, identifier: str, *, seen: str = ""
+) -> ActivityFile:
     """Open what somebody closed; where nothing came for long it stays closed by itself.
 
     Raises ``MissingError``, ``InvalidError`` or ``ConflictError``.
     """
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await find_activity(room, actor, identifier), room.clock.now()
+    file, now = await _to_decide(room, actor, identifier, seen), room.clock.now()
     if file.verdict is AnalystVerdict.BENIGN:
         raise InvalidError("It was dismissed as benign; take that verdict back to open it.", "verdict")
     if not file.closed_at:
         return file
     changed = replace(file, closed_by="", closed_at=0.0, changed_at=now)
     events = [activity_event(changed, now, EventKind.ACTIVITY_CHANGED)] if file.told_state else []
-    await room.activities.put_decisions(changed, events, before=file)
+    await room.activities.put_decisions(changed, events, before=file, as_a_whole=bool(seen))
     await audit(room, actor, "activity.reopen", file.activity.identifier)
     return changed
 
 
 async def decide_activity(
-    room: ControlRoom, actor: Actor, identifier: str, verdict: AnalystVerdict
+    room: ControlRoom, actor: Actor, identifier: str, verdict: AnalystVerdict, *, seen: str = ""
 ) -> ActivityFile:
     """Confirm that it is reconnaissance, dismiss it as benign, or take such a verdict back; scoring learns from it.
 
     Raises ``MissingError`` or ``ConflictError``.
     """
     actor.require(Permission.ACTIVITIES_WRITE)
-    file, now = await find_activity(room, actor, identifier), room.clock.now()
+    file, now = await _to_decide(room, actor, identifier, seen), room.clock.now()
     if file.verdict is verdict:
         return file
     is_open = verdict is AnalystVerdict.OPEN
@@ -228,7 +252,7 @@ async def decide_activity(
     )
     decision = Decision(new_identifier(now), actor.organisation, now, file.activity.identifier, verdict)
     events = [activity_event(changed, now, EventKind.ACTIVITY_DECIDED)]
-    await room.activities.put_decisions(changed, events, decision, before=file)
+    await room.activities.put_decisions(changed, events, decision, before=file, as_a_whole=bool(seen))
     await audit(
         room,
         actor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -48,6 +49,21 @@ class ActivityFile:
     def has_decisions(self) -> bool:
         """Whether anybody has decided anything about it."""
         return self.verdict is not AnalystVerdict.OPEN or bool(self.acknowledged_at or self.closed_at)
+
+    @property
+    def revision(self) -> str:
+        """What is another one as soon as anybody decides something about it, and stays whatever is found."""
+        decided = (
+            self.activity.identifier,
+            str(self.verdict),
+            self.decided_by,
+            self.decided_at,
+            self.acknowledged_by,
+            self.acknowledged_at,
+            self.closed_by,
+            self.closed_at,
+        )
+        return hashlib.sha256(repr(decided).encode()).hexdigest()[:32]
 
     def state(self, now: float) -> ActivityState:
         """Return how it stands: what comes after an analyst closed it opens it again; dismissed it stays closed."""

@@ -140,11 +140,13 @@ class ActivityStore(Protocol):
         decision: Decision | None = None,
         *,
         before: ActivityFile | None = None,
+        as_a_whole: bool = False,
     ) -> None:
         """Write down what people decided (never the activity itself), with what others are told of it.
 
         ``decision`` is a verdict for scoring to learn from. With ``before`` only what differs from it is written, and
-        only where it still stands as it did. Raises ``ConflictError`` where it does not, or the activity is no more.
+        only where it still stands as it did; ``as_a_whole``: where all of what was decided does. Raises
+        ``ConflictError`` where it does not, or the activity is no more.
         """
         ...
 

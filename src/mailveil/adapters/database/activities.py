@@ -114,17 +114,19 @@ class SqlActivityStore:
         decision: Decision | None = None,
         *,
         before: ActivityFile | None = None,
+        as_a_whole: bool = False,
     ) -> None:
         """Write down what people decided (never the activity itself), with what others are told of it.
 
         ``decision`` is a verdict for scoring to learn from. With ``before`` only what differs from it is written, and
-        only where it still stands as it did. Raises ``ConflictError`` where it does not, or the activity is no more.
+        only where it still stands as it did; ``as_a_whole``: where all of what was decided does. Raises
+        ``ConflictError`` where it does not, or the activity is no more.
         """
         columns, its = tables.activities.c, file.activity
         decided = decided_columns(file)
         known = decided_columns(before) if before is not None else {}
         decided = {name: value for name, value in decided.items() if known.get(name) != value}
-        stands = [columns[name] == known[name] for name in decided if name in known]
+        stands = [columns[name] == value for name, value in known.items() if as_a_whole or name in decided]
         values = decided | {"changed_at": file.changed_at}
         if outbox:
             values |= {

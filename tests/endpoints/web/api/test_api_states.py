@@ -101,6 +101,69 @@ def test_where_it_need_not_be_said_it_still_counts(api_room: ApiRoom) -> None:
     assert api_room.ask("PATCH", path, json={"state": "open"}).status_code == 200
 
 
+def decision_path(room: ApiRoom) -> str:
+    return f"/activities/{room.others['acme']['activity']}/decision"
+
+
+def test_an_activity_is_decided_about_only_as_it_was_seen_where_that_is_said(api_room: ApiRoom) -> None:
+    path = decision_path(api_room)
+    seen = api_room.ask("GET", path)
+    tag = seen.headers["ETag"]
+    assert (seen.json()["verdict"], seen.json()["acknowledged_at"]) == ("open", None)
+    mine = api_room.ask("POST", path, json={"decision": "acknowledge"}, headers={"If-Match": tag})
+    assert mine.status_code == 200
+    for decision in ("dismiss", "close", "acknowledge", "reopen", "confirm"):
+        later = api_room.ask("POST", path, json={"decision": decision}, headers={"If-Match": tag})
+        assert later.status_code == 412, decision
+        assert later.json()["type"] == "urn:mailveil:problem:changed-meanwhile"
+    now = api_room.ask("GET", path)
+    assert now.headers["ETag"] != tag
+    assert (now.json()["verdict"], now.json()["closed_by"]) == ("open", "")
+    assert now.json()["acknowledged_by"]
+    assert api_room.ask("POST", path, json={"decision": "dismiss"}).status_code == 200  # who says nothing of it
+    tag = api_room.ask("GET", path).headers["ETag"]
+    undone = api_room.ask("POST", path, json={"decision": "undecide"}, headers={"If-Match": tag})
+    assert undone.json()["verdict"] == "open"
+
+
+def test_of_analysts_who_decide_at_once_from_the_same_state_one_does(api_room: ApiRoom) -> None:
+    path = decision_path(api_room)
+
+    async def inside() -> list[int]:
+        tag = (await api_room.asking("GET", path)).headers["ETag"]
+        asking = [
+            api_room.asking("POST", path, headers={"If-Match": tag}, json={"decision": decision})
+            for decision in ("dismiss", "close", "confirm", "acknowledge", "dismiss", "confirm")
+        ]
+        return [each.status_code for each in await asyncio.gather(*asking)]
+
+    assert sorted(asyncio.run(inside())) == [200] + [412] * 5
+
+
+def test_a_decision_by_another_process_between_is_not_overwritten(
+    api_room: ApiRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from control_room import actor
+    from mailveil.control import activities
+    from mailveil.core.intelligence.types import AnalystVerdict
+
+    path = decision_path(api_room)
+    tag = api_room.ask("GET", path).headers["ETag"]
+    close = activities.close_activity
+
+    async def overtaken(room: Any, who: Any, identifier: str, **more: Any) -> Any:
+        ben = actor("analyst", organisation="acme")
+        await activities.decide_activity(room, ben, identifier, AnalystVerdict.CONFIRMED)
+        return await close(room, who, identifier, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(activities, "close_activity", overtaken)
+        answer = api_room.ask("POST", path, json={"decision": "close"}, headers={"If-Match": tag})
+    assert answer.status_code == 412
+    now = api_room.ask("GET", path).json()
+    assert (now["verdict"], now["closed_at"]) == ("confirmed", None)
+
+
 def test_an_organisation_goes_only_where_its_state_was_seen(api_room: ApiRoom) -> None:
     assert api_room.ask("DELETE", "/organisations/other", organisation="*").status_code == 428
     tag = api_room.ask("GET", "/organisations/other", organisation="*").headers["ETag"]

@@ -16,6 +16,7 @@ from mailveil.control.activities import (
     activity,
     close_activity,
     decide_activity,
+    decided,
     export_activity,
     note_activity,
     reopen_activity,
@@ -25,6 +26,7 @@ from mailveil.control.auditing import audit
 from mailveil.control.blocking import block_activity
 from mailveil.control.exporting import stix_bundle
 from mailveil.control.failures import InvalidError
+from mailveil.control.stores import ConflictError
 from mailveil.core.intelligence.types import Activity, ActivityState, AnalystVerdict
 from mailveil.endpoints.web.console.activitywords import VERDICTS, seen_of
 from mailveil.endpoints.web.console.pages import Pages
@@ -59,6 +61,8 @@ DECIDED = {
 async def acknowledge(visit: Visit) -> Response:
     """Say that somebody looks at it."""
     file = await acknowledge_activity(visit.room, visit.actor, visit.path("identifier"))
+    if file.acknowledged_by != visit.actor.name:
+        return _back(visit, file, f"{file.acknowledged_by} was first: it is acknowledged already.")
     return _back(visit, file, "Acknowledged: your colleagues see that you look at it.")
 
 
@@ -90,19 +94,25 @@ async def decide(visit: Visit) -> Response:
     chosen = next((each for each in AnalystVerdict if each == visit.text("verdict")), None)
     if chosen is None:
         return await _wrong(visit, InvalidError("Choose what it is.", "verdict"))
-    if (told := visit.text("seen")) and (found := await _decided_meanwhile(visit, told)):
-        return await _wrong(visit, InvalidError(found, "verdict"))
-    file = await decide_activity(visit.room, visit.actor, visit.path("identifier"), chosen)
+    file = await decided(visit.room, visit.actor, visit.path("identifier"))
+    if visit.text("seen") not in ("", seen_of(file)):
+        return await _decided_meanwhile(visit, file)
+    try:
+        file = await decide_activity(
+            visit.room, visit.actor, visit.path("identifier"), chosen, seen=file.revision
+        )
+    except ConflictError:
+        return await _decided_meanwhile(
+            visit, await decided(visit.room, visit.actor, visit.path("identifier"))
+        )
     return _back(visit, file, DECIDED[chosen])
 
 
-async def _decided_meanwhile(visit: Visit, seen: str) -> str:
-    """Return what somebody else has decided since the page was made that the form stands on, or nothing."""
-    file = (await activity(visit.room, visit.actor, visit.path("identifier"))).file
-    if seen == seen_of(file):
-        return ""
+async def _decided_meanwhile(visit: Visit, file: ActivityFile) -> Response:
+    """Return the page with what somebody else has decided since the one was made that the form stands on."""
     who = file.decided_by if file.decided_by else "Somebody"
-    return f"{who} has decided meanwhile: {VERDICTS[file.verdict][1]}. If you see it otherwise, save yours again."
+    told = f"{who} has decided meanwhile: {VERDICTS[file.verdict][1]}. If you see it otherwise, save yours again."
+    return await _wrong(visit, InvalidError(told, "verdict"))
 
 
 @pages.post(f"{HERE}/notes", Permission.ACTIVITIES_WRITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from mailveil.control.blocking import block_activity as block
 from mailveil.control.records import MessageLine
 from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Nature
 from mailveil.endpoints.web.api.asking import Asking
-from mailveil.endpoints.web.api.operations import Body, Resource
+from mailveil.endpoints.web.api.operations import Body, Match, Resource
 from mailveil.endpoints.web.api.parameters import (
     NO_NUL,
     Cursor,
@@ -35,10 +36,12 @@ from mailveil.endpoints.web.api.resources.activitymodels import (
     ActivityDetail,
     Alert,
     Campaign,
+    Decisions,
     Note,
     activity,
     alert,
     campaign,
+    decisions,
     detail,
     note,
 )
@@ -246,27 +249,38 @@ async def note_activity(asked: Asking, activity_id: Identifier, order: NoteOrder
     return note(await use.note_activity(asked.room, asked.actor, activity_id, order.text))
 
 
+@resource.get("/activities/{activity_id}/decision", Permission.ACTIVITIES_READ, Decisions)
+async def get_decision(asked: Asking, activity_id: Identifier) -> Decisions:
+    """Get what was decided about an activity.
+
+    Its entity tag, as `If-Match`, has the next decision made only where nobody has decided anything meanwhile.
+    """
+    return decisions(await use.decided(asked.room, asked.actor, activity_id))
+
+
 @resource.post(
     "/activities/{activity_id}/decision",
     Permission.ACTIVITIES_WRITE,
     Activity,
     body=Body.JSON,
+    match=Match.MAY,
     also=(Permission.ACTIVITIES_READ,),
 )
 async def decide_activity(asked: Asking, activity_id: Identifier, order: ActivityDecision) -> Activity:
     """Decide about an activity.
 
-    What was decided already is no error.
+    What was decided already is no error. `If-Match` takes the entity tag of what `GET` answers here.
     """
+    seen = json.loads(asked.present)["revision"] if asked.present else ""
     match order.decision:
         case Deed.ACKNOWLEDGE:
-            file = await use.acknowledge_activity(asked.room, asked.actor, activity_id)
+            file = await use.acknowledge_activity(asked.room, asked.actor, activity_id, seen=seen)
         case Deed.CLOSE:
-            file = await use.close_activity(asked.room, asked.actor, activity_id)
+            file = await use.close_activity(asked.room, asked.actor, activity_id, seen=seen)
         case Deed.REOPEN:
-            file = await use.reopen_activity(asked.room, asked.actor, activity_id)
+            file = await use.reopen_activity(asked.room, asked.actor, activity_id, seen=seen)
         case verdict:
-            file = await use.decide_activity(asked.room, asked.actor, activity_id, VERDICTS[verdict])
+            file = await use.decide_activity(asked.room, asked.actor, activity_id, VERDICTS[verdict], seen=seen)
     return activity(file, asked.room.clock.now())
 
 

@@ -142,6 +142,24 @@ class ActivityDetail(Activity):
     campaigns: list[str] = Field(description="Its latest campaigns.", examples=[[ID]])
 
 
+class Decisions(Answer):
+    """What people decided about an activity. Its entity tag stays until somebody decides, whatever mail comes."""
+
+    id: str = Field(description="The activity.", examples=[ID])
+    verdict: AnalystVerdict = Field(description="What an analyst found.", examples=["open"])
+    decided_by: Text = Field(description="Who gave the verdict; empty: nobody.", examples=[""])
+    decided_at: Moment | None = Field(description="When; null: nobody has.")
+    acknowledged_by: Text = Field(description="Who looks at it; empty: nobody.", examples=["ann"])
+    acknowledged_at: Moment | None = Field(description="Since when; null: nobody does.")
+    closed_by: Text = Field(description="Who closed it; empty: nobody.", examples=[""])
+    closed_at: Moment | None = Field(
+        description="When; null: nobody has. What came afterwards opened it again: see the activity's `state`."
+    )
+    revision: str = Field(
+        description="Another one as soon as anybody decides.", examples=["5f2b6c0d7a1e4b3c9d8e7f6a5b4c3d2e"]
+    )
+
+
 class Alert(Answer):
     """Something that people should be told."""
 
@@ -244,6 +262,21 @@ def detail(dossier: ActivityDossier, now: float) -> ActivityDetail:
         notes=[note(each) for each in dossier.notes],
         alerts=[each.identifier for each in dossier.alerts],
         campaigns=[each.identifier for each in dossier.campaigns],
+    )
+
+
+def decisions(file: ActivityFile) -> Decisions:
+    """Return what people decided about an activity."""
+    return Decisions(
+        id=file.activity.identifier,
+        verdict=file.verdict,
+        decided_by=file.decided_by,
+        decided_at=moment_or_none(file.decided_at),
+        acknowledged_by=file.acknowledged_by,
+        acknowledged_at=moment_or_none(file.acknowledged_at),
+        closed_by=file.closed_by,
+        closed_at=moment_or_none(file.closed_at),
+        revision=file.revision,
     )
 
 

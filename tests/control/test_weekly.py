@@ -46,6 +46,43 @@ def told(report: WeeklyReport) -> list[tuple[str, str, bool, bool]]:
     ]
 
 
+def test_however_much_came_since_the_senders_of_an_old_week_are_told(database: DatabasePlace) -> None:
+    async def work(made: ControlRoomForTests) -> None:
+        await put_week(made)
+        built = campaigns()[0]
+        one, two, since = (
+            replace(
+                built, identifier=name, sender_domain="one.example", messages=9, people=people, first_at=at
+            )
+            for name, people, at in (("one", 3, MONDAY), ("two", 4, MONDAY - DAY), ("since", 7, AFTER + DAY))
+        )
+        since = replace(since, last_at=AFTER + 2 * DAY, messages=1_000)
+        crowd = [
+            replace(
+                built,
+                identifier=f"later-{number}",
+                sender_domain=f"later{number}.example",
+                first_at=AFTER + DAY,
+                last_at=AFTER + 3 * DAY,
+            )
+            for number in range(1_001)
+        ]
+        await put_watchers(
+            made, [ActivityFile(activity("seen", MONDAY, MONDAY, 0.9), AFTER)], [], [one, two, since, *crowd]
+        )
+        made.clock.moment = AFTER + 7 * DAY
+        report = await weekly_report(made.room, actor(), WEEK)
+        assert report.built is not None
+        assert [(each.sender_domain, each.campaigns, each.messages) for each in report.built] == [
+            ("newsroom.example", 1, 340),
+            ("one.example", 2, 18),
+        ]
+        assert (report.built[1].people, report.built[1].first_at) == (4, MONDAY - DAY)
+        assert not any("weakest" in each for each in report.missing)
+
+    in_room(database, work)
+
+
 def test_figures_are_those_counted_by_hand(database: DatabasePlace) -> None:
     async def work(made: ControlRoomForTests) -> None:
         await put_week(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailveil.control.records import Figures
-from mailveil.control.weeklywords import beside, comparison, share_words
+from mailveil.control.weeklywords import beside, comparison, score_words, share_words
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,18 @@ def test_a_share_is_told_without_false_exactness(part: int, whole: int, words: s
     assert share_words(part, whole) == words
 
 
+@pytest.mark.parametrize(("score", "words"), [(0, "1"), (0.004, "1"), (0.5, "50"), (0.996, "99"), (1, "99")])
+def test_no_score_is_certain(score: float, words: str) -> None:
+    assert score_words(score) == words
+
+
 def test_one_of_each_is_told_in_the_singular() -> None:
     one = Figures(messages=1, with_remote=1, with_trackers=1, risky=1, prevented=1)
     said = comparison(one, Figures(), None, span="the week before")
     assert said[0] == "1 message was protected, after none in the week before."
     assert said[-1] == (
-        "1 contact with a stranger’s server was prevented, had every message been opened once: after none in the week "
-        "before."
+        "1 contact with a stranger’s server was prevented, counting each message as opened once: after none in the "
+        "week before."
     )
 
 

@@ -18,7 +18,7 @@ from mailveil.control.failures import InvalidError
 from mailveil.control.room import ControlRoom
 from mailveil.control.weekly import weekly_report
 from mailveil.control.weeklyreport import WeeklyReport
-from mailveil.control.weeklywords import counted
+from mailveil.control.weeklywords import counted, score_words
 from mailveil.control.weeks import Week, read_week, week_at
 from mailveil.endpoints.web.weekly import Form, Table, write_report
 
@@ -107,8 +107,8 @@ def _say(report: WeeklyReport) -> None:
         for line in watching.activities[:MOST_LINES]:
             marks = f"{line.state}{', new' if line.is_new else ''}"
             probes, people = counted(line.week_probes, "probe"), counted(line.week_people, "person", "people")
-            words = f"{line.actor}: {marks}, {probes} of {people} this week"
-            click.echo(printable(f"  {100 * line.score:5.0f}  {words}"))
+            asked = f"{probes} of {people} this week" if line.week_probes else "no probe this week"
+            click.echo(printable(f"  {score_words(line.score):>5}  {line.actor}: {marks}, {asked}"))
             for target in line.targets:
                 click.echo(printable(f"         {target.person} {target.function}".rstrip()))
     if report.missing:

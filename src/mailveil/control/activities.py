@@ -179,7 +179,6 @@ async def _to_decide(room: ControlRoom, actor: Actor, identifier: str, seen: str
     return file
 
 
-
 async def acknowledge_activity(
     room: ControlRoom, actor: Actor, identifier: str, *, seen: str = ""
 ) -> ActivityFile:
@@ -194,9 +193,7 @@ async def acknowledge_activity(
     return changed
 
 
-async def close_activity(
-    room: ControlRoom, actor: Actor, identifier: str, *, seen: str = ""
-) -> ActivityFile:
+async def close_activity(room: ControlRoom, actor: Actor, identifier: str, *, seen: str = "") -> ActivityFile:
     """Close it; what comes afterwards opens it again. Raises ``MissingError`` or ``ConflictError``."""
     actor.require(Permission.ACTIVITIES_WRITE)
     file, now = await _to_decide(room, actor, identifier, seen), room.clock.now()

@@ -96,6 +96,32 @@ class ActivityQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderBuilt:
+    """A sender with tracking of its own. ``messages`` and ``people`` count its campaigns from their beginning.
+
+    ``is_personal`` says that the domain spells one of those to whom it wrote.
+    """
+
+    sender_domain: str
+    campaigns: int
+    messages: int
+    people: int
+    first_at: float
+    is_personal: bool = False
+
+    def with_those_of(self, other: SenderBuilt) -> SenderBuilt:
+        """Return both as one, under this one's domain."""
+        return replace(
+            self,
+            campaigns=self.campaigns + other.campaigns,
+            messages=self.messages + other.messages,
+            people=max(self.people, other.people),
+            first_at=min(self.first_at, other.first_at),
+            is_personal=self.is_personal or other.is_personal,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """Something to tell others: ``record`` as it was then, before anything is veiled.
 

@@ -6,7 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mailveil.control.activityrecords import ActivityFile, ActivityNote, ActivityQuery, OutboxEntry
+from mailveil.control.activityrecords import (
+    ActivityFile,
+    ActivityNote,
+    ActivityQuery,
+    OutboxEntry,
+    SenderBuilt,
+)
 from mailveil.control.records import Cut, Page
 from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.types import (
@@ -172,10 +178,16 @@ class ActivityStore(Protocol):
         """Return campaigns, the latest first."""
         ...
 
+    async def senders_built(
+        self, organisation: str, since: float, until: float, most: int
+    ) -> Sequence[SenderBuilt]:
+        """Return senders that had campaigns with tracking of their own in a time, those of most messages first."""
+        ...
+
     async def alerts(
-        self, organisation: str, cut: Cut, *, activity: str = "", since: float = 0.0
+        self, organisation: str, cut: Cut, *, activity: str = "", since: float = 0.0, until: float = 0.0
     ) -> Page[Alert]:
-        """Return alerts, newest first."""
+        """Return alerts, newest first; ``until`` is where they end, 0 for nowhere."""
         ...
 
     async def marked(self, organisation: str) -> Sequence[MarkedPerson]:

@@ -10,7 +10,12 @@ from functools import cache
 from typing import Final
 
 from mailveil.control.access import Actor, Permission
-from mailveil.control.activityrecords import CLOSED_AFTER_S, ActivityFile, ActivityQuery
+from mailveil.control.activityrecords import (
+    CLOSED_AFTER_S,
+    ActivityFile,
+    ActivityQuery,
+    SenderBuilt,
+)
 from mailveil.control.activitystores import ActivityStore
 from mailveil.control.failures import InvalidError
 from mailveil.control.records import MAX_PAGE, Cut, Item, Page
@@ -20,7 +25,6 @@ from mailveil.control.weeklyreport import (
     ActivityLine,
     AlertLine,
     OperatorMet,
-    SenderBuilt,
     Watching,
     WeeklyReport,
 )
@@ -31,12 +35,10 @@ from mailveil.core.intelligence.types import (
     ActivityState,
     Alert,
     AnalystVerdict,
-    Campaign,
     Infrastructure,
     Probe,
     Role,
     Target,
-    Tooling,
 )
 from mailveil.core.sharing.entries import Standing
 from mailveil.core.sharing.types import Disclosure, PeopleShared, SharedInfrastructure
@@ -47,7 +49,7 @@ from mailveil.core.verdicts.operators.types import Category
 TREND_WEEKS: Final = 12
 TOP: Final = 10
 WORTH_A_LOOK: Final = 0.5  # from which score on an activity is told one by one; alerts begin there
-MAX_READ: Final = 1000  # activities, alerts and campaigns each
+MAX_READ: Final = 1000  # activities and alerts each
 MAX_TOLD: Final = 200  # of these, one by one
 MAX_WAITING: Final = 10_000  # messages that are counted while they wait to be studied
 MAX_EACH: Final = 20  # domains, kinds, people and reasons of one activity
@@ -80,11 +82,7 @@ async def weekly_report(
         )
     else:
         watching = await _Watched(room.activities, actor.organisation, week, until, with_people).told()
-        built, is_whole = await _built(
-            room.activities, actor.organisation, week.since, until, with_people=with_people
-        )
-        if not is_whole:
-            watching = replace(watching, is_whole=False)
+        built = await _built(room.activities, actor.organisation, week.since, until, with_people=with_people)
         if waiting := await room.studies.waiting(actor.organisation, MAX_WAITING):
             lacks.append(unstudied_words(waiting, MAX_WAITING))
     if operators is None:
@@ -148,47 +146,32 @@ def _catalogued() -> dict[str, tuple[str, str]]:
 
 async def _built(
     store: ActivityStore, organisation: str, since: float, until: float, *, with_people: bool
-) -> tuple[tuple[SenderBuilt, ...], bool]:
-    """Return senders whose campaigns of the week had tracking of their own, and whether all campaigns were read.
+) -> tuple[SenderBuilt, ...]:
+    """Return senders whose campaigns of the week had tracking of their own.
 
     Without people a sender's domain that spells one of them is told without its own label.
     """
-    campaigns, is_whole = await _all(
-        lambda cut: store.campaigns(organisation, cut), lambda each: each.last_at < since
-    )
-    personal = [each.sender_domain for each in campaigns if each.is_personal]
-    veiled = Veiled(NOBODY, Organisation(organisation), personal_names=() if with_people else personal)
-    of_sender: dict[str, list[Campaign]] = {}
-    for each in campaigns:
-        if each.tooling is Tooling.BUILT and each.first_at < until:
-            domain = each.sender_domain
-            shown = veiled.domain(domain) if domain in veiled.personal_names else domain
-            of_sender.setdefault(shown, []).append(each)
-    found = [
-        SenderBuilt(
-            domain,
-            len(some),
-            sum(each.messages for each in some),
-            max(each.people for each in some),
-            min(each.first_at for each in some),
-        )
-        for domain, some in of_sender.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (-each.messages, each.sender_domain))[:TOP]), is_whole
+    found = await store.senders_built(organisation, since, until, MAX_READ)
+    personal = [each.sender_domain for each in found if each.is_personal and not with_people]
+    veiled = Veiled(NOBODY, Organisation(organisation), personal_names=personal)
+    of_name: dict[str, SenderBuilt] = {}
+    for each in found:
+        domain = each.sender_domain
+        one = replace(each, sender_domain=veiled.domain(domain) if domain in personal else domain)
+        other = of_name.get(one.sender_domain)
+        of_name[one.sender_domain] = one if other is None else one.with_those_of(other)
+    return tuple(sorted(of_name.values(), key=lambda each: (-each.messages, each.sender_domain))[:TOP])
 
 
 async def _all(
-    part: Callable[[Cut], Awaitable[Page[Item]]], is_past: Callable[[Item], bool] = lambda _: False
+    part: Callable[[Cut], Awaitable[Page[Item]]],
 ) -> tuple[list[Item], bool]:
-    """Return a list up to its first item that is past, and False where it goes on after ``MAX_READ``."""
+    """Return a list, and False where it goes on after ``MAX_READ``."""
     found: list[Item] = []
     cursor = ""
     while len(found) < MAX_READ:
         page = await part(Cut(MAX_PAGE, cursor))
-        for each in page.items:
-            if is_past(each):
-                return found, True
-            found.append(each)
+        found.extend(page.items)
         cursor = page.next
         if not cursor:
             return found, True
@@ -211,7 +194,7 @@ class _Watched:
         query = ActivityQuery(now=self.until, since=self.week.since - CLOSED_AFTER_S, order="score")
         files, is_whole = await _all(lambda cut: self.store.activities(self.organisation, query, cut))
         alerts, are_whole = await _all(
-            lambda cut: self.store.alerts(self.organisation, cut, since=self.week.since)
+            lambda cut: self.store.alerts(self.organisation, cut, since=self.week.since, until=self.until)
         )
         lines = [self._line(each) for each in files if each.activity.first_at < self.until]
         # Those that had ended before are history, whatever their score.
@@ -219,7 +202,6 @@ class _Watched:
         worth = [each for each in lines if each.score >= WORTH_A_LOOK]
         worth.sort(key=lambda each: (-each.score, each.first_at, each.identifier))
         decided = [each for each in files if self.week.since <= each.decided_at < self.until]
-        alerts = [each for each in alerts if each.at < self.until]
         told, told_alerts = await asyncio.to_thread(self._told, worth[:MAX_TOLD], files, alerts[:MAX_TOLD])
         return Watching(
             activities=told,
@@ -275,7 +257,9 @@ class _Watched:
 
     def _veiled(self, line: ActivityLine, activity: Activity) -> ActivityLine:
         """Return an activity as it is told where people are not."""
-        shared = shared_activity(activity, Standing(), NOBODY, Organisation(self.organisation))
+        # Probes are not told here, so only their people are looked at: to veil hundreds of them takes seconds.
+        told = replace(activity, probes=(), follow_ups=(*activity.follow_ups, *activity.probes))
+        shared = shared_activity(told, Standing(), NOBODY, Organisation(self.organisation))
         return replace(
             line,
             actor=shared.actor,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mailveil.control.activityrecords import SenderBuilt
 from mailveil.control.records import Count, Figures, FiguresAt
 from mailveil.control.weeks import Week
 from mailveil.core.intelligence.types import (
@@ -31,17 +32,6 @@ class OperatorMet:
     category: str
     messages: int
     references: int
-
-
-@dataclass(frozen=True, slots=True)
-class SenderBuilt:
-    """A sender with tracking of its own. ``messages`` and ``people`` count its campaigns from their beginning."""
-
-    sender_domain: str
-    campaigns: int
-    messages: int
-    people: int
-    first_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ SCORES_ARE_OF_NOW = (
     "each activity, which are kept one by one and go with their retention."
 )
 MORE_THAN_READ = (
-    "There were more activities, alerts or campaigns than a report reads; those left out are the weakest."
+    "There were more activities or alerts than a report has room for; the weakest activities and the oldest alerts are "
+    "left out."
 )
 
 
@@ -61,6 +62,11 @@ def comparison(total: Figures, before: Figures, watching: Watching | None, *, sp
     return (*found, *(_watching(watching) if watching is not None else ()))
 
 
+def score_words(score: float) -> str:
+    """Return a score in percent, which is never nothing nor everything, as in the console."""
+    return f"{100 * min(0.99, max(0.01, score)):.0f}"
+
+
 def _mail(total: Figures, before: Figures, span: str) -> list[str]:
     verb = "was" if total.messages == 1 else "were"
     said = [
@@ -95,7 +101,7 @@ def _prevented(total: Figures, before: Figures, span: str) -> list[str]:
     verb = "was" if total.prevented == 1 else "were"
     compared = beside(total.prevented, before.prevented, span)
     return [
-        f"{total.prevented:,} {what} {verb} prevented, had every message been opened once: {compared}.",
+        f"{total.prevented:,} {what} {verb} prevented, counting each message as opened once: {compared}.",
     ]
 
 

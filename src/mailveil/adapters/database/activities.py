@@ -24,6 +24,7 @@ from mailveil.control.activityrecords import (
     ActivityNote,
     ActivityQuery,
     OutboxEntry,
+    SenderBuilt,
 )
 from mailveil.control.records import Cut, Page
 from mailveil.control.stores import ConflictError
@@ -36,6 +37,7 @@ from mailveil.core.intelligence.types import (
     Decision,
     MarkedPerson,
     Nature,
+    Tooling,
     alert_of,
     campaign_of,
 )
@@ -296,10 +298,43 @@ class SqlActivityStore:
             rows, cut, lambda row: campaign_of(row.record), lambda row: (row.last_at, row.identifier)
         )
 
+    async def senders_built(
+        self, organisation: str, since: float, until: float, most: int
+    ) -> Sequence[SenderBuilt]:
+        """Return senders that had campaigns with tracking of their own in a time, those of most messages first."""
+        columns = tables.campaigns.c
+        messages = sa.func.sum(columns.messages)
+        personal = sa.case((columns.record["is_personal"].as_boolean(), 1), else_=0)
+        question = (
+            sa.select(
+                columns.sender_domain,
+                sa.func.count(),
+                messages,
+                sa.func.max(columns.people),
+                sa.func.min(columns.first_at),
+                sa.func.max(personal),
+            )
+            .where(
+                columns.organisation == organisation,
+                columns.last_at >= since,
+                columns.first_at < until,
+                columns.record["tooling"].as_string() == str(Tooling.BUILT),
+            )
+            .group_by(columns.sender_domain)
+            .order_by(messages.desc(), columns.sender_domain)
+            .limit(most)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(question)).all()
+        return [
+            SenderBuilt(row[0], int(row[1]), int(row[2]), int(row[3]), float(row[4]), bool(row[5]))
+            for row in rows
+        ]
+
     async def alerts(
-        self, organisation: str, cut: Cut, *, activity: str = "", since: float = 0.0
+        self, organisation: str, cut: Cut, *, activity: str = "", since: float = 0.0, until: float = 0.0
     ) -> Page[Alert]:
-        """Return alerts, newest first."""
+        """Return alerts, newest first; ``until`` is where they end, 0 for nowhere."""
         columns = tables.alerts.c
         keys = (columns.at, columns.identifier)
         question = (
@@ -314,6 +349,8 @@ class SqlActivityStore:
         )
         if activity:
             question = question.where(columns.activity == activity)
+        if until:
+            question = question.where(columns.at < until)
         async with self._database.read() as connection:
             rows = (await connection.execute(question)).all()
         return page_of(rows, cut, lambda row: alert_of(row.record), lambda row: (row.at, row.identifier))

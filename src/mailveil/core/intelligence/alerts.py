@@ -79,7 +79,11 @@ def with_follow_up_alert(
     days[who] = [day, times + 1]
     while len(days) > _MAX_SENDERS:
         days.pop(min(days, key=lambda each: (days[each][0], each)))
-    words = f"{sight.sender or 'somebody'} writes, {because}; {dossier['actor']} probed people here before"
+    sender, actor = sight.sender or "somebody", dossier["actor"]
+    if sender == actor:
+        words = f"{actor} probed people here before and {because}"
+    else:
+        words = f"{sender} {because}; it belongs with {actor}, which probed people here before"
     dossier = {**dossier, "told_days": days}
     return dossier, (_alert(AlertKind.FOLLOW_UP, dossier, sight, scored, words),)
 

@@ -338,9 +338,9 @@ class _Message:
         places = [_pointer(key("domain", each), self.sender, book) for each in self._strange_places()]
         by_place = [home_of(each, book) for each in places]
         reasons = (
-            *((each, "as it did before") for each in ties.activities if not ties.carried),
-            *((each, "naming a place that probes reported to") for each in by_place),
-            *((each, "going on with a conversation that a probe began") for each in by_thread),
+            *((each, "writes again") for each in ties.activities if not ties.carried),
+            *((each, "writes, naming a place that probes reported to") for each in by_place),
+            *((each, "goes on with a conversation that a probe began") for each in by_thread),
         )
         for name, because in reasons:
             dossier = recall(book, key("activity", name)) if name else None

@@ -120,7 +120,9 @@ def test_an_activity_is_decided_about_only_as_it_was_seen_where_that_is_said(api
     assert now.headers["ETag"] != tag
     assert (now.json()["verdict"], now.json()["closed_by"]) == ("open", "")
     assert now.json()["acknowledged_by"]
-    assert api_room.ask("POST", path, json={"decision": "dismiss"}).status_code == 200  # who says nothing of it
+    assert (
+        api_room.ask("POST", path, json={"decision": "dismiss"}).status_code == 200
+    )  # who says nothing of it
     tag = api_room.ask("GET", path).headers["ETag"]
     undone = api_room.ask("POST", path, json={"decision": "undecide"}, headers={"If-Match": tag})
     assert undone.json()["verdict"] == "open"

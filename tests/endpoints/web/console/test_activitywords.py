@@ -36,6 +36,7 @@ from mailveil.endpoints.web.console.activitywords import (
     line_of,
     listed,
     opinion,
+    people_of,
     sureness,
     techniques_of,
     tooling_sentence,
@@ -140,3 +141,21 @@ def test_a_line_of_the_list_tells_the_last_days() -> None:
     assert line.state is ActivityState.ACTIVE
     assert (line.functions, line.high_value) == ("finance, IT and board", 2)
     assert line.pulse.words == "13 probes"
+
+
+def test_people_are_those_probed_and_those_who_got_later_mail() -> None:
+    spy = activity_of_spy(spies()[0], NOW)
+    ann = Target("ann@acme.example", NOW - 9, NOW - 5, 2, "finance")
+    cat = Target("cat@acme.example", NOW - 9, NOW - 5, 1, "board", True)
+    later = tuple(
+        replace(spy.probes[0], person=name, at=NOW - at) for name, at in (("dan@x.example", 3), ("", 2))
+    )
+    mine = replace(later[0], person=ann.person, at=NOW - 1)
+    found = people_of(replace(spy, targets=(ann, cat), follow_ups=(*later, mine, replace(mine, at=NOW - 8))))
+    assert [(each.person, each.probes, each.later) for each in found] == [
+        ("cat@acme.example", 1, 0),
+        ("ann@acme.example", 2, 2),
+        ("dan@x.example", 0, 1),
+    ]
+    assert [each.last_at for each in found] == [NOW - 5, NOW - 1, NOW - 3]
+    assert people_of(replace(spy, targets=(), follow_ups=())) == ()

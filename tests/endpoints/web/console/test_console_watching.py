@@ -30,6 +30,7 @@ from console_window import Look, OpenConsole, browser_room, looking, open_consol
 from control_room import NOW, actor
 from mailveil.control.activities import activity
 from mailveil.core.intelligence.types import AnalystVerdict
+from mailveil.endpoints.web.console import watchdeeds
 from mailveil.endpoints.web.console.watchdeeds import table_of
 from mailveil.endpoints.web.console.watching import asked_of
 
@@ -97,6 +98,7 @@ def test_alerts_of_the_last_days_stand_above_and_lead_to_activity_and_message(
     alerts = page.locator("section", has_text="Alerts of the last 7 days").locator("li")
     assert "writes to ben without a tracker" in alerts.first.inner_text()
     assert "first seen 7 Jan 2027" in alerts.first.inner_text()
+    assert "aimed at ben@acme.example" in alerts.first.inner_text(), "who it is about is seen at once"
     alerts.first.get_by_role("link", name="the message").click()
     assert "/messages/" in page.url
     page.go_back()
@@ -240,6 +242,47 @@ def test_no_node_and_no_mark_covers_another_and_no_name_leaves_its_node(
             assert look.page.evaluate(overlap, ".lanes text.who") == 0, spy.actor
             labels = ".lanes text:not(.who):not(.minor)" if width < 500 else ".lanes text:not(.who)"
             assert look.page.evaluate(overlap, labels) == 0, spy.actor
+
+
+def test_on_a_phone_every_value_stands_in_the_column_of_values_and_every_name_in_its_drawing(
+    browser: Browser, spied: OpenConsole
+) -> None:
+    astray = """() => [...document.querySelectorAll('table.stack td[data-label]')].flatMap((cell) => {
+      const values = cell.getBoundingClientRect().left + 100;
+      return [...cell.children].filter((each) => {
+        const box = each.getBoundingClientRect();
+        const wide = each.matches('.tag') && getComputedStyle(each).justifySelf !== 'start';
+        return box.width && (box.left < values || wide);
+      }).map((each) => `${cell.dataset.label}: ${each.textContent}`);
+    })"""
+    leaving = """() => [...document.querySelectorAll('.lanes text.who')].filter((each) =>
+      each.getBoundingClientRect().right > each.closest('.card').getBoundingClientRect().right - 8
+    ).map((each) => each.textContent)"""
+    places = ["/campaigns", "/people/marked", "/weekly?people=yes", "/watching?state=all", "/sharing"]
+    with looking(browser, spied, width=390) as look:
+        for place in [*places, *(f"/watching/{spy.identifier}" for spy in spies())]:
+            look.page.goto(spied.url + place)
+            assert look.page.evaluate(astray) == [], place
+            assert look.page.evaluate(leaving) == [], place
+            assert look.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_people_who_got_later_mail_are_named_and_nothing_of_them_is_cut(
+    browser: Browser, spied: OpenConsole, width: int
+) -> None:
+    with looking(browser, spied, "analyst", width=width) as look:
+        page = look.page
+        page.goto(f"{spied.url}/watching/{LOUD.identifier}")
+        row = page.locator("#people tbody tr", has_text="ben@acme.example")
+        assert row.locator("td").all_inner_texts() == ["5", "2"]
+        assert "finance, last" in row.inner_text()
+        assert page.evaluate(
+            "(() => { const box = document.querySelector('#people .scroll');"
+            " return box.scrollWidth <= box.clientWidth; })()"
+        )
+        lede = page.locator("p.lede").inner_text()
+        assert "Then 2 messages without a tracker, the last one" in lede
 
 
 def test_two_hundred_probes_are_few_marks_and_the_latest_messages_are_paged(
@@ -471,6 +514,34 @@ def test_whoever_decides_from_an_old_page_is_told_what_a_colleague_decided(
         assert "Found harmless" in mine.page.inner_text("main")
 
 
+def test_whoever_acknowledges_what_a_colleague_has_is_told_so(browser: Browser, fresh: OpenConsole) -> None:
+    with looking(browser, fresh, "analyst") as mine, looking(browser, fresh, "administrator") as other:
+        for page in (mine.page, other.page):
+            page.goto(f"{fresh.url}/watching/{PORTAL.identifier}")
+        other.page.get_by_role("button", name="Acknowledge").click()
+        mine.page.get_by_role("button", name="Acknowledge").click()
+        told = mine.page.locator("main, [role=status]").all_inner_texts()
+        assert any("administrator-default was first: it is acknowledged already." in each for each in told)
+
+
+def test_of_two_verdicts_at_the_same_instant_the_later_one_is_told(
+    browser: Browser, fresh: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = watchdeeds.decide_activity
+
+    async def overtaken(room: Any, who: Any, identifier: str, verdict: Any, **more: Any) -> Any:
+        await decide(room, actor("analyst", name="jana"), identifier, AnalystVerdict.CONFIRMED)
+        return await decide(room, who, identifier, verdict, **more)
+
+    monkeypatch.setattr(watchdeeds, "decide_activity", overtaken)
+    with looking(browser, fresh, "analyst") as mine:
+        mine.page.goto(f"{fresh.url}/watching/{SCRIPTS.identifier}")
+        mine.page.get_by_label("Harmless").check()
+        mine.page.get_by_role("button", name="Save the verdict").click()
+        told = mine.page.locator("#verdict-error").inner_text()
+        assert told.startswith("jana has decided meanwhile: confirmed.")
+
+
 def test_what_is_closed_by_itself_is_not_offered_to_be_opened(browser: Browser, fresh: OpenConsole) -> None:
     with looking(browser, fresh, "analyst") as look:
         page = look.page
@@ -524,7 +595,7 @@ def test_people_are_marked_and_no_more(look: Look, spied: OpenConsole) -> None:
     row = page.locator("tr", has_text="georg@acme.example")
     assert "Legal" in row.inner_text()
     assert "★ high" in row.inner_text()
-    row.get_by_role("button", name="Mark no more georg@acme.example").click()
+    row.get_by_role("button", name="Remove the mark of georg@acme.example").click()
     assert page.locator("tr", has_text="georg@acme.example").count() == 0
     page.get_by_label("Mail address").fill("not one")
     page.get_by_label("Function").fill("kept")

@@ -96,6 +96,44 @@ class Line:
     pulse: Pulse
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom an activity was aimed at; ``later`` is how many messages without a tracker reached them."""
+
+    person: str
+    function: str
+    is_high_value: bool
+    probes: int
+    later: int
+    last_at: float
+
+
+def people_of(activity: Activity) -> tuple[Person, ...]:
+    """Return whom an activity was aimed at: of high value first, then who got later mail, then who was probed most.
+
+    Later mail is what probes prepare, so whoever got it is named, probed or not.
+    """
+    later: dict[str, list[float]] = {}
+    for each in activity.follow_ups:
+        if each.person:
+            later.setdefault(each.person, []).append(each.at)
+    found = [
+        Person(
+            each.person,
+            each.function,
+            each.is_high_value,
+            each.probes,
+            len(times := later.pop(each.person, [])),
+            max([each.last_at, *times]),
+        )
+        for each in activity.targets
+    ]
+    found += [Person(name, "", False, 0, len(times), max(times)) for name, times in later.items()]
+    return tuple(
+        sorted(found, key=lambda each: (not each.is_high_value, -each.later, -each.probes, each.person))
+    )
+
+
 def line_of(file: ActivityFile, now: float, days: int) -> Line:
     """Return what the list shows of an activity; its sparkline goes back for ``days``."""
     activity = file.activity

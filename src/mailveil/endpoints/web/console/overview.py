@@ -156,7 +156,7 @@ def stats_of(
         Stat(
             "Contacts prevented",
             total.prevented,
-            "had every message been opened once",
+            "counting each message as opened once",
             line("prevented"),
             "second",
         ),

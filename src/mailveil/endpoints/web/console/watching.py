@@ -209,12 +209,13 @@ async def activity_page(visit: Visit, found: ActivityDossier, error: InvalidErro
         passed=sum(each.monitored for each in messages),
         is_kept_operator=its.attribution.operator
         in await operators_with_pages(visit, [its.attribution.operator]),
+        last_later_at=max((each.at for each in its.follow_ups), default=0.0),
         last_probe_at=max((each.at for each in its.probes), default=its.last_at),
         reasons=words.weighed(its.reasons),
         prior_words=words.prior_words(),
         techniques=words.techniques_of(its.techniques),
         tooling_sentence=words.tooling_sentence(its.attribution),
-        targets=sorted(its.targets, key=lambda each: (not each.is_high_value, -each.probes, each.person)),
+        people=words.people_of(its),
         probes=one_by_one(its),
         timeline=timeline("Probes by person", its.probes, its.follow_ups, its.targets),
         network=network(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from mailveil.control.activityrecords import SenderBuilt
 from mailveil.control.records import Figures
 from mailveil.control.weeklyreport import ActivityLine, AlertLine, WeeklyReport
 from mailveil.control.weeklywords import tracked_and_risky
@@ -37,9 +38,7 @@ def record_of(report: WeeklyReport) -> dict[str, Any]:
         ],
         "kinds": [{"kind": each.value, "messages": each.messages} for each in report.kinds],
         "operators": None if report.operators is None else [asdict(each) for each in report.operators],
-        "built_by_senders": None
-        if report.built is None
-        else [{**asdict(each), "first_at": moment(each.first_at)} for each in report.built],
+        "built_by_senders": None if report.built is None else [_built(each) for each in report.built],
         "watching": None
         if watching is None
         else {
@@ -89,6 +88,12 @@ def _activity(line: ActivityLine) -> dict[str, Any]:
         for each in line.targets
     ]
     return {**asdict(line), **times, "reasons": reasons, "targets": targets, "score": round(line.score, 4)}
+
+
+def _built(met: SenderBuilt) -> dict[str, Any]:
+    record = {**asdict(met), "first_at": moment(met.first_at)}
+    del record["is_personal"]
+    return record
 
 
 def _alert(line: AlertLine) -> dict[str, Any]:

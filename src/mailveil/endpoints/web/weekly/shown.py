@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from mailveil.control.activityrecords import SenderBuilt
 from mailveil.control.records import Figures, FiguresAt
-from mailveil.control.weeklyreport import ActivityLine, AlertLine, OperatorMet, SenderBuilt, WeeklyReport
-from mailveil.control.weeklywords import beside, share_words, tracked_and_risky
+from mailveil.control.weeklyreport import ActivityLine, AlertLine, OperatorMet, WeeklyReport
+from mailveil.control.weeklywords import beside, score_words, share_words, tracked_and_risky
 from mailveil.control.weeks import DAY_S, WEEK_S, Week, week_at
 from mailveil.core.intelligence.types import ActivityState, AlertKind, AnalystVerdict, Technique, Tooling
 from mailveil.endpoints.web.console.charts import Measure, Series, TimeChart, measures, time_chart
@@ -251,15 +252,12 @@ def _activity_row(line: ActivityLine) -> ActivityRow:
     operator = f": {line.operator}" if line.operator else ""
     return ActivityRow(
         line=line,
-        score=f"{100 * line.score:.0f}",
+        score=score_words(line.score),
         state=STATE_WORDS[line.state],
         marks=tuple(marks),
         since=day(line.first_at),
         last=day(line.last_at),
-        probes=(
-            f"{plural(line.week_probes, 'probe')} of {plural(line.week_people, 'person', 'people')}; "
-            f"in all {number(line.total_probes)} of {number(line.total_people)}"
-        ),
+        probes=_probes_words(line),
         wanted=", ".join(KIND_NAMES.get(each, each) for each in line.kinds),
         tooling=f"{TOOLING_WORDS[line.tooling]}{operator}",
         techniques=", ".join(f"{each} {TECHNIQUE_WORDS[each]}" for each in line.techniques),
@@ -267,6 +265,14 @@ def _activity_row(line: ActivityLine) -> ActivityRow:
         reasons=tuple(each.words for each in line.reasons if each.weight > 0),
         people=tuple(_target(each.person, each.function, each.probes) for each in line.targets),
     )
+
+
+def _probes_words(line: ActivityLine) -> str:
+    people = plural(line.total_people, "person", "people")
+    if not line.week_probes:
+        return f"none; {plural(line.total_probes, 'probe')} of {people} in all"
+    week = f"{plural(line.week_probes, 'probe')} of {plural(line.week_people, 'person', 'people')}"
+    return f"{week}; in all {number(line.total_probes)} of {people}"
 
 
 def _target(person: str, function: str, probes: int) -> str:

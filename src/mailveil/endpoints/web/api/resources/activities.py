@@ -280,7 +280,9 @@ async def decide_activity(asked: Asking, activity_id: Identifier, order: Activit
         case Deed.REOPEN:
             file = await use.reopen_activity(asked.room, asked.actor, activity_id, seen=seen)
         case verdict:
-            file = await use.decide_activity(asked.room, asked.actor, activity_id, VERDICTS[verdict], seen=seen)
+            file = await use.decide_activity(
+                asked.room, asked.actor, activity_id, VERDICTS[verdict], seen=seen
+            )
     return activity(file, asked.room.clock.now())
 
 

@@ -129,6 +129,18 @@ def test_filters_are_in_the_address_and_hold_together(look: Look, spied: OpenCon
     assert senders(look) == [PARTNER.actor]
 
 
+def test_what_cannot_be_shown_is_told_in_sentences(browser: Browser, spied: OpenConsole) -> None:
+    told = {
+        "/watching/nowhere": ("Not found", "There is no such activity."),
+        "/weekly?week=2099-W10": ("That cannot be shown", "The week 2099-W10 has not begun."),
+    }
+    with looking(browser, spied, "analyst") as look:
+        for place, (title, words) in told.items():
+            look.page.goto(spied.url + place)
+            assert look.page.locator("h1").inner_text() == title
+            assert look.page.locator("main p").first.inner_text() == words
+
+
 def test_what_was_asked_for_and_is_none_of_the_choices_is_as_if_it_had_not_been() -> None:
     asked = asked_of({"state": "odd", "verdict": "odd", "period": "odd", "order": "odd", "person": " p "})
     assert (asked.state, asked.verdict, asked.period, asked.order, asked.person) == (

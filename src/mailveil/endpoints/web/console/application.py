@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -65,11 +65,21 @@ from mailveil.endpoints.web.console.openid import OpenId
 from mailveil.endpoints.web.console.pages import Entry, Page, Pages
 from mailveil.endpoints.web.console.rendering import Rendering, here
 from mailveil.endpoints.web.console.visit import Visit
+from mailveil.endpoints.web.console.wording import sentence
 from mailveil.ports import Mailbox, UnavailableError
 
 log = logging.getLogger("mailveil.console")
 MAX_FORM_BYTES = 1_048_576
 MAX_FIELDS = 1000
+TITLES: Mapping[int, str] = {  # what a page is called that cannot be shown, instead of HTTP's own words
+    403: "Not for you",
+    404: "Not found",
+    405: "That cannot be done here",
+    409: "Something else was in the way",
+    422: "That cannot be shown",
+    500: "Something went wrong",
+    503: "Not just now",
+}
 TOO_LONG = HTTPException(413, f"A form may have {MAX_FORM_BYTES:,} bytes.")
 MODULES: tuple[Pages, ...] = (
     sign_in.pages,
@@ -200,7 +210,10 @@ class Console:
         return self._sorry(visit, error.status_code, text.get(error.status_code, str(error.detail)))
 
     def _sorry(self, visit: Visit, status: int, text: str, title: str = "") -> Response:
-        return visit.page("sorry.html", status, title=title or HTTPStatus(status).phrase, text=text)
+        title = title or TITLES.get(status) or HTTPStatus(status).phrase
+        words = sentence(text).rstrip()
+        told = words if words.endswith((".", "!", "?", "…")) else f"{words}."
+        return visit.page("sorry.html", status, title=title, text=told)
 
 
 def _sent_elsewhere(page: Page, visit: Visit) -> Response | None:

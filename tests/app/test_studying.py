@@ -259,6 +259,29 @@ def test_organisations_have_turns_however_much_waits_of_one(
     in_the_room(sqlite_database, steps)
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(
+    sqlite_database: DatabasePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studying, "SLICE_S", 0.0)
+    monkeypatch.setattr(studying, "BATCH", 10)
+
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.room.observations.add(letters())
+        loop, told = StudyLoop(room.room), []
+
+        async def tell(organisation: str, now: float) -> int:
+            told.append((organisation, now))
+            return 0
+
+        monkeypatch.setattr(room.room.studies, "tell", tell)
+        assert await loop.round() == 10, "a turn ends although the clock stands still"
+        room.clock.moment -= HOUR
+        assert await loop.round() == 10
+        assert [at for _, at in told] == [room.clock.moment + HOUR, room.clock.moment]
+
+    in_the_room(sqlite_database, steps)
+
+
 def test_a_record_that_is_damaged_holds_nothing_up(
     database: DatabasePlace, caplog: pytest.LogCaptureFixture
 ) -> None:

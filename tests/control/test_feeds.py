@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from control_room import NOW, ControlRoomForTests, actor, opened_room
+from mailveil.adapters.database import feeds as feeds_in_database
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.feeds import SqlFeedStore
 from mailveil.adapters.database.sharingsecrets import SharingSealer
@@ -35,9 +37,10 @@ from mailveil.control.feeds import (
     remove_feed,
     show_feed,
 )
+from mailveil.control.feedstores import FeedOutcome
 from mailveil.control.records import Cut
 from mailveil.control.room import ControlRoom
-from mailveil.control.sharingrecords import Feed, FeedKind
+from mailveil.control.sharingrecords import Feed, FeedKind, ImportedIndicator
 from mailveil.control.stores import ConflictError
 from postgres_room import DatabasePlace
 from taxii_origin import TaxiiOrigin, indicator, taxii_origin
@@ -155,6 +158,53 @@ def test_what_holds_now_is_in_force(database: DatabasePlace) -> None:
             assert await values(NOW) == []
             assert await room.feeds.due(NOW) == ()
             assert made.clock.now() == NOW
+
+    asyncio.run(steps())
+
+
+def test_very_many_indicators_hold_up_nobody_who_has_the_same_event_loop(
+    database: DatabasePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mail shares the loop: each step of taking in and of reading back has to be short."""
+    count = 6_000
+
+    async def steps() -> None:
+        async with feeding(database) as (made, room, _):
+            assert room.feeds is not None
+            feed = Feed("f", "acme", "CERT", FeedKind.TAXII, "https://cert.example/", created_at=NOW)
+            await room.feeds.put_feed(feed)
+            statements: list[int] = []
+
+            def listen(*told: Any) -> None:
+                statements.append(len(told[2]))
+
+            told = tuple(
+                ImportedIndicator("f", "all", "domain", f"spy{number}.example", valid_until=NOW + 1)
+                for number in range(count)
+            )
+            sa.event.listen(made.database.engine.sync_engine, "before_cursor_execute", listen)
+            assert await room.feeds.took(feed, FeedOutcome({"all": told}, "1", NOW, NOW + 60))
+            assert max(statements) < 1_000, "a long statement takes long to be made up"
+            turns, is_over = 0, False
+
+            async def turn() -> None:
+                nonlocal turns
+                while not is_over:
+                    await asyncio.sleep(0)
+                    turns += 1
+
+            def made_in_a_turn(row: Any) -> ImportedIndicator:
+                in_turns.append(turns)
+                return made_of(row)
+
+            made_of, in_turns = feeds_in_database._indicator, list[int]()
+            monkeypatch.setattr(feeds_in_database, "_indicator", made_in_a_turn)
+            turning = asyncio.create_task(turn())
+            assert len(await room.feeds.in_force("acme", NOW, count)) == count
+            is_over = True
+            await turning
+            assert len(in_turns) == count
+            assert max(Counter(in_turns).values()) <= 1_000
 
     asyncio.run(steps())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -125,11 +126,11 @@ class SqlFeedStore:
             if (await connection.execute(sa.update(_ROWS).where(is_same).values(values))).rowcount != 1:
                 return False
             gone = await self._withdraw(connection, feed, outcome)
-            rows = [_row(feed.organisation, each) for some in outcome.indicators.values() for each in some]
-            for portion in _portions(rows):
-                statement = insert(connection, _INDICATORS).values(portion)
-                await connection.execute(statement.on_conflict_do_nothing())
-            if rows or gone:
+            indicators = [each for some in outcome.indicators.values() for each in some]
+            statement = insert(connection, _INDICATORS).on_conflict_do_nothing()
+            for portion in _portions(indicators):
+                await connection.execute(statement, [_row(feed.organisation, each) for each in portion])
+            if indicators or gone:
                 await bump(connection, tables.stamps, _stamp(feed.organisation))
         return True
 
@@ -204,8 +205,12 @@ class SqlFeedStore:
             )
             .limit(limit)
         )
-        async with self._database.read() as connection:
-            return tuple(map(_indicator, (await connection.execute(query)).all()))
+        found: list[ImportedIndicator] = []
+        async with self._database.read() as connection, connection.stream(query) as rows:
+            async for portion in rows.partitions(PORTION):  # mail has its turn between them
+                found += map(_indicator, portion)
+                await asyncio.sleep(0)
+        return tuple(found)
 
     async def expire(self, now: float) -> int:
         """Delete indicators whose time is over; return how many."""

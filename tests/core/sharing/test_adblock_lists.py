@@ -30,8 +30,8 @@ def tracker(template: str, **changes: object) -> SharedTracker:
         ("https://t.built.example/o/*.gif?u=*", "||t.built.example/o/*.gif?u=$image"),
         ("https://*.built.example/open?id=*&m=*", "||built.example/open?id=*&m=$image"),
         ("https://t.built.example/*", "||t.built.example^$image,third-party"),
-        ("https://t.built.example:*/o.gif", "||t.built.example^*/o.gif$image"),
-        ("*://t.built.example/o.gif", "||t.built.example/o.gif$image"),
+        ("https://t.built.example:*/o.gif", "||t.built.example^*/o.gif^$image"),
+        ("*://t.built.example/o.gif", "||t.built.example/o.gif^$image"),
     ],
 )
 def test_a_rule_says_where_the_tracker_is_and_no_more(template: str, rule: str) -> None:
@@ -81,6 +81,7 @@ def test_mailveil_and_brave_read_the_list_and_block_the_tracker_and_nothing_besi
             rule_of(TRACKER),
             rule_of(tracker("https://px.other.example/*")),
             rule_of(tracker("https://t.port.example:*/o.gif")),
+            rule_of(tracker("https://short.example/i")),
         ],
         "Acme\n! Title: x",
         AT,
@@ -96,6 +97,9 @@ def test_mailveil_and_brave_read_the_list_and_block_the_tracker_and_nothing_besi
         ("https://t.built.example/o/abc.gif?u=x1", True),
         ("https://px.other.example/anything", True),
         ("https://t.port.example:8443/o.gif", True),
+        ("https://short.example/i", True),
+        ("https://short.example/i?u=7", True),
+        ("https://short.example/images/logo.png", False),
         ("https://t.port.examples.example/o.gif", False),
         ("https://www.built.example/logo.png", False),
         ("https://t.built.example.evil.example/o/abc.gif?u=x1", False),

@@ -21,6 +21,7 @@ EXPIRES: Final = "1 days"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9/._~?&=:;%+@-]+")
 _MANY: Final = re.compile(r"\*{2,}")
 _WORD: Final = re.compile(r"[A-Za-z0-9]")
+_OF_A_NAME: Final = re.compile(r"[A-Za-z0-9_.%-]\Z")
 _OPTIONS: Final = {
     "link-stylesheet": "stylesheet", "css-import": "stylesheet", "css-font": "font", "audio-src": "media",
     "video-src": "media", "source-src": "media", "bgsound-src": "media", "iframe-src": "subdocument",
@@ -66,9 +67,11 @@ def filter_list(rules: Iterable[str], organisation: str, changed_at: float) -> s
 
 def _path(rest: str) -> str:
     """Return path and query as a pattern, ``""`` where too little of them is left to tell anything by."""
-    pattern = _MANY.sub(ANY, _UNSAFE.sub(ANY, rest))
-    pattern = pattern.rstrip(ANY)
+    whole = _MANY.sub(ANY, _UNSAFE.sub(ANY, rest))
+    pattern = whole.rstrip(ANY)
     if _WORD.search(pattern) is None or not pattern.startswith(("/", "?")):
         return ""
     # A host may come with more below it, or be the beginning of a longer one: the path says where it ends.
-    return pattern if pattern.startswith("/") else f"/{pattern}"
+    path = pattern if pattern.startswith("/") else f"/{pattern}"
+    # ``/i`` is no beginning of ``/images/logo.png``: ``^`` is the end, or what is no part of a name.
+    return f"{path}^" if pattern == whole and _OF_A_NAME.search(path) else path

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailveil.app.check_result import CheckResult, Outcome
-from mailveil.app.looking import FRESH_S, Backlog, HealthWatch
+from mailveil.app.looking import FRESH_S, Backlog, HealthWatch, Studying
 from mailveil.app.sharing import DeliveryFigures
 from mailveil.config import Settings, load
 from mailveil.control.health import Condition, Measure, troubled, worst
@@ -50,6 +50,18 @@ def look(watch: HealthWatch) -> dict[str, Measure]:
 
 def watch_with(settings: Settings, **parts: Any) -> HealthWatch:
     return HealthWatch(settings, **{"tried": Checked(), **parts})
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [("about 3 hours", "has fallen behind; it takes about 3 hours more"), ("", "has fallen behind")],
+)
+def test_a_backlog_tells_how_long_it_takes(settings: Settings, left: str, words: str) -> None:
+    async def studying() -> Studying:
+        return Studying(1_000_000, left=left)
+
+    seen = look(watch_with(settings, studying=studying))["studying of what was seen"]
+    assert (seen.condition, seen.words, seen.figure) == (Condition.WARN, words, "1,000,000 to come")
 
 
 def test_what_the_check_finds_is_told_where_it_belongs(settings: Settings) -> None:

@@ -282,6 +282,40 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(
     in_the_room(sqlite_database, steps)
 
 
+def test_the_log_and_health_tell_how_far_a_backlog_is(
+    sqlite_database: DatabasePlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mailveil.studying")
+    monkeypatch.setattr(studying, "BACKLOG", 10)
+    monkeypatch.setattr(studying, "TELL_S", 0.0)
+    monkeypatch.setattr(studying, "SLICE_S", 1.5)
+
+    async def steps(room: ControlRoomForTests) -> None:
+        await room.room.observations.add(letters())
+        write = room.room.studies.write
+
+        async def write_slowly(organisation: str, studied: Any) -> None:
+            await asyncio.sleep(1)
+            await write(organisation, studied)
+
+        monkeypatch.setattr(room.room.studies, "write", write_slowly)
+        loop = StudyLoop(room.room)
+        loop.start()
+        async with asyncio.timeout(60):
+            while not loop.progress.pace:
+                await asyncio.sleep(0.05)
+        await loop.finish()
+        assert 0 < loop.progress.pace < 60
+
+    in_the_room(sqlite_database, steps)
+    assert "to be studied, which takes about" in caplog.text
+    assert [studying.describe_span(each) for each in (3, 600, 9_000)] == [
+        "about 1 minute",
+        "about 10 minutes",
+        "about 2 hours",
+    ]
+
+
 def test_a_record_that_is_damaged_holds_nothing_up(
     database: DatabasePlace, caplog: pytest.LogCaptureFixture
 ) -> None:

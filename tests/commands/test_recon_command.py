@@ -35,6 +35,7 @@ def watched(sqlite_database: DatabasePlace) -> DatabasePlace:
 
 def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_path: Path) -> None:
     assert LATER < NOW
+    notes: list[str] = []
 
     def recon(*arguments: str, code: int = 0, text: str = "") -> str:
         environment = {
@@ -47,6 +48,7 @@ def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_pa
             command, env=environment, capture_output=True, text=True, timeout=300, check=False, input=text
         )
         assert done.returncode == code, done
+        notes.append(done.stderr)
         return done.stdout if code == 0 else done.stderr
 
     (listed,) = [json.loads(line) for line in recon("list", "--json").splitlines()]
@@ -58,6 +60,7 @@ def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_pa
     assert f"{ACTOR}  ({name})" in shown
     assert shown.count("  probe ") == 3
     assert finance(0) in shown
+    assert not any("to be studied" in each for each in notes)
     assert recon("alerts").count("\n") == 1
     assert json.loads(recon("alerts", "--json"))["activity"] == name
 
@@ -85,3 +88,4 @@ def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_pa
     recon("recompute", text="n\n", code=130)
     recon("recompute", "--yes")
     assert recon("list") == ""
+    assert "wait to be studied" in notes[-1]

@@ -53,11 +53,15 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Studying:
-    """How studying is going: how much waits, what could not be studied, and why nothing can be now."""
+    """How studying is going: how much waits, what could not be studied, and why nothing can be now.
+
+    ``left`` tells in words how long it takes to catch up, "" where this process cannot tell.
+    """
 
     waiting: int = 0
     set_aside: int = 0
     problem: str = ""
+    left: str = ""
 
 
 @dataclass(slots=True)
@@ -152,10 +156,8 @@ class HealthWatch:
             words = f"has left out {found.set_aside:,} since the start that could not be studied"
             return [Measure("storage", name, Condition.WARN, words, figure, "The log says why.")]
         if found.waiting > MANY_UNSTUDIED:
-            words, remedy = (
-                "has fallen behind",
-                "Activities show later until it has caught up; mail is not affected.",
-            )
+            words = f"has fallen behind; it takes {found.left} more" if found.left else "has fallen behind"
+            remedy = "Activities show later until it has caught up; mail is not affected."
             return [Measure("storage", name, Condition.WARN, words, figure, remedy)]
         return [Measure("storage", name, Condition.OK, "keeps up", figure)]
 

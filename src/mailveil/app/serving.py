@@ -70,7 +70,7 @@ from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.app.sharing import build_delivery
-from mailveil.app.studying import StudyLoop, WakingSink, count_unstudied
+from mailveil.app.studying import StudyLoop, WakingSink, count_unstudied, describe_span
 from mailveil.config import Settings, policy_settings
 from mailveil.config.settings import OriginalsKept
 from mailveil.config.values import Endpoint, Listen, UnixSocket, public_host
@@ -461,7 +461,8 @@ async def _studying(running: _Running) -> Studying | None:
         waiting = await count_unstudied(running.room)
     except UnavailableError:
         return None
-    return Studying(waiting, progress.set_aside, progress.problem)
+    left = describe_span(waiting / progress.pace) if progress.pace else ""
+    return Studying(waiting, progress.set_aside, progress.problem, left)
 
 
 async def _start_console(running: _Running) -> None:

@@ -37,7 +37,9 @@ AWAY_AFTER = 2  # so many organisations in a row that have to wait: it is the da
 PATIENCE = 5  # so often is a batch refused before its subjects are tried one by one
 MAX_REST_S = 0.5
 FINISH_S = 5.0
-MAX_COUNTED = 100_000
+MAX_COUNTED = 10_000_000
+BACKLOG = 1_000  # so much waits after an upgrade, and not because mail comes
+TELL_S = 300.0  # how often the log tells how far a backlog is
 
 
 class Figures(Protocol):
@@ -55,6 +57,7 @@ class StudyProgress:
     studied: int = 0
     set_aside: int = 0
     problem: str = ""  # why nothing can be studied now, "" where it can
+    pace: float = 0.0  # subjects a second while this process was at it, of late; 0 where it was not
 
 
 class StudyLoop:
@@ -80,6 +83,7 @@ class StudyLoop:
         self._refused: Counter[str] = Counter()  # how often an organisation's batch was, one after the other
         self._swept: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._told_at = time.monotonic()
         self.progress = StudyProgress()
 
     def start(self) -> None:
@@ -105,8 +109,10 @@ class StudyLoop:
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
-                if await self.round():
+                begun = time.monotonic()
+                if count := await self.round():
                     self._news.set()  # there may be more
+                    await self._tell_how_far(count, time.monotonic() - begun)
             except UnavailableError as error:
                 self._failures += 1
                 if str(error) != self.progress.problem:
@@ -143,6 +149,19 @@ class StudyLoop:
         if problems:
             raise problems[0]
         return count
+
+    async def _tell_how_far(self, count: int, seconds: float) -> None:
+        """Take note of the pace, and let the log tell now and then how far a backlog is."""
+        if seconds > 1.0:  # else it is what has just come, and tells nothing of a backlog
+            pace, before = count / seconds, self.progress.pace
+            self.progress = replace(self.progress, pace=0.8 * before + 0.2 * pace if before else pace)
+        if time.monotonic() < self._told_at + TELL_S:
+            return
+        self._told_at = time.monotonic()
+        waiting = await count_unstudied(self._room)
+        if waiting >= BACKLOG:
+            left = describe_span(waiting / self.progress.pace) if self.progress.pace else "some time"
+            log.info("%s to be studied, which takes %s more; new mail comes after it", f"{waiting:,}", left)
 
     async def _organisation(self, organisation: str, domains: frozenset[str], *, has_work: bool) -> int:
         studies, now = self._room.studies, self._room.clock.now()
@@ -268,6 +287,14 @@ class WakingSink:
         if count:
             self._studying.wake()
         return count
+
+
+def describe_span(seconds: float) -> str:
+    """Return about how long something takes, in words."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 120:
+        return f"about {minutes} minute{'' if minutes == 1 else 's'}"
+    return f"about {round(minutes / 60)} hours"
 
 
 async def count_unstudied(room: ControlRoom) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,7 +21,10 @@ from mailveil.control.failures import MissingError
 from mailveil.control.records import MAX_PAGE, Cut
 from mailveil.control.room import ControlRoom
 from mailveil.control.telling import activity_record
+from mailveil.control.weeklywords import unstudied_words
 from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Probe, Target
+
+MAX_WAITING: Final = 10_000_000  # messages that are counted while they wait to be studied
 
 Deed = Callable[[ControlRoom, Actor, str], Awaitable[ActivityFile]]
 
@@ -63,6 +66,8 @@ def show_activities(settings: Settings, organisation: str, asked: ListRequest, *
             note(
                 f"{seen} {'activity' if seen == 1 else 'activities'}{', and there are more' if cursor else ''}"
             )
+        if waiting := await use.waiting_to_be_studied(room, actor, MAX_WAITING):
+            note(unstudied_words(waiting, MAX_WAITING))
         return 0
 
     return in_room(settings, work, organisation)

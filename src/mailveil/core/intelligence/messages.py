@@ -128,9 +128,11 @@ class _Message:
         ties = ties_of(sight, self.sender, self.memo, self.telling, book, own=own, private=is_private)
         self.memo = with_message(self.memo, sight, tracked=bool(self.found), private=private)
         dossier = self._probe(ties) if self.found else self._follow_up(ties)
+        # Whoever forges senders has as many of them as it likes.
+        user = "" if sight.proven is False else self.sender
         for usage in self.counted:
             known = recall(book, usage.key)
-            book.put(usage.key, with_user(known, self.sender, sight.at, established=is_settled(self.memo)))
+            book.put(usage.key, with_user(known, user, sight.at, established=is_settled(self.memo)))
         if dossier is not None and self.found:
             self._point_at(dossier)
         book.put(self.place, indexed(self.sender, self.memo, book))

@@ -68,26 +68,29 @@ def with_users(memo: Memo | None, users: Sequence[Sequence[Any]], at: float) -> 
     memo["first"], memo["last"] = min(memo["first"], at), max(memo["last"], at)
     memo["messages"] += 1
     names = {each[0] for each in users}
-    memo["users"] = [*(each for each in memo["users"] if each[0] not in names), *map(list, users)][
-        :_MAX_USERS
-    ]
+    users = [*(each for each in memo["users"] if each[0] not in names), *map(list, users)]
+    # Those with a history first: however many throw-away senders there are, they leave room for them.
+    memo["users"] = sorted(users, key=lambda each: -each[1])[:_MAX_USERS]
     return memo
 
 
 def is_shared(memo: Memo | None, sender: str = "") -> bool:
-    """Tell whether several senders with a history use something, ``sender`` not counted, or very many use it."""
+    """Tell whether several senders with a history use something, ``sender`` not counted."""
     return sharing_of(memo, sender) >= 1.0
 
 
 def sharing_of(memo: Memo | None, sender: str = "") -> float:
-    """Return how much several use something, 0 to 1: one settled sender besides may be a coincidence, two are none."""
+    """Return how much several use something, 0 to 1: one settled sender besides may be a coincidence, two are none.
+
+    Very many without a history are as good as one: an actor can have as many as it likes.
+    """
     if memo is None:
         return 0.0
-    if len(memo["users"]) >= _MAX_USERS:
-        return 1.0
     own = digest(sender, size=4) if sender else ""
     settled = sum(int(each[1]) for each in memo["users"] if each[0] != own)
-    return 1.0 if settled >= _ESTABLISHED_USERS else 0.6 if settled else 0.0
+    if settled >= _ESTABLISHED_USERS:
+        return 1.0
+    return 0.6 if settled or len(memo["users"]) >= _MAX_USERS else 0.0
 
 
 def is_rented(memo: Memo | None, sender: str = "") -> bool:

@@ -208,7 +208,6 @@ class Courier:
         organisation = await around.organisation(destination.organisation)
         disclosure = Disclosure(
             people=destination.people,
-            subjects=destination.subjects,
             traffic_light=destination.traffic_light,
             key=around.pseudonyms() if destination.people is PeopleShared.PSEUDONYM else b"",
         )

@@ -33,7 +33,6 @@ _choices = (
         type=click.Choice(("none", "pseudonym", "clear")),
         help="How people are named there [default: none].",
     ),
-    click.option("--subjects/--no-subjects", default=None, help="Whether subjects are told there."),
     click.option(
         "--tlp", type=click.Choice(TLP), help="How far it may pass on what it gets [default: amber]."
     ),

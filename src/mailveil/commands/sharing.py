@@ -209,7 +209,7 @@ async def _named(room: ControlRoom, actor: Actor, named: str) -> DestinationView
 def _changed(order: DestinationOrder, chosen: Chosen) -> DestinationOrder:
     """Return an order with what was chosen on the command line."""
     changes: dict[str, Any] = {}
-    for name in ("name", "address", "least_score", "subjects"):
+    for name in ("name", "address", "least_score"):
         if chosen.get(name) is not None:
             changes[name] = chosen[name]
     if chosen.get("form"):
@@ -317,7 +317,6 @@ def destination_record(view: DestinationView) -> dict[str, object]:
         "events": list(found.events),
         "least_score": found.least_score,
         "people": str(found.people),
-        "subjects": found.subjects,
         "tlp": str(found.traffic_light),
         "options": dict(found.options),
         "has_secret": view.has_secret,

@@ -41,7 +41,6 @@ class DestinationOrder:
     events: tuple[str, ...] = ()
     least_score: float = 0.0
     people: PeopleShared = PeopleShared.NONE
-    subjects: bool = False
     traffic_light: TrafficLight = TrafficLight.AMBER
     options: Mapping[str, Any] = field(default_factory=dict)
     secret: str | None = field(default=None, repr=False)
@@ -68,7 +67,6 @@ class DestinationView:
             chosen.events,
             chosen.least_score,
             chosen.people,
-            chosen.subjects,
             chosen.traffic_light,
             chosen.options,
             None,
@@ -364,7 +362,6 @@ def _chosen(before: Destination, order: DestinationOrder, now: float) -> tuple[D
         events=order.events,
         least_score=order.least_score,
         people=order.people,
-        subjects=order.subjects,
         traffic_light=order.traffic_light,
         options=order.options,
         secret=secret,
@@ -401,6 +398,5 @@ async def _audit(room: ControlRoom, actor: Actor, action: str, destination: Dest
         kind=str(destination.kind),
         address="/".join(destination.address.split("/")[:3]),  # a path may hold a secret
         people=str(destination.people),
-        subjects=destination.subjects,
         enabled=destination.is_enabled,
     )

@@ -55,7 +55,6 @@ class Destination:
     events: tuple[str, ...] = ()
     least_score: float = 0.0
     people: PeopleShared = PeopleShared.NONE
-    subjects: bool = False
     traffic_light: TrafficLight = TrafficLight.AMBER
     options: Mapping[str, Any] = field(default_factory=dict)
     secret: str = field(default="", repr=False)

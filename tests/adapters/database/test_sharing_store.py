@@ -31,7 +31,6 @@ FULL = Destination(
     events=("activity.opened", "alert.raised"),
     least_score=0.25,
     people=PeopleShared.PSEUDONYM,
-    subjects=True,
     traffic_light=TrafficLight.AMBER_STRICT,
     options={"facility": "local3", "max_bytes": 4096},
     secret="the secret of d1",

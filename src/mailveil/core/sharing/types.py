@@ -55,7 +55,6 @@ class Disclosure:
     """What a destination may be told. ``key`` is what pseudonyms are made with."""
 
     people: PeopleShared = PeopleShared.NONE
-    subjects: bool = False
     traffic_light: TrafficLight = TrafficLight.AMBER
     key: bytes = field(default=b"", repr=False)
 

@@ -191,7 +191,6 @@ def order_of(
         events=tuple(given.get("events", ())),
         least_score=_share(text("least_score")),
         people=_one(PeopleShared, text("people") or str(PeopleShared.NONE), "people"),
-        subjects="subjects" in given,
         traffic_light=_one(TrafficLight, text("traffic_light") or str(TrafficLight.AMBER), "traffic_light"),
         options=options_of(form.options, given),
         secret=text("secret") or None,
@@ -208,7 +207,6 @@ def filled_of(order: DestinationOrder) -> dict[str, Any]:
         "events": tuple(order.events),
         "least_score": f"{100 * order.least_score:g}",
         "people": str(order.people),
-        "subjects": order.subjects,
         "traffic_light": str(order.traffic_light),
         **{f"option-{name}": value for name, value in order.options.items()},
     }
@@ -221,7 +219,7 @@ def given_of(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         for name, values in form.items()
         if values and name not in ("csrf", "secret", "events")
     }
-    return {**found, "events": tuple(form.get("events", ())), "subjects": "subjects" in form}
+    return {**found, "events": tuple(form.get("events", ()))}
 
 
 def options_of(options: Sequence[Option], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -53,7 +53,6 @@ class Destination(Answer):
         description="Activities and alerts below this score are left out.", examples=[0.5]
     )
     people: PeopleShared = Field(description="How people are named to it.", examples=["none"])
-    subjects: bool = Field(description="Whether it is told subjects.", examples=[False])
     tlp: TrafficLight = Field(
         description="How far it may pass on what it gets (TLP 2.0).", examples=["amber"]
     )
@@ -121,7 +120,6 @@ class DestinationChange(Request):
     people: Annotated[PeopleShared, Field(strict=False)] = Field(
         default=PeopleShared.NONE, description="How people are named to it.", examples=["none"]
     )
-    subjects: bool = Field(default=False, description="Whether it is told subjects.", examples=[False])
     tlp: Annotated[TrafficLight, Field(strict=False)] = Field(
         default=TrafficLight.AMBER,
         description="How far it may pass on what it gets.",
@@ -216,7 +214,6 @@ def members(view: DestinationView) -> dict[str, Any]:
         "events": list(found.events),
         "least_score": found.least_score,
         "people": found.people,
-        "subjects": found.subjects,
         "tlp": found.traffic_light,
         "options": dict(found.options),
         "has_secret": view.has_secret,
@@ -245,7 +242,6 @@ def _order(change: DestinationChange) -> DestinationOrder:
         events=tuple(change.events),
         least_score=change.least_score,
         people=change.people,
-        subjects=change.subjects,
         traffic_light=change.tlp,
         options=change.options,
         secret=change.secret,

@@ -21,6 +21,7 @@ from mailveil.core.observation.words import WORDS
 from mailveil.core.recognition.commonwords import ADDED, COMMON
 
 _LEAST_WITHIN: Final = 6  # letters of a name that is found within others
+_SHORTEST: Final = 5  # of what is found within others: digits of somebody's number
 _LEAST_ALONE: Final = 4  # and of one that stands alone, such as "jdoe"
 _LEAST_PART: Final = 5  # of one part of a name that stands alone, such as a surname
 _LEAST_CODED: Final = 8
@@ -39,7 +40,7 @@ _BARE: Final = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı":
 class Names:
     """The names of some people, to be looked for. ``addresses`` are theirs."""
 
-    __slots__ = ("_addresses", "_alone", "_digests", "_lengths", "_within")
+    __slots__ = ("_addresses", "_alone", "_digests", "_lengths_from", "_within")
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self._addresses = tuple(dict.fromkeys(each.lower() for each in addresses))
@@ -61,7 +62,9 @@ class Names:
             within.update(_coded(address))
         self._alone = frozenset(each for each in alone if len(each) >= _LEAST_ALONE)
         self._within = frozenset(within)
-        self._lengths = tuple(sorted({len(each) for each in within}))
+        self._lengths_from: dict[str, set[int]] = {}
+        for each in within:
+            self._lengths_from.setdefault(each[:_SHORTEST], set()).add(len(each))
 
     def stand_in(self, text: str) -> bool:
         """Tell whether a host name or a mailbox, written in any case, holds somebody's name."""
@@ -79,8 +82,8 @@ class Names:
         """Tell whether a text holds one of the names: how long it takes does not grow with how many there are."""
         return any(
             squeezed[at : at + length] in self._within
-            for length in self._lengths
-            for at in range(len(squeezed) - length + 1)
+            for at in range(len(squeezed) - _SHORTEST + 1)
+            for length in self._lengths_from.get(squeezed[at : at + _SHORTEST], ())
         )
 
     def _is_digest(self, run: str) -> bool:

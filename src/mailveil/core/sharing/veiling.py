@@ -194,6 +194,8 @@ class Veiled:
     personal_names: Sequence[str] = ()
     _veils: tuple[Veil, ...] = field(init=False, repr=False)
     _hidden_functions: re.Pattern[str] | None = field(init=False, repr=False)
+    _steps: dict[str, bool] = field(init=False, repr=False, default_factory=dict)
+    _domains: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         hidden = sorted({each.lower() for each in self.known if each and not is_pseudonym(each)})
@@ -248,11 +250,16 @@ class Veiled:
         if not domain or is_ip_address(domain):
             return _network(domain)
         registered = registrable_domain(host_template(domain).removeprefix(f"{HIDDEN}.")) or HIDDEN
-        if registered in self.personal_names:
-            return f"{HIDDEN}.{registered.partition('.')[2]}"
+        if registered not in self._domains:
+            self._domains[registered] = self._registrable(registered)
+        return self._domains[registered]
+
+    def _registrable(self, domain: str) -> str:
+        if domain in self.personal_names:
+            return f"{HIDDEN}.{domain.partition('.')[2]}"
         for each in self._veils:
-            registered = each.registrable(registered)
-        return registered
+            domain = each.registrable(domain)
+        return domain
 
     def host(self, host: str) -> str:
         """Return a host with ``*`` for labels that may be made for somebody; of an IPv6 address its network."""
@@ -308,7 +315,11 @@ class Veiled:
         return value if is_ours and not any(each.holds_somebody(value) for each in self._veils) else ""
 
     def _names_somebody(self, step: str) -> bool:
-        return any(each.holds_somebody(step) or each.text(step) != step for each in self._veils)
+        known = self._steps.get(step)  # templates of one actor have the same steps again and again
+        if known is None:
+            known = any(each.holds_somebody(step) or each.text(step) != step for each in self._veils)
+            self._steps[step] = known
+        return known
 
 
 def _infrastructure(

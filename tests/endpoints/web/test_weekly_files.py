@@ -188,7 +188,24 @@ def make_people(report: WeeklyReport) -> WeeklyReport:
     return replace(report, with_people=True)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=x", " =1", "|calc", "%x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "\n=x",
+        " =1",
+        "|calc",
+        "%x",
+        "\uff1d1+1",
+        "\uff0b1",
+        "\uff20x",
+    ],
+)
 def test_no_text_of_a_table_is_calculated(text: str) -> None:
     assert harmless(text) == "'" + text
     assert harmless("a" + text) == "a" + text

@@ -43,7 +43,8 @@ ACTIVITY: Final = (
     "operator",
     "domains",
 )
-_CALCULATES: Final = frozenset("=+-@\t\r\n|%")
+# East Asian spreadsheets take the wide forms for the same.
+_CALCULATES: Final = frozenset("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")
 MARK: Final = "'"  # before what a spreadsheet would calculate; it shows the rest as text
 
 

@@ -21,7 +21,7 @@ from mailveil.control.activityrecords import ActivityFile
 from mailveil.control.weekly import weekly_report
 from mailveil.control.weeklyreport import WeeklyReport
 from mailveil.control.weeks import Week
-from mailveil.endpoints.web.weekly import Form, Table, write_report
+from mailveil.endpoints.web.weekly import Form, Table, pdf, write_report
 from mailveil.endpoints.web.weekly.tables import harmless
 from mailveil.endpoints.web.weekly.typesetting import Fonts, brought, fonts
 from weekly_room import AFTER, DAY, MONDAY, activity, hostile_report, put_watchers, put_week
@@ -301,3 +301,20 @@ def test_many_activities_make_a_pdf_of_several_pages(control_room: ControlRoomFo
     reader = pdf_of(report)
     assert len(reader.pages) > 3
     assert "And 20 more; the table of activities has them." in text_of(reader)
+
+
+def test_nothing_that_is_kept_together_in_a_pdf_asks_for_a_page_of_its_own(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever may break the page within it is measured as nothing, and the last row came to lie on a page alone."""
+    kept: list[list[Any]] = []
+    together = pdf.KeepTogether
+
+    def watched(flowables: list[Any], **more: Any) -> Any:
+        kept.append(flowables)
+        return together(flowables, **more)
+
+    monkeypatch.setattr(pdf, "KeepTogether", watched)
+    pdf_of(make(with_people=True))
+    assert len(kept) >= 2
+    assert not any(isinstance(each, pdf.CondPageBreak) for flowables in kept for each in flowables)

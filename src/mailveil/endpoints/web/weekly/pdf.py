@@ -188,7 +188,7 @@ class _Sheet:
             for row in self.what.rows
         ]  # fmt: skip
         table = self._table(names, rows, (0.16, 0.16, 0.18, 0.18, 0.16, 0.16), right=range(1, 6))
-        return [KeepTogether([*self._place("Twelve weeks in figures", level=1), table])]
+        return [KeepTogether([self._heading("Twelve weeks in figures", level=1), table])]
 
     def _mail(self) -> list[Any]:
         what, half = self.what, (WIDTH - GAP) / 2
@@ -226,7 +226,7 @@ class _Sheet:
             words = "Not for this reader." if self.what.operators is None else "None were met in this week."
             return [*heading, Paragraph(words, self.soft)]
         names = ("Operator", "What it does", "Messages", "References")
-        return [KeepTogether([*heading, self._table(names, rows, (0.36, 0.34, 0.15, 0.15), right=(2, 3))])]
+        return [KeepTogether([heading[-1], self._table(names, rows, (0.36, 0.34, 0.15, 0.15), right=(2, 3))])]
 
     def _watching(self) -> list[Any]:
         what, watching = self.what, self.what.report.watching

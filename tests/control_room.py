@@ -169,7 +169,12 @@ async def _fill_what_is_known(room: ControlRoomForTests, organisation: str) -> N
         "feed": f"{organisation}-f", "identifier": "indicator--2", "kind": "domain", "value": "spy.example",
         "confidence": 0.7, "valid_from": now, "valid_until": 0.0, "record": {"name": "spy"},
     }  # fmt: skip
+    revision = {
+        "identifier": f"{organisation}-r", "message": f"{organisation}-m", "number": 1, "at": now,
+        "record": {"before": {}, "after": {"k": {"finding": "content"}}},
+    }  # fmt: skip
     rows = (
+        (tables.revisions, revision),
         (tables.infrastructure, host),
         (tables.feeds, feed),
         (tables.indicators, indicator),

@@ -630,7 +630,7 @@ class SeenMessage:
     """A message that went on, for the judge's memory, which keeps keyed digests of all this and nothing else.
 
     ``identifier`` tells copies of one message from messages of one mailing; ``recipients`` are those of one
-    transaction together.
+    transaction together. ``passages`` are the organisations that it concerns with what it is called on record there.
     """
 
     identifier: str
@@ -638,6 +638,15 @@ class SeenMessage:
     subject: str
     recipients: tuple[str, ...]
     judged: tuple[Judged, ...]
+    passages: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconsidered:
+    """A message some of whose verdicts are others by now than it is on record with: these, by key."""
+
+    passages: tuple[tuple[str, str], ...]
+    verdicts: Mapping[str, Verdict]
 
 
 class Memory(Protocol):
@@ -656,6 +665,14 @@ class Memory(Protocol):
 
     async def verdicts(self, keys: Sequence[str]) -> Mapping[str, Verdict]:
         """Return the verdicts under these keys as they stand now; what is not known any more is left out."""
+        ...
+
+    async def reconsidered(self, limit: int) -> Sequence[Reconsidered]:
+        """Look at verdicts that something touched since, at most ``limit``; return those judged anew."""
+        ...
+
+    async def settle(self, message: Reconsidered, *, recorded: bool) -> None:
+        """Take note that a message is known to be judged so; where it is not on record yet, ask again later."""
         ...
 
     async def infrastructure(self, hosts: Sequence[str]) -> Mapping[str, InfrastructureFacts]:

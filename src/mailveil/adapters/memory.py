@@ -24,11 +24,13 @@ from typing import Any, TypeVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from mailveil.adapters import afterthoughts
 from mailveil.adapters.originals import OriginalError, load_key
 from mailveil.core.intelligence.infrastructure import facts_of_fetch
+from mailveil.core.intelligence.revisions import essence_of
 from mailveil.core.intelligence.types import InfrastructureFacts, infrastructure_facts_of
 from mailveil.core.verdicts.addresses import Place, take_apart
-from mailveil.core.verdicts.behaviour import Behaviour, observe, revise
+from mailveil.core.verdicts.behaviour import ENOUGH, Behaviour, observe, revise
 from mailveil.core.verdicts.evidence import FetchEvidence
 from mailveil.core.verdicts.record import (
     key_of,
@@ -46,7 +48,7 @@ from mailveil.core.verdicts.sightings import (
 )
 from mailveil.core.verdicts.signals import Signal
 from mailveil.core.verdicts.types import Verdict
-from mailveil.ports import Judged, SeenMessage, UnavailableError
+from mailveil.ports import Judged, Reconsidered, SeenMessage, UnavailableError
 
 Result = TypeVar("Result")
 
@@ -75,7 +77,7 @@ CREATE TABLE IF NOT EXISTS infrastructure (host BLOB PRIMARY KEY, record BLOB NO
 CREATE INDEX IF NOT EXISTS infrastructure_by_day ON infrastructure (day);
 CREATE INDEX IF NOT EXISTS verdicts_by_url ON verdicts (url);
 CREATE INDEX IF NOT EXISTS verdicts_by_day ON verdicts (day);
-"""
+"""  # and what afterthoughts.SCHEMA has
 SEEN = "SELECT thing, who, message FROM seen WHERE {} = ?"
 TABLES = {
     "seen": "day",
@@ -84,6 +86,7 @@ TABLES = {
     "behaviours": "day",
     "verdicts": "day",
     "infrastructure": "day",
+    **afterthoughts.TABLES,
 }
 DAY_S = 86_400.0
 # More recipients of one thing, and more things of one pattern, prove nothing more.
@@ -247,8 +250,76 @@ class SqliteMemory:
             if each.token:
                 self._keep(database, each, traces, is_new=is_new, day=day)
             sightings = self._sightings(database, traces, is_new=is_new, counted=counted)
-            found.append(revise(each.verdict, self._behaviour(database, traces.url), sightings))
+            verdict = revise(each.verdict, self._behaviour(database, traces.url), sightings)
+            found.append(verdict)
+            self._touch(database, traces, sightings)
+            if each.token and message.passages:
+                self._trace(database, key_of(each.token), traces, verdict, message.passages)
         return tuple(found)
+
+    def _touch(self, database: sqlite3.Connection, traces: _Traces, sightings: Sightings) -> None:
+        """Have earlier verdicts looked at again as long as one more recipient may change them."""
+        now = self._now()
+        if 2 <= sightings.sharers <= ENOUGH:
+            afterthoughts.mark_url(database, traces.url, now)
+        if 2 <= sightings.sharers <= ENOUGH or 2 <= sightings.holders <= ENOUGH:
+            afterthoughts.mark(database, traces.mailing, now)
+        if 2 <= sightings.names <= ENOUGH:
+            afterthoughts.mark(database, traces.names, now)
+
+    def _trace(
+        self,
+        database: sqlite3.Connection,
+        key: str,
+        traces: _Traces,
+        verdict: Verdict,
+        passages: Sequence[tuple[str, str]],
+    ) -> None:
+        """Take note as what a verdict goes on record, and by what it is found once something touches it."""
+        raw, day = bytes.fromhex(key), int(self._now() // DAY_S)
+        told = {"essence": essence_of(verdict), "passages": passages}
+        database.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", (raw, self._seal(told, raw), day))
+        shared = (traces.mailing, traces.names, traces.pattern, traces.parent)
+        afterthoughts.trace(database, shared, raw, day)
+
+    # --- afterthoughts -----------------------------------------------------------------------------------
+
+    async def reconsidered(self, limit: int) -> Sequence[Reconsidered]:
+        """Look at verdicts that something touched since, at most ``limit``; return those judged anew."""
+
+        def work(database: sqlite3.Connection) -> list[Reconsidered]:
+            found: dict[tuple[tuple[str, str], ...], dict[str, Verdict]] = {}
+            for raw in afterthoughts.marked(database, self._now(), limit):
+                told, key = self._told(database, raw), raw.hex()
+                verdict = self._verdicts(database, [key]).get(key)
+                if told is None or verdict is None or list(essence_of(verdict)) == told["essence"]:
+                    afterthoughts.unmark(database, raw)
+                    continue
+                passages = tuple((organisation, message) for organisation, message in told["passages"])
+                found.setdefault(passages, {})[key] = verdict
+            return [Reconsidered(passages, verdicts) for passages, verdicts in found.items()]
+
+        return await self._run(work)
+
+    async def settle(self, message: Reconsidered, *, recorded: bool) -> None:
+        """Take note that a message is known to be judged so; where it is not on record yet, ask again later."""
+
+        def work(database: sqlite3.Connection) -> None:
+            for key, verdict in message.verdicts.items():
+                raw = bytes.fromhex(key)
+                told = self._told(database, raw)
+                if not recorded or told is None:
+                    afterthoughts.postpone(database, raw, self._now())
+                    continue
+                sealed = self._seal({**told, "essence": essence_of(verdict)}, raw)
+                # It stays marked: meanwhile it may have been touched again.
+                database.execute("UPDATE told SET record = ? WHERE key = ?", (sealed, raw))
+
+        await self._run(work)
+
+    def _told(self, database: sqlite3.Connection, raw: bytes) -> dict[str, Any] | None:
+        row = database.execute("SELECT record FROM told WHERE key = ?", (raw,)).fetchone()
+        return None if row is None else self._open_sealed(row[0], raw)
 
     def _note(
         self, database: sqlite3.Connection, pattern: bytes, thing: bytes, whose: tuple[bytes, bytes], day: int
@@ -327,11 +398,22 @@ class SqliteMemory:
                 "ON CONFLICT DO UPDATE SET record = excluded.record, day = excluded.day",
                 (host, self._seal(facts.record(), host), day),
             )
+        afterthoughts.mark_url(database, traces.url, self._now())
         if evidence.body.sha256:
             self._answer(database, traces.pattern, traces.url, evidence.body.sha256, day)
         name = evidence.hops[0].name
         if traces.parent and name is not None and name.addresses:
             self._answer(database, traces.parent, traces.host, " ".join(sorted(name.addresses)), day)
+        for pattern, thing in ((traces.pattern, traces.url), (traces.parent, traces.host)):
+            if pattern and self._is_telling(database, pattern, thing):
+                afterthoughts.mark(database, pattern, self._now())
+
+    def _is_telling(self, database: sqlite3.Connection, pattern: bytes, thing: bytes) -> bool:
+        """Tell whether how a thing was answered may say something of the others of its pattern."""
+        rows = dict(database.execute("SELECT thing, answer FROM answers WHERE pattern = ?", (pattern,)))
+        others = {answer for other, answer in rows.items() if other != thing}
+        is_odd = len(others) == 1 and rows.get(thing) not in others  # until now all had been alike
+        return len(rows) > 1 and (len(rows) <= ENOUGH or is_odd)
 
     def _answer(
         self, database: sqlite3.Connection, pattern: bytes, thing: bytes, answer: str, day: int
@@ -447,9 +529,12 @@ class SqliteMemory:
                 (surplus - 1,),
             ).fetchone()
             oldest = max(oldest, row[0] + 1)
-        keys = {"seen": "pattern, thing, who", "answers": "pattern, thing", "hosts": "host"}.get(
-            table, "rowid"
-        )
+        keys = {
+            "seen": "pattern, thing, who",
+            "answers": "pattern, thing",
+            "hosts": "host",
+            "traced": "trace, key",
+        }.get(table, "rowid")
         return database.execute(
             f"DELETE FROM {table} WHERE ({keys}) IN "  # noqa: S608
             f"(SELECT {keys} FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT ?)",
@@ -501,7 +586,7 @@ class SqliteMemory:
                 database.execute("PRAGMA journal_mode = WAL")
                 # What a power failure takes from it is missed by nobody.
                 database.execute("PRAGMA synchronous = NORMAL")
-                database.executescript(SCHEMA)
+                database.executescript(SCHEMA + afterthoughts.SCHEMA)
             except BaseException:
                 database.close()
                 raise

@@ -68,6 +68,7 @@ from mailveil.app.monitoring import Monitor, build_instruments, build_monitoring
 from mailveil.app.prospecting import ProspectLoop
 from mailveil.app.recording import RecordLoop
 from mailveil.app.reporting import ReportLoop
+from mailveil.app.revising import RevisingLoop
 from mailveil.app.roles import ALL_ROLES, Role
 from mailveil.app.sharing import build_delivery
 from mailveil.app.studying import StudyLoop, WakingSink, count_unstudied, describe_span
@@ -444,6 +445,10 @@ async def _start_records(running: _Running, organisations: Organisations | None)
         prospects = ProspectLoop(room.infrastructure, room.organisations, running.memory, room.clock)
         task = asyncio.create_task(prospects.run())
         running.endings.append(lambda: _end_task(task))
+        wake = running.studying.wake if running.studying is not None else lambda: None
+        revising = RevisingLoop(room.studies, running.memory, room.clock, wake)
+        revisions = asyncio.create_task(revising.run())
+        running.endings.append(lambda: _end_task(revisions))
     return Records(spool, organisations, privacy)
 
 

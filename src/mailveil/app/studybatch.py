@@ -69,12 +69,14 @@ class _Found:
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     learned: dict[str, LearnedTracker] = field(default_factory=dict)
+    withdrawn: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def take(self, findings: Findings) -> None:
         _take(self.activities, findings.activities)
         _take(self.campaigns, findings.campaigns)
         _take(self.alerts, findings.alerts)
         _take(self.learned, findings.learned)
+        self.withdrawn.update(dict.fromkeys(findings.withdrawn))
 
 
 def _take(known: dict[str, Item], new: Sequence[Item]) -> None:
@@ -124,6 +126,7 @@ class StudyBatch:
             tuple(found.campaigns.values()),
             tuple(found.alerts.values()),
             () if self.waiting.is_again else tuple(outbox),
+            tuple(found.withdrawn),
         )
 
     async def _in_thread(self, work: Work) -> Collection[str]:

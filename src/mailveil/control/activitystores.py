@@ -15,6 +15,7 @@ from mailveil.control.activityrecords import (
 )
 from mailveil.control.records import Cut, Page
 from mailveil.core.intelligence.book import Memo
+from mailveil.core.intelligence.revisions import Revision
 from mailveil.core.intelligence.types import (
     Activity,
     ActivityState,
@@ -26,8 +27,9 @@ from mailveil.core.intelligence.types import (
     Nature,
 )
 from mailveil.core.observation import Observation
+from mailveil.core.verdicts.types import Verdict
 
-Subject = Observation | Decision | InfrastructureFacts
+Subject = Observation | Decision | InfrastructureFacts | Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Unstudied:
 class Studied:
     """What came of a batch; written down as one, with what others are to be told, or not at all.
 
-    ``outbox`` is told besides what is new of the activities. ``generation`` and ``is_again`` are as they were given.
+    ``outbox`` is told besides what is new of the activities. ``withdrawn`` are activities with messages that are part
+    of them only as far as ``activities`` has it. ``generation`` and ``is_again`` are as they were given.
     """
 
     subjects: tuple[Subject, ...]
@@ -59,6 +62,7 @@ class Studied:
     campaigns: tuple[Campaign, ...] = ()
     alerts: tuple[Alert, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
+    withdrawn: tuple[tuple[str, str], ...] = ()
 
 
 class StudyStore(Protocol):
@@ -85,6 +89,16 @@ class StudyStore(Protocol):
 
         Raises ``ConflictError``, and changes nothing, where somebody else has studied any of it, or ``generation`` has
         gone up.
+        """
+        ...
+
+    async def revise(
+        self, organisation: str, message: str, verdicts: Mapping[str, Verdict], now: float
+    ) -> bool:
+        """Have a message studied as it is judged by now, if that is otherwise than it was studied.
+
+        ``verdicts`` are those on its references, by key; of one message only so many revisions are followed. Returns
+        whether the message is on record.
         """
         ...
 

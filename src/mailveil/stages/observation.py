@@ -17,6 +17,7 @@ from mailveil.core.observation import (
     Passed,
     RecordSettings,
     make_observations,
+    passages_of,
     told_anew,
 )
 from mailveil.core.policy import Envelope
@@ -62,6 +63,10 @@ class Records:
         for observation in self._made(passed):
             self.log.note(observation)
 
+    def passages(self, passed: Passed) -> tuple[tuple[str, str], ...]:
+        """Return the organisations that a message concerns, with what it is called on record there."""
+        return passages_of(passed, self.organisations.of if self.organisations is not None else _of_nobody)
+
     def _made(self, passed: Passed) -> tuple[Observation, ...]:
         whose = self.organisations.of if self.organisations is not None else _of_nobody
         return make_observations(passed, whose, self.settings)
@@ -97,6 +102,8 @@ class Recording:
             self._write(passed)
         else:
             seen = seen_message(protected, passed.envelope, raw)
+            if self.records is not None:
+                seen = replace(seen, passages=self.records.passages(passed))
             task = asyncio.get_running_loop().create_task(self._compare(self.memory, passed, seen))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)

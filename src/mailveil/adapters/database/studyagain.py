@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailveil.adapters.database import tables
 from mailveil.adapters.database.activityrows import GONE
+from mailveil.adapters.database.revising import REVISION
 from mailveil.adapters.database.studystates import LAST_PLACE, hold_state
 from mailveil.core.intelligence.types import AnalystVerdict
 
@@ -34,6 +35,7 @@ async def begin_again(connection: AsyncConnection, organisation: str) -> int:
     for kind, column, owner in (
         ("message", tables.messages.c.identifier, tables.messages.c.organisation),
         ("decision", tables.decisions.c.identifier, tables.decisions.c.organisation),
+        (REVISION, tables.revisions.c.identifier, tables.revisions.c.organisation),
     ):
         rest = sa.select(owner, column, sa.literal(kind), sa.literal(behind, sa.BigInteger)).where(
             owner == organisation, ~_is_queued(organisation, column)

@@ -115,7 +115,11 @@ async def _facts(connection: AsyncConnection, organisation: str, before: float) 
 
 
 async def drop_subjects(connection: AsyncConnection, organisation: str, identifiers: Sequence[str]) -> None:
-    """Let messages or decisions that are no more be studied neither for the first time nor again."""
+    """Let messages or decisions that are no more be studied neither for the first time nor again, nor revised."""
+    revisions = tables.revisions
+    theirs = (revisions.c.organisation == organisation) & revisions.c.message.in_(identifiers)
+    revised = list(await connection.scalars(sa.select(revisions.c.identifier).where(theirs)))
+    identifiers = [*identifiers, *revised]
     for table, column in (
         (tables.unstudied, tables.unstudied.c.identifier),
         (tables.studies, tables.studies.c.subject),
@@ -123,3 +127,4 @@ async def drop_subjects(connection: AsyncConnection, organisation: str, identifi
         await connection.execute(
             sa.delete(table).where(table.c.organisation == organisation, column.in_(identifiers))
         )
+    await connection.execute(sa.delete(revisions).where(theirs))

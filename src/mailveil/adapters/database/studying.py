@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from mailveil.adapters.database.activityrows import due_for_telling, tell_what_i
 from mailveil.adapters.database.engine import Database
 from mailveil.adapters.database.infrastructure import FACTS, facts_by_identifier
 from mailveil.adapters.database.leases import give_back, take_lease
+from mailveil.adapters.database.revising import REVISION, revise, revision_of, revisions_by_identifier
 from mailveil.adapters.database.studyagain import begin_again
 from mailveil.adapters.database.studyexpiry import expire_studied
 from mailveil.adapters.database.studystates import LAST_PLACE, hold_state, read_generation
@@ -32,6 +34,7 @@ from mailveil.core.intelligence.types import (
     InfrastructureFacts,
     infrastructure_facts_of,
 )
+from mailveil.core.verdicts.types import Verdict
 
 log = logging.getLogger("mailveil.studying")
 MAX_UNSTUDIED: Final = 500
@@ -68,7 +71,9 @@ class SqlStudyStore:
             is_again = bool(rows) and rows[0].place < LAST_PLACE
             rows = [row for row in rows if (row.place < LAST_PLACE) == is_again]
             records, found = await self._subjects(connection, organisation, rows)
-        found |= await asyncio.to_thread(_read, records)  # which takes long for large messages
+            wanted = [row.identifier for row in rows if row.kind == REVISION]
+            revised = await revisions_by_identifier(connection, organisation, wanted) if wanted else []
+        found |= await asyncio.to_thread(_read, organisation, records, revised)  # long for large messages
         subjects = tuple(found[row.identifier] for row in rows if row.identifier in found)
         if lost := sorted({row.identifier for row in rows} - set(found)):
             await self._drop(organisation, lost)
@@ -137,6 +142,12 @@ class SqlStudyStore:
         except IntegrityError as error:
             raise ConflictError(f"there is no organisation {organisation}") from error
 
+    async def revise(
+        self, organisation: str, message: str, verdicts: Mapping[str, Verdict], now: float
+    ) -> bool:
+        """Have a message studied as it is judged by now, if that is otherwise than it was studied."""
+        return await revise(self._database, organisation, message, verdicts, now)
+
     async def tell(self, organisation: str, now: float) -> int:
         """Have others told of a portion of the activities that stand differently than they know.
 
@@ -189,12 +200,18 @@ class SqlStudyStore:
             return await expire_studied(connection, organisation, kind, before)
 
 
-def _read(records: Sequence[tuple[str, bytes]]) -> dict[str, Subject]:
-    """Return the messages in records; one that is damaged is told of and is not among them."""
+def _read(
+    organisation: str, records: Sequence[tuple[str, bytes]], revised: Sequence[Any]
+) -> dict[str, Subject]:
+    """Return the messages in records, and revisions; one that is damaged is told of and is not among them."""
     found: dict[str, Subject] = {}
-    for message, record in records:
+    todo: list[tuple[str, Callable[[], Subject]]] = [
+        (message, partial(unpacked, record)) for message, record in records
+    ]
+    todo += [(row.identifier, partial(revision_of, row, organisation)) for row in revised]
+    for message, read in todo:
         try:
-            found[message] = unpacked(record)
+            found[message] = read()
         except Exception as error:  # the disk may have done anything to it, and the others have their turn
             log.error(
                 "the record of %s cannot be read, and is left out: %s", message, describe_failure(error)

@@ -14,12 +14,14 @@ from mailveil.adapters.database import tables
 from mailveil.adapters.database.activityrows import found_columns, tell, undecided_columns
 from mailveil.adapters.database.infrastructure import FACTS
 from mailveil.adapters.database.outboxnumbers import append_outbox
+from mailveil.adapters.database.revising import REVISION
 from mailveil.adapters.database.statements import insert, put_all
 from mailveil.adapters.database.studystates import StudyState, hold_state
 from mailveil.adapters.database.writing import chunks, person_key
 from mailveil.control.activityrecords import FLOOR_SCORE
 from mailveil.control.activitystores import Studied, Subject
 from mailveil.control.stores import ConflictError
+from mailveil.core.intelligence.revisions import Revision
 from mailveil.core.intelligence.types import (
     DAY_S,
     Activity,
@@ -72,6 +74,7 @@ class StudyWriting:
         await self._take_subjects()
         await self._number(state)
         await self._memos()
+        await self._withdraw()
         for activity in sorted(self._studied.activities, key=lambda each: each.identifier):
             await self._activity(activity)
         campaigns = sorted(self._studied.campaigns, key=lambda each: each.identifier)
@@ -156,6 +159,18 @@ class StudyWriting:
             for key, text in sorted(self._texts.items())
         ]
         await self._connection.execute(upsert, rows)
+
+    async def _withdraw(self) -> None:
+        """Take messages off activities; those that are part of them all the same are written there again."""
+        columns = tables.activity_messages.c
+        for activity, message in self._studied.withdrawn:
+            await self._connection.execute(
+                sa.delete(tables.activity_messages).where(
+                    columns.organisation == self._organisation,
+                    columns.activity == activity,
+                    columns.message == message,
+                )
+            )
 
     async def _activity(self, activity: Activity) -> None:
         """Write what was found of an activity; what people decided of it stays."""
@@ -257,6 +272,8 @@ def _kind_of(subject: Subject) -> str:
             return "decision"
         case InfrastructureFacts():
             return FACTS
+        case Revision():
+            return REVISION
     return "message"
 
 

@@ -399,8 +399,8 @@ unstudied = sa.Table(  # what studying has not looked at yet, in the order of ti
     "unstudied",
     metadata,
     _organisation(),
-    sa.Column("identifier", Sorted, primary_key=True),  # of a message or of a decision
-    sa.Column("kind", Line(12), nullable=False),  # "message", "decision", "facts"
+    sa.Column("identifier", Sorted, primary_key=True),  # of a message, or of what else is studied
+    sa.Column("kind", Line(12), nullable=False),  # "message", "decision", "facts", "revision"
     # What is studied again has the place that it had, and is studied before what is new, which has the last one.
     sa.Column("place", sa.BigInteger, nullable=False, server_default=str(2**53)),
     sa.Index(None, "organisation", "place", "identifier"),
@@ -436,6 +436,19 @@ studied_facts = sa.Table(  # what was known of hosts when it was studied: it is 
     sa.Column("at", Time, nullable=False),
     sa.Column("record", Json, nullable=False),
     sa.Index(None, "organisation", "at"),
+)
+revisions = (
+    sa.Table(  # of which messages the judge thought otherwise once it knew more (core.intelligence.revisions)
+        "revisions",
+        metadata,
+        _organisation(),
+        sa.Column("identifier", Sorted, primary_key=True),
+        sa.Column("message", Sorted, nullable=False),
+        sa.Column("number", sa.SmallInteger, nullable=False),  # of the message's, from 1
+        sa.Column("at", Time, nullable=False),
+        sa.Column("record", Json, nullable=False),  # verdicts by the references' keys: "before" and "after"
+        sa.Index(None, "organisation", "message", "number", unique=True),
+    )
 )
 memos = sa.Table(  # what studying remembers (core.intelligence.book)
     "memos",

@@ -33,7 +33,8 @@ _MAX_VARIATIONS: Final = 6
 _MAX_OPERATORS: Final = 4
 _LITTLE_TEXT: Final = 600  # characters below which there is the less to read, the fewer there are
 _MUCH_TEXT: Final = 400  # and above which there is the more; twice as much is much
-_COUNTED: Final = (
+#: What each message with trackers adds to.
+COUNTED: Final = (
     "messages", "lists", "letters", "little", "much", "bare", "reply", "doubtful", "private", "bought", "shared",
     "foreign", "numbers", "own_names", "phishing", "free_private", "unproven", "unsigned", "claims_us", "single",
     "software",
@@ -48,7 +49,7 @@ def new_dossier(sight: Sight, sender: str) -> Memo:
         "first": sight.at, "last": sight.at, "probes": 0, "people": [], "authors": [], "targets": [], "timeline": [],
         "follow": [], "follows": 0, "infra": [], "senders": [], "kinds": {}, "operators": {}, "absorbed": [],
         "novelty": 0.0, "verdict": "open", "shown": False, "top": 0.0, "alerted": 0.0, "best": {},
-        "partner": False, "proved": [], "threads": [], "learned": [], **dict.fromkeys(_COUNTED, 0),
+        "partner": False, "proved": [], "threads": [], "learned": [], **dict.fromkeys(COUNTED, 0),
     }  # fmt: skip
 
 
@@ -80,6 +81,8 @@ def with_probe(
 ) -> Memo:
     """Return a dossier with one more message that carries trackers; ``found`` says of each whose and what it is."""
     dossier = dict(dossier)
+    if not dossier["messages"] + dossier["follows"]:  # it is new, or begins anew
+        dossier["first"] = dossier["last"] = sight.at
     dossier["first"], dossier["last"] = min(dossier["first"], sight.at), max(dossier["last"], sight.at)
     _count(dossier, sight, sender, found)
     dossier["kinds"] = dict(dossier["kinds"])
@@ -101,12 +104,20 @@ def with_probe(
         dossier["threads"] = latest(dossier["threads"], (sight.thread,), most)
     if sight.author:
         dossier["authors"] = with_members(dossier["authors"], (sight.author,))
-    variation = digest(
-        *sorted(f"{_shape(each.template)} {each.vector} {' '.join(each.kinds)}" for each in sight.trackers),
-        size=3,
-    )
-    _aim(dossier, sight, variation)
+    _aim(dossier, sight, variation_of(sight))
     return dossier
+
+
+def variation_of(sight: Sight) -> str:
+    """Return by what a message's way of tracking is told from others."""
+    ways = sorted(f"{_shape(each.template)} {each.vector} {' '.join(each.kinds)}" for each in sight.trackers)
+    return digest(*ways, size=3)
+
+
+def in_order_of_time(dossier: Memo) -> Memo:
+    """Return a dossier with its timeline in the order of time, after something earlier was added to it."""
+    timeline = sorted(dossier["timeline"], key=lambda each: (each[0], each[1]))
+    return {**dossier, "timeline": timeline}
 
 
 def with_follow_up(dossier: Memo, sight: Sight) -> Memo:
@@ -155,7 +166,7 @@ def merged(older: Memo, younger: Memo) -> Memo:
     """Return what is known of an actor that had two dossiers."""
     both = dict(older)
     both["first"], both["last"] = min(older["first"], younger["first"]), max(older["last"], younger["last"])
-    for name in (*_COUNTED, "probes", "follows"):
+    for name in (*COUNTED, "probes", "follows"):
         both[name] = older[name] + younger[name]
     for name in ("people", "authors"):
         both[name] = joined(older[name], younger[name])
@@ -183,6 +194,7 @@ def merged(older: Memo, younger: Memo) -> Memo:
     ]
     if personal := list(dict.fromkeys((*older.get("personal", ()), *younger.get("personal", ())))):
         both["personal"] = personal[:MAX_INFRASTRUCTURE]
+    both["given"] = [*older.get("given", ()), *younger.get("given", ())]
     both["learned"] = list(dict.fromkeys((*older["learned"], *younger["learned"])))[:MAX_LEARNED]
     both["novelty"] = max(older["novelty"], younger["novelty"])
     both["alerted"] = older["alerted"] or younger["alerted"]

@@ -11,9 +11,10 @@ from mailveil.core.intelligence.aim import Aim, aim_of
 from mailveil.core.intelligence.alerts import with_alerts, with_follow_up_alert
 from mailveil.core.intelligence.attribution import SenderFacts, attribute
 from mailveil.core.intelligence.book import Book, Memo
-from mailveil.core.intelligence.campaigns import with_campaign
+from mailveil.core.intelligence.campaigns import campaign_key, with_campaign
 from mailveil.core.intelligence.dossier import (
     MAX_LEARNED,
+    in_order_of_time,
     new_dossier,
     with_follow_up,
     with_history,
@@ -24,8 +25,19 @@ from mailveil.core.intelligence.dossier import (
 )
 from mailveil.core.intelligence.installation import everybody
 from mailveil.core.intelligence.lessons import lessons_of
-from mailveil.core.intelligence.linking import Ties, home_of, owners_memo, ties_of
-from mailveil.core.intelligence.memos import IMITATED, digest, key, recall, with_members
+from mailveil.core.intelligence.linking import (
+    Ties,
+    home_of,
+    owners_memo,
+    ties_of,
+)
+from mailveil.core.intelligence.memos import (
+    IMITATED,
+    digest,
+    key,
+    recall,
+    with_members,
+)
 from mailveil.core.intelligence.scoring import Scored, score
 from mailveil.core.intelligence.senders import (
     FILED_WITHIN,
@@ -38,6 +50,7 @@ from mailveil.core.intelligence.senders import (
     new_sender,
     resembled,
     with_message,
+    with_revised,
 )
 from mailveil.core.intelligence.serverstudy import merge_into_one
 from mailveil.core.intelligence.settings import Findings, StudySettings
@@ -46,6 +59,7 @@ from mailveil.core.intelligence.types import (
     Activity,
     Alert,
     Attribution,
+    Campaign,
     InfrastructureFacts,
     LearnedTracker,
     Role,
@@ -60,6 +74,7 @@ from mailveil.core.intelligence.usages import (
     usages_of,
     with_user,
 )
+from mailveil.core.intelligence.withdrawing import with_given
 from mailveil.core.recognition.shared import is_shared_domain
 from mailveil.core.verdicts.addresses import is_ip_address
 
@@ -89,6 +104,25 @@ def study_message(
     return _Message(sight, sender, book, settings, infrastructure).study()
 
 
+def study_revised(
+    sight: Sight,
+    book: Book,
+    settings: StudySettings,
+    infrastructure: Mapping[str, InfrastructureFacts],
+    *,
+    earlier: Sight,
+    counted_for: str,
+) -> Findings:
+    """Study a message with trackers that was studied before, as ``earlier``, and counted for a sender then."""
+    sender = claimed_by(sight, book)
+    if not sender:
+        return Findings()
+    known = recall(book, key("sender", sender)) if sender == counted_for else None
+    is_counted = bool(known and known["messages"])
+    message = _Message(sight, sender, book, settings, infrastructure, earlier=earlier, is_counted=is_counted)
+    return message.study()
+
+
 class _Message:
     """One message while it is studied."""
 
@@ -99,8 +133,14 @@ class _Message:
         book: Book,
         settings: StudySettings,
         infrastructure: Mapping[str, InfrastructureFacts],
+        *,
+        earlier: Sight | None = None,
+        is_counted: bool = False,
     ) -> None:
+        """``earlier`` is as what it was studied before; ``is_counted``: as a message of this sender."""
         self.sight = sight
+        self.earlier = earlier
+        self.is_counted = is_counted
         self.sender = sender
         self.book = book
         self.settings = settings
@@ -108,12 +148,15 @@ class _Message:
         memo = recall(book, self.place) or new_sender(sight.at, book)
         self.memo = resembled(sight, memo, book, settings.own_domains) if can_be_filed(sender) else memo
         self.established = is_established(self.memo)
+        self.may_file = can_be_filed(sender) and self.memo["messages"] <= FILED_WITHIN
         self.infrastructure = infrastructure
         self.found = [self._look_at(each) for each in sight.trackers]
         private = {each.tracker.host for each in self.found if each.facts["private"]}
         bought = {each.tracker.host for each in self.found if each.attribution.tooling is Tooling.BOUGHT}
         usages = usages_of(sight, infrastructure)
-        self.counted = [each for each in usages if each.host not in bought]
+        before = usages_of(earlier, infrastructure) if earlier is not None else ()
+        counted = {each.key for each in before}
+        self.counted = [each for each in usages if each.host not in bought and each.key not in counted]
         self.telling = [each for each in usages if not each.host or each.host in private]
         self.activities: list[Activity] = []
         self.alerts: tuple[Alert, ...] = ()
@@ -126,7 +169,10 @@ class _Message:
         own = self.settings.own_domains
         is_private = private or not self.found
         ties = ties_of(sight, self.sender, self.memo, self.telling, book, own=own, private=is_private)
-        self.memo = with_message(self.memo, sight, tracked=bool(self.found), private=private)
+        if self.is_counted:
+            self.memo = with_revised(self.memo, sight, private=private)
+        else:
+            self.memo = with_message(self.memo, sight, tracked=bool(self.found), private=private)
         dossier = self._probe(ties) if self.found else self._follow_up(ties)
         # Whoever forges senders has as many of them as it likes.
         user = "" if sight.proven is False else self.sender
@@ -136,10 +182,15 @@ class _Message:
         if dossier is not None and self.found:
             self._point_at(dossier)
         book.put(self.place, indexed(self.sender, self.memo, book))
-        attributions = [each.attribution for each in self.found]
-        campaign = with_campaign(sight, attributions, dossier, book, self.settings.alert_score)
+        campaign = self._campaign(dossier)
         campaigns = () if campaign is None else (campaign,)
         return Findings(tuple(self.activities), campaigns, self.alerts, tuple(self.learned))
+
+    def _campaign(self, dossier: Memo | None) -> Campaign | None:
+        if self.earlier is not None and campaign_key(self.earlier):
+            return None  # it is part of one, and counted there
+        attributions = [each.attribution for each in self.found]
+        return with_campaign(self.sight, attributions, dossier, self.book, self.settings.alert_score)
 
     def _look_at(self, tracker: Tracker) -> Found:
         sight, book = self.sight, self.book
@@ -192,6 +243,7 @@ class _Message:
             pass  # the sender has a history of its own, and only passes on what an actor made
         else:
             dossier = with_history(dossier, self.sender, self.memo, established=self.established)
+        before = dossier
         dossier = with_probe(
             dossier, sight, self.sender, [(each.attribution, each.facts) for each in self.found]
         )
@@ -199,6 +251,9 @@ class _Message:
             dossier["claims_us"] += 1
         dossier = self._with_places(dossier, carried=ties.carried)
         dossier = with_personal(dossier, sight, self._names())
+        if self.earlier is not None:
+            dossier = in_order_of_time(dossier)
+        dossier = with_given(dossier, before, sight)
         scored, aim = self._score(dossier)
         was_shown = dossier["shown"]
         shown = was_shown or scored.score >= SHOWN_SCORE
@@ -306,8 +361,11 @@ class _Message:
         if self.sight.sender_domain in self.settings.own_domains:
             return
         self.memo = {**self.memo, "suspect": True}
-        may_file = can_be_filed(self.sender) and self.memo["messages"] <= FILED_WITHIN + 1
-        if may_file and not self.memo.get("filed") and filed_as_actor(self.sender, dossier["id"], self.book):
+        if (
+            self.may_file
+            and not self.memo.get("filed")
+            and filed_as_actor(self.sender, dossier["id"], self.book)
+        ):
             self.memo["filed"] = True
 
     def _learn(self, dossier: Memo, scored: Scored) -> Memo:

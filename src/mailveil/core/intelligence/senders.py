@@ -112,13 +112,8 @@ def with_message(memo: Memo, sight: Sight, *, tracked: bool, private: bool) -> M
     """Return the memo of a sender after one more message."""
     memo = dict(memo)
     day = int(sight.at // DAY_S)
-    if tracked and "before" not in memo:
-        memo["before"], memo["probe_first"] = memo["messages"], sight.at
-        memo["submitted_before"] = memo["submitted"]
-        memo["novelty"] = novelty_of(memo, sight.at)
-    if private and "private_before" not in memo:
-        memo["private_before"], memo["private_span_s"] = memo["messages"], max(0.0, sight.at - memo["first"])
-        memo["tracked_before"] = memo["tracked"]
+    if tracked:
+        _begin_to_track(memo, sight, memo["messages"], private=private)
     memo["first"], memo["last"] = min(memo["first"], sight.at), max(memo["last"], sight.at)
     memo["messages"] += 1
     if memo["day"] != day:
@@ -132,6 +127,45 @@ def with_message(memo: Memo, sight: Sight, *, tracked: bool, private: bool) -> M
     if sight.author:
         memo["authors"] = with_members(memo["authors"], (sight.author,))
     return memo
+
+
+def with_revised(memo: Memo, sight: Sight, *, private: bool) -> Memo:
+    """Return the memo of a sender one of whose messages turned out to track; the message was counted before.
+
+    How many came before that one is not known any more: at most as many as there are besides it.
+    """
+    memo = dict(memo)
+    _begin_to_track(memo, sight, max(0, memo["messages"] - 1), private=private)
+    memo["tracked"] += 1
+    memo["private"] += private
+    return memo
+
+
+def without_tracked(memo: Memo, *, private: bool) -> Memo:
+    """Return the memo of a sender one of whose messages is not one that tracked, or is to be looked at anew."""
+    less = {"tracked": max(0, memo["tracked"] - 1), "private": max(0, memo["private"] - private)}
+    return {**memo, **less}
+
+
+def only_what_tracked(memo: Memo) -> Memo:
+    """Return the memo of a sender without since when it tracks, where it turned out that it does not."""
+    gone: set[str] = set()
+    if not memo["tracked"]:
+        gone |= {"before", "probe_first", "submitted_before", "novelty"}
+    if not memo["private"]:
+        gone |= {"private_before", "private_span_s", "tracked_before"}
+    return {name: value for name, value in memo.items() if name not in gone}
+
+
+def _begin_to_track(memo: Memo, sight: Sight, earlier: int, *, private: bool) -> None:
+    """Write down how new a sender is as it begins to track, after so many messages that did not."""
+    if "before" not in memo:
+        memo["before"], memo["probe_first"] = earlier, sight.at
+        memo["submitted_before"] = memo["submitted"]
+        memo["novelty"] = novelty_of({**memo, "messages": earlier}, sight.at)
+    if private and "private_before" not in memo:
+        memo["private_before"], memo["private_span_s"] = earlier, max(0.0, sight.at - memo["first"])
+        memo["tracked_before"] = memo["tracked"]
 
 
 def novelty_of(memo: Memo, at: float) -> float:

@@ -39,10 +39,12 @@ class StudySettings:
 class Findings:
     """What is new after one subject was studied: each as it stands now.
 
-    ``learned`` is tracking that somebody built and that was met for the first time.
+    ``learned`` is tracking that somebody built and that was met for the first time. ``withdrawn`` are activities with
+    messages that turned out to be no part of them, or to be so in another way: as ``activities`` has it then.
     """
 
     activities: tuple[Activity, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     alerts: tuple[Alert, ...] = ()
     learned: tuple[LearnedTracker, ...] = ()
+    withdrawn: tuple[tuple[str, str], ...] = ()

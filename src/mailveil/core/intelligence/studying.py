@@ -13,23 +13,24 @@ from typing import Final, TypeAlias
 from mailveil.core.intelligence.activities import activity_from
 from mailveil.core.intelligence.aim import aim_of
 from mailveil.core.intelligence.book import Book
-from mailveil.core.intelligence.campaigns import campaign_key
 from mailveil.core.intelligence.installation import everybody, with_message
 from mailveil.core.intelligence.lessons import lessons_of, with_verdict
-from mailveil.core.intelligence.linking import chain_of, home_of, linking_keys, pointed_at
-from mailveil.core.intelligence.memos import IMITATED, INSTALLATION, LESSONS, key, recall
+from mailveil.core.intelligence.linking import chain_of, home_of
+from mailveil.core.intelligence.memos import INSTALLATION, LESSONS, key, recall
 from mailveil.core.intelligence.messages import study_message
+from mailveil.core.intelligence.revising import revision_keys, study_revision
+from mailveil.core.intelligence.revisions import Revision
 from mailveil.core.intelligence.scoring import score
 from mailveil.core.intelligence.senders import alike_keys, indexed, new_sender, sender_keys, with_submitted
-from mailveil.core.intelligence.servers import facts_by_host, host_key
+from mailveil.core.intelligence.servers import facts_by_host
 from mailveil.core.intelligence.serverstudy import server_keys, study_server
 from mailveil.core.intelligence.settings import Findings, StudySettings
 from mailveil.core.intelligence.sight import Sight, sight_of
+from mailveil.core.intelligence.touching import message_keys
 from mailveil.core.intelligence.types import Decision, InfrastructureFacts
-from mailveil.core.intelligence.usages import usages_of
 from mailveil.core.observation import Observation
 
-Subject: TypeAlias = Observation | Decision | InfrastructureFacts
+Subject: TypeAlias = Observation | Decision | InfrastructureFacts | Revision
 _NOTHING: Final[Mapping[str, InfrastructureFacts]] = {}
 
 
@@ -44,17 +45,12 @@ def keys_of(
         return frozenset({LESSONS, INSTALLATION, *chain_of(subject.activity[:64], book)})
     if isinstance(subject, InfrastructureFacts):
         return frozenset(server_keys(subject, book))
+    if isinstance(subject, Revision):
+        return frozenset(revision_keys(subject, book, infrastructure))
     sight = sight_of(subject)
-    keys = {INSTALLATION, *sender_keys(sight), *alike_keys(sight, book)}
     if sight.submitted:
-        return frozenset(keys)
-    keys.update((LESSONS, IMITATED), (host_key(each.host) for each in sight.trackers))
-    if campaign := campaign_key(sight):
-        keys.add(campaign)
-    usages = usages_of(sight, facts_by_host(sight, book, infrastructure))
-    keys |= linking_keys(sight, usages)
-    keys |= pointed_at(sight, keys, book)
-    return frozenset(keys)
+        return frozenset({INSTALLATION, *sender_keys(sight), *alike_keys(sight, book)})
+    return frozenset(message_keys(sight, book, infrastructure))
 
 
 def study(
@@ -71,6 +67,8 @@ def study(
         return _study_decision(subject, book, settings)
     if isinstance(subject, InfrastructureFacts):
         return study_server(subject, book, settings)
+    if isinstance(subject, Revision):
+        return study_revision(subject, book, settings, infrastructure)
     sight = sight_of(subject)
     book.put(INSTALLATION, with_message(recall(book, INSTALLATION), sight))
     if sight.submitted:

@@ -31,6 +31,8 @@ def techniques_of(dossier: Memo) -> tuple[TechniqueShown, ...]:
     """Return the techniques that an activity shows, each with what shows it."""
     kinds, people = set(dossier["kinds"]), max(len(dossier["targets"]), size_of(dossier["people"]))
     messages = dossier["messages"]
+    if not messages and not dossier["follows"]:
+        return ()  # what it was taken for turned out to be none
     persons = "one person" if people == 1 else f"{people} people"
     found = [
         TechniqueShown(

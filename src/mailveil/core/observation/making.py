@@ -82,6 +82,14 @@ def make_observations(
     return tuple(made)
 
 
+def passages_of(passed: Passed, organisation_of: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    """Return the organisations that a message concerns, with the identifier of the observation that each has of it."""
+    return tuple(
+        (organisation, observation_identifier(passed.at, passed.identifier, organisation))
+        for organisation in _concerned(passed.envelope, organisation_of)
+    )
+
+
 def _concerned(envelope: Envelope, organisation_of: Callable[[str], str]) -> Mapping[str, Sequence[str]]:
     recipients = tuple(dict.fromkeys(each.lower() for each in envelope.recipients))
     if direction_of(envelope) is Direction.SUBMITTED:

@@ -545,6 +545,35 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "revisions",
+        sa.Column("organisation", sa.String(64), nullable=False),
+        sa.Column(
+            "identifier",
+            sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "message", sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("number", sa.SmallInteger(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("record", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation"],
+            ["organisations.identifier"],
+            name=op.f("fk_revisions_organisation"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("organisation", "identifier", name=op.f("pk_revisions")),
+    )
+    with op.batch_alter_table("revisions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_revisions_organisation_message_number"),
+            ["organisation", "message", "number"],
+            unique=True,
+        )
+
+    op.create_table(
         "studied_facts",
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column(

@@ -220,7 +220,7 @@ def test_a_revision_of_a_message_that_is_gone_or_damaged_holds_nothing_up(
 
 
 SPY = "quietharbourledger.example"
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 
 
 def hidden(number: int) -> bytes:
@@ -229,12 +229,12 @@ def hidden(number: int) -> bytes:
         f'<img src="https://www.{SPY}/images/logo{each}.png" width="40" height="40" alt="logo {each}">'
         for each in range(4)
     )
-    photo = f"https://{SPY}/photo/{number * 7919 + 10007:08x}ab9c"
+    photo = f"https://{SPY}/banner/{17926 + number:08x}ab9c81d7f0"
     return (
         f"From: Mara <mara@{SPY}>\r\nTo: <{finance(number)}>\r\nMessage-ID: <hidden.{number}@{SPY}>\r\n"
         "Subject: The harbour\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
         "<p>Are you still in charge of this?</p>"
-        f'<img src="{photo}" width="320" height="200" alt="the harbour">{logos}\r\n'
+        f'<img src="{photo}" width="320" height="200" alt="x">{logos}\r\n'
     ).encode()
 
 

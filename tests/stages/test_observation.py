@@ -117,7 +117,9 @@ def test_the_record_has_the_verdicts_of_the_memory() -> None:
     assert first.template == "https://t.example/o/*.gif"
     assert second.finding == "content", "what the memory says nothing of stays as it was"
     (seen,) = world.seen
-    assert seen == SeenMessage("<1@x>", "shop.example", "", ("anna@example.org",), PROTECTED.judged)
+    passages = ((record.organisation, record.identifier),)
+    judged = PROTECTED.judged
+    assert seen == SeenMessage("<1@x>", "shop.example", "", ("anna@example.org",), judged, passages)
 
 
 @pytest.mark.parametrize("error", [UnavailableError("down"), ValueError("our own fault")])

@@ -82,7 +82,7 @@ def test_files_have_the_form_that_their_name_says(directory: Path, tmp_path: Pat
         assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
         assert (tmp_path / name).read_bytes().startswith(begins)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-    record = json.loads(run(directory, "--week", "2026-W47", "--format", "json").stdout)
+    record = json.loads(run(directory, "--week", "2026-W47", "--json").stdout)
     assert record["figures"]["messages"] == 10
     table = run(directory, "--week", "2026-W47", "--format", "csv", "--table", "activities").stdout
     assert b"fresh.example" in table

@@ -55,7 +55,11 @@ def run(work: Callable[[], Any]) -> NoReturn:
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except click.exceptions.Abort:
+        # The question stands there without an answer, as under cron, where nobody is who could give one.
+        click.echo("\nmailveil: stopped, since nobody agreed", err=True)
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # Python would complain once more when it flushes what nobody takes.

@@ -143,22 +143,51 @@ def list_alerts(invocation: Invocation, *, limit: int, organisation: str, as_jso
 @click.argument("address", metavar="ADDRESS", default="")
 @click.option("--function", default="", metavar="WORDS", help="Their function, such as finance.")
 @click.option("--high-value", is_flag=True, help="They weigh more.")
+@click.option("--from", "file", default="", metavar="FILE", help="Everybody in this CSV (-: standard input).")
+@click.option("--unmark-others", is_flag=True, help="With --from: nothing is said of anybody else any more.")
 @organisation_option
 @json_lines_option
 @click.pass_obj
 def mark_person(
-    invocation: Invocation, *, address: str, function: str, high_value: bool, organisation: str, as_json: bool
+    invocation: Invocation,
+    *,
+    address: str,
+    function: str,
+    high_value: bool,
+    file: str,
+    unmark_others: bool,
+    organisation: str,
+    as_json: bool,
 ) -> int:
     """Say which function somebody has and whether they weigh more, or without ADDRESS list what is said.
 
     Neither function nor value: nothing is said of them any more.
-    """
-    from mailveil.commands.recon import mark_person, show_marked
 
+    \b
+    mailveil recon mark ann@example.org --function finance --high-value
+    mailveil recon mark --from people.csv     # columns: address, function, high_value
+    """
+    from mailveil.commands.recon import mark_people, mark_person, show_marked
+
+    if file:
+        if address or function or high_value:
+            raise click.UsageError("--from takes everything from the file: leave ADDRESS and the rest out.")
+        return mark_people(
+            invocation.settings(), organisation, file, unmark_others=unmark_others, as_json=as_json
+        )
+    if unmark_others:
+        raise click.UsageError("--unmark-others goes with --from FILE.")
     if not address:
+        if function or high_value:
+            raise click.UsageError("Name the ADDRESS whose function or value that is.")
         return show_marked(invocation.settings(), organisation, as_json=as_json)
     return mark_person(
-        invocation.settings(), organisation, address, function=function, is_high_value=high_value
+        invocation.settings(),
+        organisation,
+        address,
+        function=function,
+        is_high_value=high_value,
+        as_json=as_json,
     )
 
 
@@ -175,5 +204,5 @@ def recompute(invocation: Invocation, *, organisation: str, assume_yes: bool) ->
     from mailveil.commands.recon import recompute
 
     if not assume_yes:
-        click.confirm("Activities are missing until it is done. Go on?", abort=True)
+        click.confirm("Activities are missing until it is done. Go on?", abort=True, err=True)
     return recompute(invocation.settings(), organisation)

@@ -17,7 +17,10 @@ TABLES = ("days", "activities")
 @click.option(
     "--format", "form", type=click.Choice(FORMS), default=None, help="[default: by the name of OUT]"
 )
-@click.option("--table", type=click.Choice(TABLES), default="days", show_default=True, help="Which, of CSV.")
+@click.option("--json", "as_json", is_flag=True, help="As --format json.")
+@click.option(
+    "--table", type=click.Choice(TABLES), default="days", show_default=True, help="Which table, for CSV."
+)
 @click.option("-o", "--output", default="", metavar="OUT", help="A file [default: standard output].")
 @click.option("--people", "with_people", is_flag=True, help="Name the people that were probed.")
 @organisation_option
@@ -27,6 +30,7 @@ def weekly(
     *,
     week: str,
     form: str | None,
+    as_json: bool,
     table: str,
     output: str,
     with_people: bool,
@@ -44,9 +48,11 @@ def weekly(
     """
     from mailveil.commands.weekly import WeeklyRequest, weekly
 
+    if as_json and form not in (None, "json"):
+        raise click.UsageError("--json and another --format exclude each other.")
     request = WeeklyRequest(
         week=week,
-        form=form or "",
+        form="json" if as_json else form or "",
         table=table,
         output=output,
         with_people=with_people,

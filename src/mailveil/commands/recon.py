@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from mailveil.commands.inroom import in_room, say
+from mailveil.commands.marks import Mark, read_list
 from mailveil.commands.terminal import count, note, printable
 from mailveil.config import Settings
 from mailveil.control import activities as use
@@ -22,7 +23,7 @@ from mailveil.control.records import MAX_PAGE, Cut
 from mailveil.control.room import ControlRoom
 from mailveil.control.telling import activity_record
 from mailveil.control.weeklywords import unstudied_words
-from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, Probe, Target
+from mailveil.core.intelligence.types import ActivityState, AnalystVerdict, MarkedPerson, Probe, Target
 
 MAX_WAITING: Final = 10_000_000  # messages that are counted while they wait to be studied
 
@@ -195,29 +196,74 @@ def show_marked(settings: Settings, organisation: str, *, as_json: bool) -> int:
         found = await use.marked_people(room, actor)
         for each in found:
             if as_json:
-                say({"person": each.person, "function": each.function, "is_high_value": each.is_high_value})
+                say(_mark_record(each))
             else:
                 value = "high value" if each.is_high_value else ""
                 click.echo(printable(f"{each.person}  {each.function}  {value}".rstrip()))
         if not as_json:
-            note("1 person" if len(found) == 1 else f"{len(found):,} people")
+            note(_people(len(found)))
         return 0
 
     return in_room(settings, work, organisation)
 
 
 def mark_person(
-    settings: Settings, organisation: str, address: str, *, function: str, is_high_value: bool
+    settings: Settings, organisation: str, address: str, *, function: str, is_high_value: bool, as_json: bool
 ) -> int:
     """Say something of a person."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
         made = await use.mark_person(room, actor, address, function=function, is_high_value=is_high_value)
+        if as_json:
+            say(_mark_record(made))
+            return 0
         said = ", ".join(filter(None, (made.function, "high value" if made.is_high_value else "")))
         note(f"{made.person}: {said or 'nothing is said any more'}. It counts from now on.")
         return 0
 
     return in_room(settings, work, organisation)
+
+
+def mark_people(
+    settings: Settings, organisation: str, file: str, *, unmark_others: bool, as_json: bool
+) -> int:
+    """Say of everybody in a list what stands there; who is not in it stays as they are, or is marked no more."""
+
+    async def work(room: ControlRoom, actor: Actor) -> int:
+        marks = read_list(file)  # whole, so that a wrong line changes nothing
+        before = {each.person: each for each in await use.marked_people(room, actor)}
+        changed = 0
+        for each in marks:
+            if _is_said(before.pop(room.privacy.person(each.address, actor.organisation), None), each):
+                continue
+            await use.mark_person(
+                room, actor, each.address, function=each.function, is_high_value=each.is_high_value
+            )
+            changed += 1
+        for person in before if unmark_others else ():
+            await use.mark_person(room, actor, person)
+        gone = len(before) if unmark_others else 0
+        if as_json:
+            say({"people": len(marks), "changed": changed, "unmarked": gone})
+            return 0
+        others = f", {gone:,} others are marked no more" if unmark_others else ""
+        note(f"{_people(len(marks))} in {file}: {changed:,} changed{others}. It counts from now on.")
+        return 0
+
+    return in_room(settings, work, organisation)
+
+
+def _is_said(before: MarkedPerson | None, mark: Mark) -> bool:
+    said = (before.function.casefold(), before.is_high_value) if before else ("", False)
+    return said == (mark.function.casefold(), mark.is_high_value)
+
+
+def _mark_record(marked: MarkedPerson) -> dict[str, Any]:
+    return {"person": marked.person, "function": marked.function, "is_high_value": marked.is_high_value}
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def recompute(settings: Settings, organisation: str) -> int:
@@ -253,7 +299,7 @@ def _tell(file: ActivityFile, now: float, *, as_json: bool) -> None:
     activity = file.activity
     verdict = "" if file.verdict is AnalystVerdict.OPEN else f"  {file.verdict}"
     seen = f"  seen by {file.acknowledged_by}" if file.acknowledged_by else ""
-    people = "1 person" if activity.total_people == 1 else f"{activity.total_people:,} people"
+    people = _people(activity.total_people)
     click.echo(
         printable(
             f"{activity.identifier}  {activity.score:4.0%}  {file.state(now):6}  {_at(activity.last_at)}  "

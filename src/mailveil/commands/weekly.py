@@ -11,7 +11,7 @@ import click
 
 from mailveil.adapters.newfiles import write_file
 from mailveil.commands.inroom import in_room
-from mailveil.commands.terminal import printable
+from mailveil.commands.terminal import note, printable
 from mailveil.config import Settings
 from mailveil.control.access import Actor
 from mailveil.control.failures import InvalidError
@@ -91,6 +91,7 @@ def _put(body: bytes, output: str) -> None:
         write_file(path, body, None)  # for its owner alone: it may tell of people
     except OSError as error:
         raise InvalidError(f"{output}: {error.strerror}", "output") from error
+    note(f"written to {output}")
 
 
 def _say(report: WeeklyReport) -> None:

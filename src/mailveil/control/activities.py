@@ -25,6 +25,7 @@ from mailveil.core.intelligence.types import (
     MarkedPerson,
     Nature,
 )
+from mailveil.core.observation.privacy import is_pseudonym
 from mailveil.core.sharing.types import EventKind
 
 MAX_NOTE: Final = 4_000
@@ -306,14 +307,8 @@ async def mark_person(
     ``ConflictError``.
     """
     actor.require(Permission.ACTIVITIES_WRITE)
-    address = address.strip()
-    if not address or len(address) > MAX_ADDRESS or any(each.isspace() for each in address):
-        raise InvalidError("It is no address.", "address")
-    words = " ".join(function.split())
-    if len(words) > MAX_FUNCTION or not words.isprintable():
-        raise InvalidError(
-            f"A function has at most {MAX_FUNCTION} characters that can be printed.", "function"
-        )
+    address = read_address(address)
+    words = read_function(function)
     name = room.privacy.person(address, actor.organisation)
     if words:
         words = await _written_as_others_are(room, actor, name, words)
@@ -322,6 +317,27 @@ async def mark_person(
     # The audit trail outlives what is kept of people, so it does not name them.
     await audit(room, actor, "person.mark", function=words, high_value=is_high_value)
     return marked
+
+
+def read_address(written: str) -> str:
+    """Return an address, or a pseudonym that records show, as somebody wrote it. Raises ``InvalidError``."""
+    address = written.strip()
+    mailbox, _, domain = address.rpartition("@")
+    is_known = bool(mailbox and domain) or is_pseudonym(address.lower())
+    if not is_known or len(address) > MAX_ADDRESS or any(each.isspace() for each in address):
+        # A name or a group would be marked for nothing: nobody gets mail by it.
+        raise InvalidError("It is no address, such as ann@example.org.", "address")
+    return address
+
+
+def read_function(written: str) -> str:
+    """Return a function, as somebody wrote it. Raises ``InvalidError``."""
+    words = " ".join(written.split())
+    if len(words) > MAX_FUNCTION or not words.isprintable():
+        raise InvalidError(
+            f"A function has at most {MAX_FUNCTION} characters that can be printed.", "function"
+        )
+    return words
 
 
 async def _written_as_others_are(room: ControlRoom, actor: Actor, person: str, function: str) -> str:

@@ -290,6 +290,27 @@ def test_a_feed_takes_in_no_more_than_there_may_be(
     asyncio.run(steps())
 
 
+def test_a_feed_that_is_read_again_replaces_what_it_told_without_taking_room_for_both(
+    database: DatabasePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedtaking, "MAX_INDICATORS", 3)
+    admin = actor(organisation="acme")
+
+    async def steps() -> None:
+        async with feeding(database) as (_, room, others):
+            assert room.feeds is not None
+            others.objects = [added(number, indicator(number)) for number in range(1, 4)]
+            identifier = (await make_feed(room, admin, order(others.address))).feed.identifier
+            assert (await read_now(room, admin, identifier)).feed.indicators == 3
+            others.objects = [added(number, indicator(number)) for number in (1, 2, 3, 9)]
+            read = (await read_now(room, admin, identifier, from_beginning=True)).feed
+            assert (read.indicators, read.figures["taken"], read.figures["skipped:too-many"]) == (3, 3, 1)
+            found = await list_indicators(room, admin, Cut(), feed=identifier)
+            assert len({each.identifier for each in found.items}) == 3
+
+    asyncio.run(steps())
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

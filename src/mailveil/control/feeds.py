@@ -196,8 +196,9 @@ async def _read(room: ControlRoom, reader: FeedReader, feed: Feed) -> str:
     own = owned_domains(
         domain for each in organisations if each.identifier == feed.organisation for domain in each.domains
     )
+    kept = await _store(room).kept_of_sources(feed)
     # Mail does not wait while very many are looked at.
-    outcome = await asyncio.to_thread(outcome_of, feed, reading, own, room.clock.now())
+    outcome = await asyncio.to_thread(outcome_of, feed, reading, kept, own, room.clock.now())
     await _store(room).took(feed, outcome)
     return ""
 

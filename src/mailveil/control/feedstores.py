@@ -83,6 +83,10 @@ class FeedStore(Protocol):
         """Return enabled feeds of all organisations whose next reading is due, longest due first."""
         ...
 
+    async def kept_of_sources(self, feed: Feed) -> Mapping[str, int]:
+        """Return how many indicators are kept of each source of a feed."""
+        ...
+
     async def took(self, feed: Feed, outcome: FeedOutcome) -> bool:
         """Write down what came of a reading; False where the feed is gone or was changed meanwhile."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -30,10 +30,23 @@ def pause_s(attempts: int) -> float:
     return float(min(PAUSES_S[1], PAUSES_S[0] * 2 ** min(16, max(0, attempts - 1))))
 
 
-def outcome_of(feed: Feed, reading: FeedReading, own_domains: Iterable[str], now: float) -> FeedOutcome:
-    """Return what is kept of a reading, and how much was passed over, by reason."""
+def outcome_of(
+    feed: Feed, reading: FeedReading, kept_before: Mapping[str, int], own_domains: Iterable[str], now: float
+) -> FeedOutcome:
+    """Return what is kept of a reading, and how much was passed over, by reason.
+
+    ``kept_before`` counts the indicators kept of each source of the feed: those of a source that is told again are
+    replaced, and take no room beside what replaces them.
+    """
     own = frozenset(own_domains)
-    left = MAX_INDICATORS - feed.indicators
+    told = {each.identifier for each in reading.sources}
+    stays = sum(
+        count
+        for source, count in kept_before.items()
+        if source not in told and (reading.present is None or source in reading.present)
+    )
+    # What was kept of a source holds its room until its turn, so that an earlier one cannot push it out.
+    left = MAX_INDICATORS - stays - sum(kept_before.get(each, 0) for each in told)
     figures: Counter[str] = Counter()
     kept: dict[str, tuple[ImportedIndicator, ...]] = {}
     for source in reading.sources:
@@ -45,10 +58,11 @@ def outcome_of(feed: Feed, reading: FeedReading, own_domains: Iterable[str], now
                 figures[f"skipped:{taken}"] += 1
             else:
                 some[taken.kind, taken.value] = replace(taken, identifier=source.identifier)
-        if len(some) > left:
+        room = left + kept_before.get(source.identifier, 0)
+        if len(some) > room:
             figures["skipped:too-many"] += len(some)
             continue  # and what was kept of it stays
-        left -= len(some)
+        left = room - len(some)
         figures["taken"] += len(some)
         figures["withdrawn"] += not source.indicators and not source.skipped
         kept[source.identifier] = tuple(some.values())

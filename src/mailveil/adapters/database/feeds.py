@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -105,6 +105,21 @@ class SqlFeedStore:
         )
         async with self._database.read() as connection:
             return tuple(map(self._feed, (await connection.execute(query)).all()))
+
+    async def kept_of_sources(self, feed: Feed) -> Mapping[str, int]:
+        """Return how many indicators are kept of each source of a feed."""
+        identifier = _INDICATORS.c.identifier
+        query = (
+            sa.select(identifier, sa.func.count())
+            .where(_of(feed.organisation, feed.identifier))
+            .group_by(identifier)
+        )
+        kept: dict[str, int] = {}
+        async with self._database.read() as connection, connection.stream(query) as rows:
+            async for portion in rows.partitions(PORTION):  # mail has its turn between them
+                kept.update((source, count) for source, count in portion)
+                await asyncio.sleep(0)
+        return kept
 
     async def took(self, feed: Feed, outcome: FeedOutcome) -> bool:
         """Write down what came of a reading; False where the feed is gone or was changed meanwhile."""

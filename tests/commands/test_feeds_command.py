@@ -74,6 +74,47 @@ def test_a_feed_is_added_read_looked_into_and_removed(
     with_server(line, steps)
 
 
+def test_of_a_feed_is_changed_what_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = Line(tmp_path, capsys)
+
+    def changed(*arguments: str) -> dict[str, Any]:
+        code, out, error = line("change", *arguments, "--json")
+        assert code == 0, error
+        return dict(json.loads(out))
+
+    def steps(others: TaxiiOrigin) -> None:
+        line(
+            "add", "CERT", others.address, "--kind", "taxii", "--collection", "Spies", "--username", "nobody",
+            "--secret-file", str(line.secret), "--plain-http", "--least-confidence", "30",
+        )  # fmt: skip
+        code, out, _ = line("read", "CERT")
+        assert (code, "401" in out) == (1, True)
+        record = changed("cert", "--name", "Sector", "--username", "reader", "--minutes", "30")
+        assert (record["name"], record["has_secret"], record["enabled"]) == ("Sector", True, True)
+        assert record["options"] == {
+            "collection": "Spies", "username": "reader", "minutes": 30, "least_confidence": 30, "plain_http": True,
+        }  # fmt: skip
+        assert line("read", "Sector")[0] == 0
+        assert changed("Sector", "--disable")["enabled"] is False
+        assert "  off" in line("list")[1]
+        again = changed("Sector", "--enable", "--least-confidence", "0", "--collection", "")
+        assert again["enabled"] is True
+        assert again["options"] == {"username": "reader", "minutes": 30, "plain_http": True}
+        line.secret.write_text("another\n", "utf-8")
+        assert changed("Sector", "--secret-file", str(line.secret), "--collection", "Spies")["has_secret"]
+        code, out, _ = line("read", "Sector")
+        assert (code, "401" in out) == (1, True), "the other secret is sent"
+
+        code, _, error = line("change", "Sector", "--https-only")
+        assert (code, "plain_http" in error) == (2, True)
+        code, _, error = line("change", "Sector", "--address", "http://127.0.0.2:1/taxii2/")
+        assert (code, "give its secret, too" in error) == (2, True)
+        code, _, error = line("change", "nobody", "--disable")
+        assert (code, "there is no feed nobody" in error) == (2, True)
+
+    with_server(line, steps)
+
+
 def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = Line(tmp_path, capsys)
     code, _, error = line("read", "nobody")

@@ -59,7 +59,7 @@ def test_what_was_published_is_exported_in_every_form(tmp_path: Path) -> None:
     rules = run(tmp_path, "--adblock").stdout
     assert parse_list(rules, ListFormat.ADBLOCK).count == 1
 
-    assert "no such activity" in run(tmp_path, "--activity", "nobody", code=2).stderr
+    assert "no such activity; see mailveil recon list" in run(tmp_path, "--activity", "nobody", code=2).stderr
     assert "--activity" in run(tmp_path, "--adblock", "--activity", "x", code=2).stderr
     assert "--activity" in run(tmp_path, "--tlp", "red", code=2).stderr
     assert "no organisation" in run(tmp_path, "--organisation", "nowhere", code=2).stderr

@@ -74,6 +74,7 @@ def test_an_activity_is_told_decided_and_exported(watched: DatabasePlace, tmp_pa
     assert "benign" in recon("dismiss", name)
     assert "take that verdict back" in recon("reopen", name, code=2)
     assert "see mailveil recon list" in recon("show", "nothing", code=2)
+    assert f"({name})" in recon("show", name[:10])
 
     exported = json.loads(recon("export", name))
     assert [each["text"] for each in exported["notes"]] == ["They called. [2J"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,13 @@ def test_a_file_is_made_tried_and_removed(mailveil: Run, tmp_path: Path) -> None
     assert json.loads(mailveil("dead", "File", "--retry", "--json").stdout) == {"retried": 0}
     assert "switched off" not in mailveil("list").stderr
     assert "switched off" in mailveil("list", enabled="false").stderr
+    organisation = [sys.executable, "-P", "-m", "mailveil", "organisation", "add", "acme", "--name", "Acme"]
+    environment = {**os.environ, "MAILVEIL_STORAGE__DIRECTORY": str(tmp_path / "state")}
+    subprocess.run(organisation, check=True, env=environment, capture_output=True, timeout=300)
+    theirs = mailveil("add", "Their file", "json-lines", "e.jsonl", "--organisation", "acme").stderr.strip()
+    suggested = shlex.split(theirs.splitlines()[-1].partition("mailveil sharing ")[2])
+    assert suggested == ["test", "Their file", "--organisation", "acme"]
+    assert "took the test event" in mailveil(*suggested).stdout
     mailveil("remove", "File", code=1, stdin="n\n")
     mailveil("remove", "File", "--yes")
     assert "there is no destination File" in mailveil("test", "File", code=2).stderr
@@ -87,6 +95,7 @@ def test_secrets_come_from_files_and_are_never_printed_again(mailveil: Run, tmp_
         ["alert.raised"],
         True,
     )
+    assert given.stderr.splitlines()[-1].endswith("mailveil sharing test Splunk")
     assert "token-of-splunk" not in given.stdout + given.stderr + listed
     assert json.loads(mailveil("change", "Splunk", "--option", "index=", "--json").stdout)["options"] == {}
     assert "no option" in mailveil("change", "Splunk", "--option", "indx=a", code=2).stderr

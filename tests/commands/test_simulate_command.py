@@ -85,6 +85,26 @@ def test_an_installation_is_filled_once_and_real_mail_is_left_alone(tmp_path: Pa
     asyncio.run(look())
 
 
+def test_what_was_made_is_no_older_than_records_are_kept_and_what_comes_next_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mailveil.toml").write_text("[records]\nmessages_days = 9\nsubjects_days = 5\n", "utf-8")
+    words = ("--config", str(tmp_path / "mailveil.toml"), "simulate", "--people", "20", "--into-database")
+    made = run(tmp_path, *words, "--organisation", "rehearsal")
+    assert made.returncode == 0, made.stderr
+    assert "messages in 9 days" in made.stdout
+    assert "Now start mailveil serve" in made.stderr
+    assert "Simulated (rehearsal) chosen as Organisation" in made.stderr
+    assert "Subjects older than 5 days are deleted" in made.stderr
+    assert "messages_days" not in made.stderr
+    command = "mailveil organisation remove rehearsal"
+    assert made.stderr.rstrip().endswith(command)
+    older = run(tmp_path, *words, "--organisation", "older", "--days", "12", "--actors", "0")
+    assert "messages in 12 days" in older.stdout
+    assert "make at most --days 9" in older.stderr
+    assert run(tmp_path, "--config", words[1], *command.split()[1:], "--yes").returncode == 0
+    default = run(tmp_path, "simulate", "--people", "20", "--days", "2", "--out", str(tmp_path / "x"))
+    assert "Now start" not in default.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

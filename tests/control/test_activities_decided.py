@@ -32,6 +32,7 @@ from mailveil.core.observation.privacy import PeopleKept
 from mailveil.core.policy.types import Action
 from postgres_room import DatabasePlace
 from study_room import ACTOR, inhabit, probes, rows_of
+from weekly_room import AFTER, DAY, MONDAY, activity, alerts, put_watchers
 
 ANNA = actor("analyst")
 ALL = Cut(100)
@@ -131,6 +132,71 @@ def test_states_in_lists_are_those_that_activities_have(database: DatabasePlace)
         assert await listed() == [ActivityState.CLOSED]
 
     with_activity(database, steps)
+
+
+@pytest.mark.parametrize("dealt_with", ["", "acknowledged", "closed", "confirmed", "noted", "alerted"])
+def test_what_fell_below_the_floor_is_listed_only_where_somebody_dealt_with_it(
+    database: DatabasePlace, dealt_with: str
+) -> None:
+    async def run() -> None:
+        async with opened_room(database) as made:
+            before, fallen = (
+                activity("fallen", MONDAY, MONDAY + DAY, score, organisation="default")
+                for score in (0.4, 0.149)
+            )
+            name, stores = before.identifier, made.room
+            made.clock.moment = AFTER
+            raised = [replace(alerts()[0], activity=name)] if dealt_with == "alerted" else []
+            await put_watchers(made, [ActivityFile(before, AFTER)], raised)
+            asked = ActivityQuery(made.clock.now())
+            assert len((await use.activities(stores, ANNA, asked, ALL)).items) == 1
+            match dealt_with:
+                case "acknowledged":
+                    await use.acknowledge_activity(stores, ANNA, name)
+                case "closed":
+                    await use.close_activity(stores, ANNA, name)
+                case "confirmed":
+                    await use.decide_activity(stores, ANNA, name, AnalystVerdict.CONFIRMED)
+                case "noted":
+                    await use.note_activity(stores, ANNA, name, "They called.")
+            await put_watchers(made, [ActivityFile(fallen, AFTER)])
+            listed = [each.activity.score for each in (await use.activities(stores, ANNA, asked, ALL)).items]
+            assert listed == ([0.149] if dealt_with else [])
+            assert (await use.activity_counts(stores, ANNA, asked))[None] == len(listed)
+            assert (await use.activity(stores, ANNA, name)).file.activity.score == 0.149, "its page stays"
+
+    asyncio.run(run())
+
+
+def test_an_activity_goes_by_the_beginning_of_its_identifier_as_far_as_it_is_the_only_one(
+    database: DatabasePlace,
+) -> None:
+    async def run() -> None:
+        async with opened_room(database) as made:
+            made.clock.moment = AFTER
+            whole = {"one": "0a1b", "other": "0a1c", "merged": "0b", "longer": "0a1c5"}
+            found = [
+                activity(name, MONDAY, MONDAY + DAY, 0.9, organisation="default", identifier=identifier)
+                for name, identifier in whole.items()
+            ]
+            await put_watchers(made, [ActivityFile(each, AFTER) for each in found])
+            await put_watchers(made, [ActivityFile(replace(found[2], merged_into="0a1b"), AFTER)])
+
+            async def named(beginning: str) -> str:
+                return await use.named_activity(made.room, ANNA, beginning)
+
+            assert await named("0a1b") == await named(" 0A1B ") == "0a1b"
+            assert await named("0b") == "0a1b", "of one that was merged, the other"
+            assert await named("0a1c") == "0a1c", "a whole one is meant, whatever else begins so"
+            with pytest.raises(InvalidError, match="such as 0a1b and 0a1c"):
+                await named("0a")
+            for unknown in ("", "  ", "0a1b_", "%", "_a1b", "0a2"):
+                with pytest.raises(MissingError):
+                    await named(unknown)
+            with pytest.raises(MissingError):
+                await use.named_activity(made.room, replace(ANNA, organisation="acme", home="acme"), "0a1b")
+
+    asyncio.run(run())
 
 
 def test_how_many_stand_how_is_counted_as_it_is_listed_and_up_to_a_bound(database: DatabasePlace) -> None:

@@ -98,6 +98,71 @@ def add_feed(
     )
 
 
+@feeds.command(name="change")
+@click.argument("feed")
+@click.option("--name", default=None, help="Another name.")
+@click.option("--address", default=None, help="Another address; of another system its secret is needed, too.")
+@click.option(
+    "--enable/--disable", "is_enabled", default=None, help="Read it, or no more; what it told stays."
+)
+@click.option("--collection", default=None, help="TAXII: its title, alias or identifier.")
+@click.option("--api-root", default=None, help="TAXII: the API root, where the server has several.")
+@click.option("--username", default=None, help="User name; without one the secret is a bearer token.")
+@click.option("--header", default=None, help="A header field that takes the secret instead.")
+@click.option(
+    "--secret-file", type=click.Path(), default="", help='A file with another secret ("-": standard input).'
+)
+@click.option("--ca-file", type=click.Path(), default=None, help="Whose certificates are believed (PEM).")
+@click.option("--minutes", type=click.IntRange(5, 10_080), default=None, help="Between readings.")
+@click.option(
+    "--least-confidence", type=click.IntRange(0, 100), default=None, help="Leave out what is less sure."
+)
+@click.option(
+    "--plain-http/--https-only", "plain_http", default=None, help="Allow http:// on a way that is safe."
+)
+@organisation_option
+@json_lines_option
+@click.pass_obj
+def change_feed(
+    invocation: Invocation,
+    /,
+    *,
+    feed: str,
+    name: str | None,
+    address: str | None,
+    is_enabled: bool | None,
+    secret_file: str,
+    ca_file: str | None,
+    organisation: str,
+    as_json: bool,
+    **options: str | int | bool | None,
+) -> int:
+    """Change what is given of a FEED (its name or identifier); the rest stays.
+
+    An option with an empty value is taken away. A feed that leads elsewhere now, or is asked for something else, is
+    read from its beginning.
+
+    \b
+    mailveil feeds change CERT --disable
+    mailveil feeds change CERT --secret-file - --minutes 30 < cert.password
+    mailveil feeds change CERT --username "" --name "CERT of the sector"
+    """
+    from mailveil.commands.feeds import change_feed
+
+    return change_feed(
+        invocation.settings(),
+        organisation,
+        feed,
+        name=name,
+        address=address,
+        is_enabled=is_enabled,
+        options={option: value for option, value in options.items() if value is not None},
+        secret_file=secret_file,
+        ca_file=ca_file,
+        as_json=as_json,
+    )
+
+
 @feeds.command(name="remove")
 @click.argument("feed")
 @organisation_option

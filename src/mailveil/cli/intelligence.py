@@ -19,7 +19,12 @@ def intelligence() -> None:
 @click.option("--stix", "form", flag_value="stix", default="stix", help="A bundle of STIX 2.1 [default].")
 @click.option("--misp", "form", flag_value="misp", help="Events of MISP.")
 @click.option("--adblock", "form", flag_value="adblock", help="Learned trackers as a filter list.")
-@click.option("--activity", default="", metavar="ID", help="Of this activity alone, as it stands now.")
+@click.option(
+    "--activity",
+    default="",
+    metavar="ID",
+    help="Of this activity alone (or the beginning of its ID), as it stands now.",
+)
 @click.option(
     "--tlp",
     "traffic_light",

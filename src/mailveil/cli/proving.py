@@ -11,7 +11,10 @@ people_option = click.option(
     "--people", type=click.IntRange(20, 5_000), default=300, show_default=True, help="Mailboxes."
 )
 days_option = click.option(
-    "--days", type=click.IntRange(1, 1_000), default=180, show_default=True, help="Days."
+    "--days",
+    type=click.IntRange(1, 1_000),
+    default=None,
+    help="Days [default: 180; into a database at most as many as messages are kept].",
 )
 actors_option = click.option(
     "--actors",
@@ -40,7 +43,7 @@ def simulate(
     invocation: Invocation,
     *,
     people: int,
-    days: int,
+    days: int | None,
     seed: int,
     actors: int,
     out: str,

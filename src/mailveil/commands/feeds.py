@@ -1,4 +1,4 @@
-"""Feeds on the command line: shown, added, read, removed, and what they told."""
+"""Feeds on the command line: shown, added, changed, read, removed, and what they told."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mailveil.control.feeds import (
     make_feed,
     read_now,
 )
+from mailveil.control.feeds import change_feed as use_changed
 from mailveil.control.feeds import remove_feed as forget_feed
 from mailveil.control.records import MAX_PAGE, Cut
 from mailveil.control.room import ControlRoom
@@ -66,6 +67,40 @@ def add_feed(
         _tell(made, as_json=as_json)
         if not as_json:
             note("A running mailveil reads it within seconds; mailveil feeds read does so now.")
+        return 0
+
+    return in_room(settings, work, organisation)
+
+
+def change_feed(
+    settings: Settings,
+    organisation: str,
+    feed: str,
+    *,
+    name: str | None,
+    address: str | None,
+    is_enabled: bool | None,
+    options: Mapping[str, str | int | bool],
+    secret_file: str,
+    ca_file: str | None,
+    as_json: bool,
+) -> int:
+    """Change what is given of a feed. An option that is empty, 0 or False, and an empty ``ca_file``, are taken away."""
+
+    async def work(room: ControlRoom, actor: Actor) -> int:
+        before = (await _found(room, actor, feed)).feed
+        chosen: dict[str, Any] = {**before.options, **options}
+        if ca_file is not None:
+            chosen["ca_pem"] = _text_of(ca_file, "ca_file") if ca_file else ""
+        order = FeedOrder(
+            name=before.name if name is None else name,
+            kind=before.kind,
+            address=before.address if address is None else address,
+            options={option: value for option, value in chosen.items() if value},
+            secret=_text_of(secret_file, "secret_file").strip("\r\n") if secret_file else None,
+            is_enabled=before.is_enabled if is_enabled is None else is_enabled,
+        )
+        _tell(await use_changed(room, actor, before.identifier, order), as_json=as_json)
         return 0
 
     return in_room(settings, work, organisation)

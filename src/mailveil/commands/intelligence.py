@@ -11,6 +11,7 @@ import click
 
 from mailveil.adapters.newfiles import write_file
 from mailveil.commands.inroom import UNUSABLE, in_room
+from mailveil.commands.recon import named
 from mailveil.commands.terminal import complain, note
 from mailveil.config import Settings
 from mailveil.control import exporting as use
@@ -49,12 +50,16 @@ def export(
 def _export(form: str, activity: str, traffic_light: TrafficLight | None) -> Export:
     async def stix(room: ControlRoom, actor: Actor) -> str:
         if activity:
-            return _json(await use.stix_bundle(room, actor, activity, traffic_light))
+            return _json(
+                await use.stix_bundle(room, actor, await named(room, actor, activity), traffic_light)
+            )
         return _json(await use.stix_collections(room, actor))
 
     async def misp(room: ControlRoom, actor: Actor) -> str:
         if activity:
-            return _json(await use.misp_document(room, actor, activity, traffic_light))
+            return _json(
+                await use.misp_document(room, actor, await named(room, actor, activity), traffic_light)
+            )
         return _json({"response": await use.misp_collection(room, actor)})
 
     return {"stix": stix, "misp": misp, "adblock": use.learned_list}[form]

@@ -78,7 +78,8 @@ def show_activity(settings: Settings, organisation: str, identifier: str, *, as_
     """Tell all of one activity."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        found = await _or_told(use.activity(room, actor, identifier))
+        name = await named(room, actor, identifier)
+        found = await use.activity(room, actor, name)
         now = room.clock.now()
         if as_json:
             say(_record(found.file, now))
@@ -94,7 +95,8 @@ def export_activity(settings: Settings, organisation: str, identifier: str) -> i
     """Print everything that is kept of an activity."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        click.echo(json.dumps(await _or_told(use.export_activity(room, actor, identifier)), indent=2))
+        name = await named(room, actor, identifier)
+        click.echo(json.dumps(await use.export_activity(room, actor, name), indent=2))
         return 0
 
     return in_room(settings, work, organisation)
@@ -104,7 +106,8 @@ def note_activity(settings: Settings, organisation: str, identifier: str, text: 
     """Note something about an activity."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        await _or_told(use.note_activity(room, actor, identifier, text))
+        name = await named(room, actor, identifier)
+        await use.note_activity(room, actor, name, text)
         note("noted")
         return 0
 
@@ -125,7 +128,8 @@ def decide_activity(
     }
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        _tell(await _or_told(deeds[deed](room, actor, identifier)), room.clock.now(), as_json=as_json)
+        name = await named(room, actor, identifier)
+        _tell(await deeds[deed](room, actor, name), room.clock.now(), as_json=as_json)
         return 0
 
     return in_room(settings, work, organisation)
@@ -144,7 +148,8 @@ def block_activity(
     """Add rules against an activity, and print what the mail server may refuse."""
 
     async def work(room: ControlRoom, actor: Actor) -> int:
-        blocked = await _or_told(blocking.block_activity(room, actor, identifier, comment=comment))
+        name = await named(room, actor, identifier)
+        blocked = await blocking.block_activity(room, actor, name, comment=comment)
         if as_json:
             say(
                 {
@@ -277,9 +282,10 @@ def recompute(settings: Settings, organisation: str) -> int:
     return in_room(settings, work, organisation)
 
 
-async def _or_told(asked: Awaitable[Any]) -> Any:
+async def named(room: ControlRoom, actor: Actor, beginning: str) -> str:
+    """Return the activity that somebody means by the beginning of its identifier. Raises as ``named_activity`` does."""
     try:
-        return await asked
+        return await use.named_activity(room, actor, beginning)
     except MissingError as error:
         raise MissingError("there is no such activity; see mailveil recon list") from error
 

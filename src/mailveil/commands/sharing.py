@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from mailveil.control import sharing as use
 from mailveil.control.access import Actor
 from mailveil.control.destinationchecks import RULES
 from mailveil.control.failures import InvalidError, MissingError
-from mailveil.control.records import MAX_PAGE, Cut
+from mailveil.control.records import DEFAULT_ORGANISATION, MAX_PAGE, Cut
 from mailveil.control.room import ControlRoom
 from mailveil.control.sharing import DestinationOrder, DestinationView, MadeDestination
 from mailveil.control.sharingrecords import DeadLetter, DestinationKind
@@ -62,7 +63,8 @@ def add_destination(
         made = await use.make_destination(room, actor, order, from_beginning=from_beginning)
         _tell_made(made, as_json=as_json)
         if not as_json:
-            note(f"try it: mailveil sharing test {made.view.destination.identifier}")
+            where = f" --organisation {organisation}" if organisation != DEFAULT_ORGANISATION else ""
+            note(f"try it: mailveil sharing test {shlex.quote(made.view.destination.name)}{where}")
         return 0
 
     return in_room(settings, work, organisation)

@@ -29,15 +29,19 @@ from mailveil.learning.simulation.types import DAY_S
 from mailveil.ports import UnavailableError
 
 UNUSABLE = 2
+MOST_DAYS = 180
 _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class SimulateRequest:
-    """What the command line asked for. ``actors`` are those of each grade, ``out`` a file (``-``: standard output)."""
+    """What the command line asked for. ``actors`` are those of each grade, ``out`` a file (``-``: standard output).
+
+    Without ``days`` there are ``MOST_DAYS``, into a database at most as many as it keeps messages.
+    """
 
     people: int = 300
-    days: int = 180
+    days: int | None = None
     seed: int = 1
     actors: int = 4
     out: str = ""
@@ -93,13 +97,15 @@ class _Tally:
 
 def simulate(settings: Settings, request: SimulateRequest) -> int:
     """Simulate into a file or the database; return 0, or 2 where that cannot be done."""
-    begin_at = BEGIN_AT
+    begin_at, days, kept = BEGIN_AT, request.days or MOST_DAYS, settings.records.messages_days
     if request.into_database:
+        if request.days is None and kept:
+            days = min(days, kept)
         # A demonstration ends today, so that pages that show the last days have something to show.
-        begin_at = (time.time() // DAY_S - request.days) * DAY_S
+        begin_at = (time.time() // DAY_S - days) * DAY_S
     simulated = SimulationSettings(
         people=request.people,
-        days=request.days,
+        days=days,
         seed=request.seed,
         actors=dict.fromkeys(Grade, request.actors),
         begin_at=begin_at,
@@ -110,8 +116,9 @@ def simulate(settings: Settings, request: SimulateRequest) -> int:
     )
     tally = _Tally(simulated)
     try:
+        name = ""
         if request.into_database:
-            asyncio.run(_into_database(settings, simulated, tally))
+            name = asyncio.run(_into_database(settings, simulated, tally))
         else:
             _into_file(request.out, simulated, tally)
     except (InvalidError, ConflictError, UnavailableError) as error:
@@ -122,7 +129,34 @@ def simulate(settings: Settings, request: SimulateRequest) -> int:
         return UNUSABLE
     told = json.dumps(tally.record()) if request.as_json else tally.text()
     print(told, file=sys.stderr if request.out == "-" else sys.stdout)
+    if request.into_database and not request.as_json:
+        for each in _what_next(settings, simulated, name):
+            note(each)
     return 0
+
+
+def _what_next(settings: Settings, simulated: SimulationSettings, name: str) -> list[str]:
+    """Return where to look at what was made, how long it is kept, and how it goes."""
+    organisation, records = simulated.organisation, settings.records
+    look = (
+        "Now start mailveil serve, unless it runs: it studies this, a hundred messages a second and more. Then look at "
+        f"Watching in the console, as an administrator, with {name} chosen as Organisation at the top left; or type "
+        f"mailveil recon list --organisation {organisation}"
+    )
+    said = ["", look]
+    if records.messages_days and simulated.days > records.messages_days:
+        said.append(
+            f"What is older than {count(records.messages_days, 'day')} is deleted as soon as mailveil runs "
+            f"([records] messages_days), perhaps before it is studied: make at most --days {records.messages_days}."
+        )
+    if records.subjects_days and simulated.days > records.subjects_days:
+        said.append(
+            f"Subjects older than {count(records.subjects_days, 'day')} are deleted, as those of real mail are "
+            "([records] subjects_days)."
+        )
+    if organisation != DEFAULT_ORGANISATION:
+        said.append(f"When you have seen enough: mailveil organisation remove {organisation}")
+    return said
 
 
 def _into_file(out: str, settings: SimulationSettings, tally: _Tally) -> None:
@@ -137,7 +171,8 @@ def _write_line(file: IO[str], each: Simulated) -> None:
     file.write(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-async def _into_database(settings: Settings, simulated: SimulationSettings, tally: _Tally) -> None:
+async def _into_database(settings: Settings, simulated: SimulationSettings, tally: _Tally) -> str:
+    """Fill the database; return what the organisation is called."""
     async with opened_room(settings) as room:
         await _make_room(room, simulated)
         simulation = Simulation(simulated)
@@ -147,6 +182,8 @@ async def _into_database(settings: Settings, simulated: SimulationSettings, tall
             at = room.clock.now()
             for person in simulation.study_settings().people.values():
                 await room.activities.mark(simulated.organisation, person, operator_name(), at)
+        known = await room.organisations.organisations()
+        return next(each.name for each in known if each.identifier == simulated.organisation)
 
 
 def _batches(simulation: Simulation, tally: _Tally, until: float) -> Iterator[list[Observation]]:

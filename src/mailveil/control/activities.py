@@ -87,6 +87,30 @@ async def activity(room: ControlRoom, actor: Actor, identifier: str) -> Activity
     )
 
 
+async def named_activity(room: ControlRoom, actor: Actor, beginning: str) -> str:
+    """Return the identifier of the activity whose identifier begins so, of one that was merged the other one's.
+
+    Raises ``MissingError``, or ``InvalidError`` where that of several does.
+    """
+    actor.require(Permission.ACTIVITIES_READ)
+    wanted = beginning.strip().lower()
+    if not wanted:
+        raise MissingError("there is no such activity")
+    known = await room.activities.identified(actor.organisation, wanted, MAX_PAGE)
+    # One that is merged leads to another, which may begin so, too.
+    names = known if wanted not in known else [wanted]
+    found = dict.fromkeys([(await find_activity(room, actor, each)).activity.identifier for each in names])
+    if not found:
+        raise MissingError("there is no such activity")
+    if len(found) > 1:
+        first, second = list(found)[:2]
+        raise InvalidError(
+            f"Several activities begin with {wanted}, such as {first} and {second}: write more of it.",
+            "activity",
+        )
+    return next(iter(found))
+
+
 async def decided(room: ControlRoom, actor: Actor, identifier: str) -> ActivityFile:
     """Return an activity for what people decided about it, or the one it was merged into. Raises ``MissingError``."""
     actor.require(Permission.ACTIVITIES_READ)

@@ -11,7 +11,9 @@ from mailveil.core.intelligence.types import DAY_S, Activity, ActivityState, Ana
 
 QUIET_AFTER_S: Final = 14 * DAY_S
 CLOSED_AFTER_S: Final = 90 * DAY_S
-FLOOR_SCORE: Final = 0.15  # below it an activity is remembered, and neither shown nor told
+#: Below it an activity is remembered, and neither shown nor told; one that fell below it stays where somebody dealt
+#: with it or was alerted to it.
+FLOOR_SCORE: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,11 @@ class ActivityFile:
 
 @dataclass(frozen=True, slots=True)
 class ActivityQuery:
-    """Which activities are wanted. ``state`` is judged at ``now``; ``order`` is ``score``, ``last`` or ``changed``."""
+    """Which activities are wanted. ``state`` is judged at ``now``; ``order`` is ``score``, ``last`` or ``changed``.
+
+    Whatever is wanted, those below ``FLOOR_SCORE`` are left out, unless somebody decided or noted something about them,
+    or they raised an alert.
+    """
 
     now: float
     state: ActivityState | None = None

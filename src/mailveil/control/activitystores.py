@@ -153,6 +153,10 @@ class ActivityStore(Protocol):
         """Return one activity."""
         ...
 
+    async def identified(self, organisation: str, beginning: str, most: int) -> Sequence[str]:
+        """Return the identifiers that begin so, ``most`` at most, also those of activities that were merged."""
+        ...
+
     async def put_decisions(
         self,
         file: ActivityFile,

@@ -283,4 +283,4 @@ def test_a_function_as_short_as_a_word_of_every_sentence_hides_no_such_words() -
     reason = Reason("ONE_FUNCTION", 1.0, "it is for it: 2 of 2 people have one function: IT")
     activity = Activity("a", "acme", "spy.example", 1.0, 2.0, targets=(target,), reasons=(reason,))
     told = shared_activity(activity, Standing(), Disclosure(), ACME)
-    assert told.reasons[0].words == "it is for it: 2 of 2 people have one function: *"
+    assert told.reasons[0].words == "it is for it: 2 of 2 people have one function"

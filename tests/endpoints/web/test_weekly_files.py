@@ -289,9 +289,14 @@ def test_an_organisation_without_mail_gets_a_report_in_every_form(control_room: 
     assert len(rows) == 1
 
 
-def test_many_activities_make_a_pdf_of_several_pages(control_room: ControlRoomForTests) -> None:
+def test_of_many_activities_those_of_the_highest_score_are_shown_and_files_for_programs_have_all(
+    control_room: ControlRoomForTests,
+) -> None:
     control_room.clock.moment = AFTER
-    many = [ActivityFile(activity(f"a{number}", MONDAY, MONDAY + DAY, 0.9), AFTER) for number in range(60)]
+    many = [
+        ActivityFile(activity(f"a{number}", MONDAY, MONDAY + DAY, 0.9 - number / 1000), AFTER)
+        for number in range(60)
+    ]
 
     async def gathered() -> WeeklyReport:
         await put_watchers(control_room, many)
@@ -300,7 +305,14 @@ def test_many_activities_make_a_pdf_of_several_pages(control_room: ControlRoomFo
     report = asyncio.run(gathered())
     reader = pdf_of(report)
     assert len(reader.pages) > 3
-    assert "And 20 more; the table of activities has them." in text_of(reader)
+    page = write_report(report, Form.HTML).body.decode("utf-8")
+    for shown in (text_of(reader), " ".join(page.split())):
+        assert "there are 20 more activities: in this report as CSV" in shown
+        assert "a39.example" in shown
+        assert "a40.example" not in shown
+    table = write_report(report, Form.CSV, Table.ACTIVITIES).body.decode("utf-8-sig")
+    assert len(list(csv.reader(io.StringIO(table)))) == 1 + 60
+    assert len(json.loads(write_report(report, Form.JSON).body)["watching"]["activities"]) == 60
 
 
 def test_nothing_that_is_kept_together_in_a_pdf_asks_for_a_page_of_its_own(

@@ -19,6 +19,7 @@ from mailveil.adapters.database.studystates import LAST_PLACE, hold_state
 from mailveil.adapters.database.writing import person_key
 from mailveil.control.activityrecords import (
     CLOSED_AFTER_S,
+    FLOOR_SCORE,
     QUIET_AFTER_S,
     ActivityFile,
     ActivityNote,
@@ -60,7 +61,7 @@ class SqlActivityStore:
     # --- activities ------------------------------------------------------------------------------------------
 
     async def activities(self, organisation: str, query: ActivityQuery, cut: Cut) -> Page[ActivityFile]:
-        """Return activities; those that were merged into others are left out.
+        """Return activities; those that were merged into others are left out, and those that fell below the floor.
 
         Raises ``ValueError`` for another order.
         """
@@ -108,6 +109,22 @@ class SqlActivityStore:
         async with self._database.read() as connection:
             row = (await connection.execute(question)).one_or_none()
         return None if row is None else file_of(row)
+
+    async def identified(self, organisation: str, beginning: str, most: int) -> Sequence[str]:
+        """Return the identifiers that begin so, ``most`` at most, also those of activities that were merged."""
+        columns = tables.activities.c
+        question = (
+            sa.select(columns.identifier)
+            .where(
+                columns.organisation == organisation,
+                columns.identifier.startswith(beginning, autoescape=True),
+                columns.score >= 0,
+            )
+            .order_by(columns.identifier)
+            .limit(most)
+        )
+        async with self._database.read() as connection:
+            return list(await connection.scalars(question))
 
     async def put_decisions(
         self,
@@ -377,8 +394,19 @@ async def _decide(connection: AsyncConnection, decision: Decision, by: str) -> N
 
 
 def _shown(organisation: str) -> tuple[sa.ColumnElement[bool], ...]:
-    columns = tables.activities.c
-    return columns.organisation == organisation, columns.merged_into == "", columns.score >= 0
+    columns, alerts, notes = tables.activities.c, tables.alerts.c, tables.activity_notes.c
+    alerted = sa.exists().where(alerts.organisation == organisation, alerts.activity == columns.identifier)
+    noted = sa.exists().where(notes.organisation == organisation, notes.activity == columns.identifier)
+    is_worth_it = sa.or_(
+        columns.score >= FLOOR_SCORE,
+        columns.verdict != str(AnalystVerdict.OPEN),
+        columns.acknowledged_at > 0,
+        columns.closed_at > 0,
+        alerted,
+        noted,
+    )
+    # What is worked out anew has a score below nought until it is found again.
+    return columns.organisation == organisation, columns.merged_into == "", columns.score >= 0, is_worth_it
 
 
 def _asked(organisation: str, query: ActivityQuery) -> list[sa.ColumnElement[bool]]:

@@ -17,7 +17,7 @@ from mailveil.core.intelligence.book import Memo
 from mailveil.core.intelligence.lessons import factor_of
 from mailveil.core.intelligence.memos import size_of
 from mailveil.core.intelligence.techniques import kinds_in_words
-from mailveil.core.intelligence.types import DAY_S, Reason
+from mailveil.core.intelligence.types import DAY_S, ONE_FUNCTION, Reason
 
 
 class Family(StrEnum):
@@ -198,7 +198,7 @@ def _tool(dossier: Memo, found: list[Reason]) -> None:
 def _aim(dossier: Memo, aim: Aim, found: list[Reason]) -> None:
     spread = _spread(dossier)
     if aim.function_evidence > 0:
-        words = f"{aim.function_people} of {aim.people} people have one function: {aim.function}"
+        words = f"{aim.function_people} of {aim.people} people {ONE_FUNCTION}: {aim.function}"
         _add(found, "ONE_FUNCTION", aim.function_evidence * spread, words)
     if aim.high_evidence > 0:
         noun = "person" if aim.high == 1 else "people"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 DAY_S: Final = 86_400.0
+ONE_FUNCTION: Final = "have one function"  # in words, before ":" and its name; veils look for it
 MAX_PROBES: Final = 200  # of an activity that are kept one by one; the rest is counted
 MAX_TARGETS: Final = 200
 MAX_INFRASTRUCTURE: Final = 100

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailveil.core.intelligence.types import (
+    ONE_FUNCTION,
     Activity,
     Alert,
     AnalystVerdict,
@@ -234,7 +235,7 @@ class Veiled:
     def text(self, text: str) -> str:
         """Return free text without anybody's name."""
         if self._hidden_functions is not None:
-            text = self._hidden_functions.sub(HIDDEN, text)
+            text = self._hidden_functions.sub(HIDDEN, text).replace(f"{ONE_FUNCTION}: {HIDDEN}", ONE_FUNCTION)
         if self.personal_names:
             text = " ".join(HIDDEN if self._holds_personal(word) else word for word in text.split())
         for each in self._veils:

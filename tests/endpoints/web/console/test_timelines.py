@@ -79,13 +79,21 @@ def test_two_hundred_probes_of_one_person_are_marks_that_do_not_lie_within_each_
     assert all(other.x - one.x > 1 for one, other in pairwise(lane.marks))
     assert max(each.size for each in lane.marks) <= 9
     assert chart.summary == "200 probes of 1 person from 4 Jan 2027 to 8 Jan 2027."
-    assert lane.marks[0].words == "5 probes, Mon 4 Jan 2027, 09:00 to 11:00"
+    assert lane.marks[0].words == "5 probes, Mon 4 Jan 2027, 09:00 to 11:00 UTC"
+
+
+def test_what_a_mark_says_of_time_has_its_zone_both_where_summer_time_ends_in_between() -> None:
+    since = datetime(2026, 10, 24, 23, tzinfo=BERLIN).timestamp()
+    chart = timeline("T", [probe(since), probe(since + 9 * HOUR), probe(since + 400 * DAY)], zone=BERLIN)
+    first, last = chart.lanes[0].marks
+    assert first.words == "2 probes, Sat 24 Oct 2026, 23:00 to Sun 25 Oct 2026, 07:00 CEST / CET"
+    assert last.words.endswith(" CET")
 
 
 def test_one_probe_stands_in_the_middle_with_hours_around_it() -> None:
     chart = timeline("T", [probe(START)], zone=UTC)
     assert [mark.x for mark in chart.lanes[0].marks] == [50]
-    assert chart.lanes[0].marks[0].words == "1 probe, Mon 4 Jan 2027, 09:00"
+    assert chart.lanes[0].marks[0].words == "1 probe, Mon 4 Jan 2027, 09:00 UTC"
     assert [each.text for each in chart.labels] == [f"{hour:02}:00" for hour in range(6, 13)]
     assert chart.summary == "1 probe of 1 person on 4 Jan 2027."
 

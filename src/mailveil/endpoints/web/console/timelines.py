@@ -207,8 +207,10 @@ def _mark_words(times: Sequence[float], zone: tzinfo | None, *, is_follow_up: bo
     first, last = (_moment(at, zone) for at in (min(times), max(times)))
     when = f"{first:%a} {first.day} {first:%b %Y, %H:%M}"
     if first.date() != last.date():
-        return f"{what}, {when} to {last:%a} {last.day} {last:%b %Y, %H:%M}"
-    return f"{what}, {when}" if first == last else f"{what}, {when} to {last:%H:%M}"
+        when = f"{when} to {last:%a} {last.day} {last:%b %Y, %H:%M}"
+    elif first != last:
+        when = f"{when} to {last:%H:%M}"
+    return f"{what}, {when} {zone_words((first, last))}".rstrip()
 
 
 def _summary(told: Sequence[tuple[Probe, bool]], lanes: Sequence[Lane], zone: tzinfo | None) -> str:

@@ -47,7 +47,6 @@ MARGIN: Final = 18 * mm
 WIDTH: Final = A4[0] - 2 * MARGIN
 GAP: Final = 8 * mm
 LEAST_BELOW: Final = 35 * mm  # of a heading on its page
-MOST_ACTIVITIES: Final = 40
 MOST_ALERTS: Final = 40
 MOST_FOOT: Final = 60  # characters of a name that the foot has room for
 MOST_SAID: Final = 6  # domains and people of an activity
@@ -237,15 +236,14 @@ class _Sheet:
             words = "No reconnaissance worth a look was seen."
             told = f"{words} {weaker}" if watching.weaker else words
             return [*self._place("Who is watching"), Paragraph(told, self.soft)]
-        rows = [self._activity(each) for each in what.activities[:MOST_ACTIVITIES]]
+        rows = [self._activity(each) for each in what.activities]
         names = ("Score", "Who", "Probes of this week", "What they wanted", "Seen")
         found = [
             *self._place("Who is watching", below=2 * LEAST_BELOW),
             self._table(names, rows, (0.08, 0.27, 0.22, 0.28, 0.15), right=(0,)),
         ]
-        left = len(what.activities) - MOST_ACTIVITIES
-        if left > 0:
-            found.append(Paragraph(f"And {number(left)} more; the table of activities has them.", self.soft))
+        if what.more:
+            found.append(Paragraph(what.more, self.soft))
         if watching.weaker:
             found.append(Paragraph(weaker, self.soft))
         if what.functions:

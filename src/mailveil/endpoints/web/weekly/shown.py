@@ -44,6 +44,7 @@ ABOUT = (
     "They were counted from this organisation’s own mail as it passed, by hours in UTC. Contacts prevented are those "
     "that opening every message once would have made; nobody knows, and nothing here says, what was opened."
 )
+MOST_ACTIVITIES = 40  # in full; each takes a part of a page, and files for programs have all
 TOOLING_WORDS = {Tooling.BOUGHT: "bought", Tooling.BUILT: "built by the sender", Tooling.UNKNOWN: "not known"}
 
 
@@ -120,7 +121,7 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Everything that is shown of a report."""
+    """Everything that is shown of a report. ``more`` says how many activities are not, and where they are."""
 
     report: WeeklyReport
     title: str
@@ -135,6 +136,7 @@ class Shown:
     operators: tuple[OperatorRow, ...] | None
     built: tuple[BuiltRow, ...] | None
     activities: tuple[ActivityRow, ...] | None
+    more: str
     alerts: tuple[AlertRow, ...]
     functions: tuple[Measure, ...]
 
@@ -156,7 +158,10 @@ def shown(report: WeeklyReport) -> Shown:
         kinds=measures([(KIND_NAMES.get(each.value, each.value), each.messages) for each in report.kinds]),
         operators=None if operators is None else tuple(map(_operator_row, operators)),
         built=None if report.built is None else tuple(map(_built_row, report.built)),
-        activities=None if watching is None else tuple(_activity_row(each) for each in watching.activities),
+        activities=None
+        if watching is None
+        else tuple(map(_activity_row, watching.activities[:MOST_ACTIVITIES])),
+        more="" if watching is None else _more_words(len(watching.activities) - MOST_ACTIVITIES),
         alerts=() if watching is None else tuple(_alert_row(each) for each in watching.alerts),
         functions=()
         if watching is None
@@ -264,6 +269,16 @@ def _activity_row(line: ActivityLine) -> ActivityRow:
         domains=line.domains,
         reasons=tuple(each.words for each in line.reasons if each.weight > 0),
         people=tuple(_target(each.person, each.function, each.probes) for each in line.targets),
+    )
+
+
+def _more_words(left: int) -> str:
+    if left <= 0:
+        return ""
+    return (
+        f"Beyond those with the highest scores there {'is' if left == 1 else 'are'} "
+        f"{plural(left, 'more activity', 'more activities')}: in this report as CSV (its table of activities) and as "
+        "JSON, and in the console under Watching."
     )
 
 

@@ -174,7 +174,8 @@ async def list_activities(
 ) -> Part[Activity]:
     """List activities.
 
-    The highest first. All filters have to hold.
+    The highest first. All filters have to hold. One whose score fell below 0.15 is left out, unless somebody decided or
+    noted something about it, or it raised an alert.
     """
     now, part = asked.room.clock.now(), cut(limit, cursor)
     query = ActivityQuery(

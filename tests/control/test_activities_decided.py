@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -418,6 +419,58 @@ def test_a_spy_is_blocked_by_rules_against_what_is_its_own(sqlite_database: Data
         again = await block_activity(room.room, chief, name)
         assert again.policy.version == blocked.policy.version
         assert (await room.audit_trail(action="policy.change"))[0].details["total"] >= 2
+
+    with_activity(sqlite_database, steps)
+
+
+def test_a_domain_that_may_be_forged_is_blocked_once_somebody_confirmed(
+    sqlite_database: DatabasePlace,
+) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        found = (await use.activity(room.room, ANNA, name)).file.activity
+        names = (Infrastructure(Role.SENDER_DOMAIN, "innocent.example", 0.0, 0.0),)
+        claimed = ("innocent.example",)
+
+        async def change(**changes: Any) -> None:
+            record = replace(found, **changes).record()
+            async with room.database.write() as connection:
+                await connection.execute(tables.activities.update().values(record=record))
+
+        await change(infrastructure=(*names, *found.infrastructure), claimed_domains=claimed)
+        blocked = await block_activity(room.room, actor(), name)
+        assert blocked.sender_domains == (f".{ACTOR}",)
+        assert blocked.unproven == claimed
+        assert "innocent.example" in blocked.left_out
+        assert "confirm the activity first" in blocked.left_out
+        assert not any("innocent" in str(each) for each in blocked.policy.document.rules)
+
+        await change(infrastructure=names, claimed_domains=claimed)
+        with pytest.raises(InvalidError, match="confirm the activity first"):
+            await block_activity(room.room, actor(), name)
+
+        await use.decide_activity(room.room, ANNA, name, AnalystVerdict.CONFIRMED)
+        blocked = await block_activity(room.room, actor(), name)
+        assert blocked.sender_domains == (".innocent.example",)
+        assert (blocked.unproven, blocked.left_out) == ((), "")
+
+    with_activity(sqlite_database, steps)
+
+
+def test_a_forged_name_that_looks_like_ours_is_blocked_at_once(sqlite_database: DatabasePlace) -> None:
+    async def steps(room: ControlRoomForTests, name: str) -> None:
+        imitation = "contoso-invoices.example"
+        (ours,) = await room.room.organisations.organisations()
+        await room.room.organisations.put(replace(ours, domains=("contoso.example",)))
+        found = (await use.activity(room.room, ANNA, name)).file.activity
+        record = replace(
+            found,
+            infrastructure=(Infrastructure(Role.SENDER_DOMAIN, imitation, 0.0, 0.0),),
+            claimed_domains=(imitation,),
+        ).record()
+        async with room.database.write() as connection:
+            await connection.execute(tables.activities.update().values(record=record))
+        blocked = await block_activity(room.room, actor(), name)
+        assert blocked.sender_domains == (f".{imitation}",)
 
     with_activity(sqlite_database, steps)
 

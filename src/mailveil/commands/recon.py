@@ -155,6 +155,7 @@ def block_activity(
                 {
                     "sender_domains": list(blocked.sender_domains),
                     "hosts": list(blocked.hosts),
+                    "unproven": list(blocked.unproven),
                     "version": blocked.policy.version,
                 }
             )
@@ -167,6 +168,8 @@ def block_activity(
             f"Policy version {blocked.policy.version} takes out whatever is remote there. Mail still arrives; have the "
             "mail server refuse these domains if it should not."
         )
+        if blocked.left_out:
+            note(printable(blocked.left_out))
         return 0
 
     return in_room(settings, work, organisation)

@@ -46,7 +46,7 @@ def test_senders_with_a_history_find_room_beside_any_number_of_others() -> None:
     memo = None
     for number in range(40):
         memo = with_user(memo, f"thrown{number}.example", float(number), established=False)
-    assert sharing_of(memo, "spy.example") == 0.6
+    assert sharing_of(memo, "spy.example") == 0.0
     for number in range(2):
         memo = with_user(memo, f"shop{number}.example", 50.0 + number, established=True)
     assert memo is not None

@@ -23,6 +23,8 @@ from mailveil.core.intelligence.types import (
 
 #: From here on an activity is shown; below it is one of the many who count openings.
 SHOWN_SCORE: Final = 0.15
+#: What a message merely says of itself: anybody can write any name there.
+_CLAIMED: Final = frozenset({Role.SENDER_DOMAIN, Role.REPLY_DOMAIN})
 
 
 def activity_from(
@@ -59,9 +61,11 @@ def activity_from(
         alerted_at=dossier["alerted"],
         threads=tuple(dossier["threads"]),
         claimed_domains=tuple(
-            each[1]
-            for each in dossier["infra"]
-            if each[0] == Role.SENDER_DOMAIN and each[1] not in dossier.get("proved", ())
+            dict.fromkeys(
+                each[1]
+                for each in dossier["infra"]
+                if each[0] in _CLAIMED and each[1] not in dossier.get("proved", ())
+            )
         ),
         personal_names=tuple(dossier.get("personal", ())),
         named_function=aim.function,

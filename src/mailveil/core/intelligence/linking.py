@@ -156,7 +156,12 @@ def owners_memo(domain: str, book: Book) -> Memo | None:
 
 
 def _by_names(sight: Sight, book: Book, own: Collection[str]) -> list[str]:
-    """Return the activities whose domain the message names: as its sender, or as whom to answer."""
+    """Return the activities whose domain the message names: as its sender, or as whom to answer.
+
+    No mailing is tied by its name: whoever sends it may be somebody innocent whose name an actor wrote somewhere.
+    """
+    if sight.is_list:
+        return []
     found: list[str] = []
     domain = sight.sender_domain
     if is_nameable(domain) and not is_shared_domain(domain) and domain not in own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mailveil.core.intelligence.activities import SHOWN_SCORE, activity_from
@@ -49,6 +49,7 @@ from mailveil.core.intelligence.senders import (
     is_settled,
     new_sender,
     resembled,
+    resembles,
     with_message,
     with_revised,
 )
@@ -87,11 +88,15 @@ _KNOWN_SCORE: Final = 0.3  # from which on later mail of an actor is worth writi
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One tracker of a message: whose it is, and what about it matters."""
+    """One tracker of a message: whose it is, and what about it matters.
+
+    ``is_beside``: it stands beside one that tells its readers apart, and tells nobody apart itself.
+    """
 
     tracker: Tracker
     attribution: Attribution
     facts: Mapping[str, float]
+    is_beside: bool = False
 
 
 def study_message(
@@ -150,7 +155,7 @@ class _Message:
         self.established = is_established(self.memo)
         self.may_file = can_be_filed(sender) and self.memo["messages"] <= FILED_WITHIN
         self.infrastructure = infrastructure
-        self.found = [self._look_at(each) for each in sight.trackers]
+        self.found = _without_bystanders([self._look_at(each) for each in sight.trackers])
         private = {each.tracker.host for each in self.found if each.facts["private"]}
         bought = {each.tracker.host for each in self.found if each.attribution.tooling is Tooling.BOUGHT}
         usages = usages_of(sight, infrastructure)
@@ -310,6 +315,8 @@ class _Message:
         for each in self.found:
             if not is_nameable(each.tracker.domain):
                 continue
+            if each.is_beside:
+                continue  # whose it is, it does not tell; whatever was found out about it stays
             domain, host, known = each.tracker.domain, each.tracker.host, not each.facts["private"]
             dossier = with_infrastructure(dossier, Role.TRACKER_DOMAIN, domain, sight.at, shared=known)
             if host not in (domain, ""):
@@ -324,7 +331,15 @@ class _Message:
                 known = known or self._is_anothers(usage.value)
             known = known or (usage.role in _NAMED and is_shared_domain(usage.value))
             dossier = with_infrastructure(dossier, usage.role, usage.value, sight.at, shared=known)
+            if usage.role is Role.REPLY_DOMAIN and self._is_imitation(usage.value):
+                dossier = with_proof(dossier, usage.value, proven=True)
         return dossier
+
+    def _is_imitation(self, domain: str) -> bool:
+        """Tell whether a domain that answers go to looks like the sender's or one of ours: nobody innocent's does."""
+        sight = self.sight
+        imitated = {*self.settings.own_domains, *(() if sight.is_free else (sight.sender_domain,))}
+        return any(resembles(domain, each) for each in imitated if each and each != domain)
 
     def _names(self) -> Sequence[str]:
         """Return the names that the message was carried out with; some are made for whom it is written to."""
@@ -442,6 +457,27 @@ class _Message:
         # Of a correspondent, of whom one mailbox was taken over, the others go on writing honest mail.
         author = self.sight.author
         return bool(author) and with_members(dossier["authors"], (author,)) == dossier["authors"]
+
+
+def _without_bystanders(found: list[Found]) -> list[Found]:
+    """Return a message's trackers, those that merely stand beside others as nobody's in particular.
+
+    Anybody can embed anybody's picture. Where one place is told which reader it is and another is not, the other may be
+    an innocent's, put there so that it is blocked.
+    """
+    own = {each.tracker.domain for each in found if each.facts["private"]}
+    telling = {
+        each.tracker.domain for each in found if each.facts["private"] and "*" in each.tracker.template
+    }
+    if not telling or telling == own:
+        return found
+    nothing = {"private": 0.0, "foreign": 0.0, "own_names": 0.0}
+    return [
+        replace(each, facts={**each.facts, **nothing}, is_beside=True)
+        if each.facts["private"] and each.tracker.domain not in telling
+        else each
+        for each in found
+    ]
 
 
 def _pointer(place: str, sender: str, book: Book) -> str:

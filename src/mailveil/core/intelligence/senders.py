@@ -15,7 +15,6 @@ from mailveil.core.intelligence.memos import (
     appended,
     key,
     recall,
-    size_of,
     with_members,
 )
 from mailveil.core.intelligence.sight import Sight, is_nameable
@@ -28,7 +27,6 @@ FILED_WITHIN: Final = 40
 #: Until then everybody is new to an installation, and being new means nothing.
 WARM_UP_S: Final = 21 * DAY_S
 _PROVES_ITSELF: Final = 5  # messages from which on a sender that always proved itself has to
-_MAILING: Final = 5  # people whom a mailing reaches, at least
 _MAX_ALIKE: Final = 8  # domains under one key
 #: For so long who imitates somebody may have been here before the one that is imitated.
 _MAY_BE_EARLY_S: Final = 60 * DAY_S
@@ -180,12 +178,15 @@ def novelty_of(memo: Memo, at: float) -> float:
 
 
 def is_settled(memo: Memo) -> bool:
-    """Tell whether a sender has been around for a while, so that what it uses is no throw-away."""
+    """Tell whether a sender has been around for a while, so that what it uses is no throw-away.
+
+    However many a mailing reaches, and however often within some days, anybody can send it under a name of today.
+    """
     if memo.get("suspect"):
         return False
     age_s = memo["last"] - memo["first"]
     if memo["lists"] >= 0.5 * memo["messages"]:
-        return bool((memo["days"] >= 2 and age_s >= 7 * DAY_S) or size_of(memo["people"]) >= _MAILING)
+        return bool(memo["days"] >= 3 and age_s >= 21 * DAY_S)
     return bool(memo["submitted_days"] >= 2 and memo["days"] >= 3 and age_s >= 14 * DAY_S)
 
 

@@ -190,7 +190,8 @@ class Activity:
     all. ``follow_ups`` are messages of the same actor that carry no tracker. ``merged_into`` names the activity that
     this one turned out to be part of. ``threads`` are digests of the Message-IDs of its messages, the latest
     ``MAX_THREADS``. ``claimed_domains`` are sender domains of which proof was looked for and never found, since whoever
-    forges a sender is not that sender. ``personal_names`` are domains and mailboxes that spell one of the people, and
+    forges a sender is not that sender, and domains that answers were to go to without more that tells that they are the
+    actor's, since anybody can name any. ``personal_names`` are domains and mailboxes that spell one of the people, and
     ``named_function`` is the function that reasons name: others are not told, even once the people are forgotten.
     What an analyst decided stands beside it, not in it (``control.records``).
     """

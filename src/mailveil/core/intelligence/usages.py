@@ -20,7 +20,6 @@ from mailveil.core.verdicts.addresses import registrable_domain
 _MAX_USERS: Final = 16
 _ESTABLISHED_USERS: Final = 2
 _FEW_USERS: Final = 3
-_CUSTOMERS: Final = 4
 _MAX_VALUES: Final = 2  # of one kind at one host
 _MAX_USAGES: Final = 24  # of one message
 _STRONG_GRAMMAR: Final = 5  # words of an address from which on it is hardly built alike by chance
@@ -82,7 +81,7 @@ def is_shared(memo: Memo | None, sender: str = "") -> bool:
 def sharing_of(memo: Memo | None, sender: str = "") -> float:
     """Return how much several use something, 0 to 1: one settled sender besides may be a coincidence, two are none.
 
-    Very many without a history are as good as one: an actor can have as many as it likes.
+    How many there are without a history tells nothing: an actor can have as many as it likes.
     """
     if memo is None:
         return 0.0
@@ -90,12 +89,12 @@ def sharing_of(memo: Memo | None, sender: str = "") -> float:
     settled = sum(int(each[1]) for each in memo["users"] if each[0] != own)
     if settled >= _ESTABLISHED_USERS:
         return 1.0
-    return 0.6 if settled or len(memo["users"]) >= _MAX_USERS else 0.0
+    return 0.6 if settled else 0.0
 
 
 def is_rented(memo: Memo | None, sender: str = "") -> bool:
-    """Tell whether what a host is an alias for serves several customers, as a vendor's does whom nobody lists."""
-    return memo is not None and (sharing_of(memo, sender) > 0 or len(memo["users"]) >= _CUSTOMERS)
+    """Tell whether what a host is an alias for serves others with a history, as a vendor's does whom nobody lists."""
+    return sharing_of(memo, sender) > 0
 
 
 def is_rare(memo: Memo) -> bool:

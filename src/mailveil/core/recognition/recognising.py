@@ -1,9 +1,9 @@
 """Recognising: whether a message is of an actor that was met before, and by what it is known. Pure.
 
 Nobody is recognised by a domain that everybody uses or that is the organisation's own, nor by what its own people
-quote. Where an actor only claimed to write from a domain, mail that this domain proves is not the actor's: else anybody
-could have an innocent sender warned of. A look-alike of an actor's domain counts, and so does one of the domain that
-the actor imitates.
+quote. Where an actor only claimed to write from a domain, or named it to be answered there, mail that this domain
+proves is not the actor's: else anybody could have an innocent sender warned of. A look-alike of an actor's domain
+counts, and so does one of the domain that the actor imitates.
 """
 
 from __future__ import annotations
@@ -107,15 +107,25 @@ def _as_told(traits: MessageTraits, own: frozenset[str]) -> MessageTraits:
 def _without_forged(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> KnownActor:
     """Return an actor without what may be somebody else's name: domains that it only claimed, where mail is proven.
 
-    Nor does it tell of an actor that mail names such a domain. One that looks like the organisation's own is not
-    innocent, and an analyst who confirmed the activity knew of all of them.
+    Nor does it tell of an actor that mail names such a domain, but that answers go to one from elsewhere, as they did
+    before. One that looks like the organisation's own is not innocent, and an analyst who confirmed the activity knew
+    of all of them.
     """
     if not actor.claimed_domains or actor.confirmed:
         return actor
     if not traits.is_proven and actor.claimed_domains & {traits.author_domain, traits.sender_domain}:
         return actor
     forged = frozenset(each for each in actor.claimed_domains if not resembled_by(each, own))
-    return replace(actor, sender_domains=actor.sender_domains - forged)
+    goes_elsewhere = not traits.is_list and traits.reply_domain not in (
+        traits.author_domain,
+        traits.sender_domain,
+    )
+    answered = actor.reply_domains & {traits.reply_domain} if goes_elsewhere else frozenset[str]()
+    return replace(
+        actor,
+        sender_domains=actor.sender_domains - forged,
+        reply_domains=(actor.reply_domains - forged) | answered,
+    )
 
 
 def _by_sender(actor: KnownActor, traits: MessageTraits, own: frozenset[str]) -> Recognition | None:

@@ -26,8 +26,8 @@ class KnownActor:
 
     ``first_at`` is when it was first seen, seconds since the epoch. Domains are registrable ones, in lower case;
     ``threads`` are digests of the Message-IDs with which it wrote to us (``keys.thread_digest``), ``mailboxes`` of
-    addresses at providers of free mail (``keys.mailbox_digest``). ``claimed_domains`` are those of its sender domains
-    that it only claimed: whoever looked found no proof in any of its mail.
+    addresses at providers of free mail (``keys.mailbox_digest``). ``claimed_domains`` are those of its sender and
+    reply domains that it only claimed: nothing proves that they are its own.
     """
 
     activity: str

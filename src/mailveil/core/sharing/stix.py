@@ -214,7 +214,9 @@ def _people(writer: StixWriter, campaign: str, activity: SharedActivity) -> None
 def _infrastructure(writer: StixWriter, campaign: str, activity: SharedActivity) -> str:
     """Add what the activity was carried out with, as far as it is the actor's own; return its identifier."""
     parts = [
-        (item, seen) for item in activity.infrastructure if not item.shared and (seen := _observable(item))
+        (item, seen)
+        for item in activity.infrastructure
+        if not item.shared and not item.claimed and (seen := _observable(item))
     ]
     if not parts:
         return ""

@@ -63,7 +63,8 @@ class Disclosure:
 class SharedInfrastructure:
     """Something that an activity was carried out with; labels made for one person are ``*``.
 
-    ``claimed`` says that it is a sender's domain that never proved itself: anybody may have written under its name.
+    ``claimed`` says that it is a sender's domain that never proved itself, or one that answers were merely to go to:
+    anybody may have written its name.
     """
 
     role: Role

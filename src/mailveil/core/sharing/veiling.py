@@ -342,7 +342,7 @@ def _infrastructure(
             last_at=max(each.last_at, before.last_at) if before else each.last_at,
             messages=each.messages + (before.messages if before else 0),
             shared=each.shared or (before is not None and before.shared),
-            claimed=each.role is Role.SENDER_DOMAIN and each.value in unproven,
+            claimed=each.role in (Role.SENDER_DOMAIN, Role.REPLY_DOMAIN) and each.value in unproven,
         )
     return tuple(told.values())
 

@@ -136,7 +136,9 @@ async def block(visit: Visit) -> Response:
     places = plural(hosts, "place of its trackers", "places of its trackers")
     told = f"{plural(senders, 'domain')} that it sends from, and {places}"
     there = f"/watching/{quote(visit.path('identifier'), safe='')}#block"
-    return visit.go(there, f"Version {blocked.policy.version} of the policy blocks {told}.")
+    return visit.go(
+        there, f"Version {blocked.policy.version} of the policy blocks {told}. {blocked.left_out}".strip()
+    )
 
 
 async def _wrong(visit: Visit, error: InvalidError) -> Response:

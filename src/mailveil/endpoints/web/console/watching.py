@@ -80,7 +80,8 @@ VERDICT_DEEDS = (
 BLOCK_WORDS = (
     "Two rules are added to the policy: whatever is remote in mail of its own domains is taken out, with a notice to "
     "the reader, and what leads to its own trackers is taken out of all mail. What serves others, too, such as a "
-    "vendor, is left alone. The mail itself is still delivered: to refuse it, give the domains to your mail server."
+    "vendor, is left alone, and so is a domain that mail only claimed to come from, until you confirm the activity: it "
+    "may be forged. The mail itself is still delivered: to refuse it, give the domains to your mail server."
 )
 
 

@@ -107,6 +107,10 @@ class Blocked(Answer):
     hosts: list[Text] = Field(
         description="References that lead there are taken out.", examples=[[".px.example"]]
     )
+    unproven: list[Text] = Field(
+        description="Left out, since mail only claimed to come from there: confirm the activity first.",
+        examples=[["partner.example"]],
+    )
     version: int = Field(ge=0, description="The policy that says so.", examples=[4])
 
 
@@ -297,13 +301,15 @@ async def decide_activity(asked: Asking, activity_id: Identifier, order: Activit
 async def block_activity(asked: Asking, activity_id: Identifier, order: BlockOrder) -> Blocked:
     """Block an activity.
 
-    Adds the strictest rules that a policy has against its own domains and hosts; what serves others is left out. Mail
-    still arrives: refusing it is for the mail server.
+    Adds the strictest rules that a policy has against its own domains and hosts; what serves others is left out, and
+    of an activity that nobody confirmed what mail only claimed to come from. Mail still arrives: refusing it is for the
+    mail server.
     """
     blocked = await block(asked.room, asked.actor, activity_id, comment=order.comment)
     return Blocked(
         sender_domains=list(blocked.sender_domains),
         hosts=list(blocked.hosts),
+        unproven=list(blocked.unproven),
         version=blocked.policy.version,
     )
 

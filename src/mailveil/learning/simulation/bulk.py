@@ -19,6 +19,12 @@ from mailveil.learning.simulation.world import World, named_host
 #: Functions that sellers, event organisers and recruiters write to.
 SOUGHT: Final = ("board", "finance", "personnel", "IT", "purchasing", "marketing", "engineering", "sales")
 _MOST_AT_ONCE: Final = 60
+#: What mail from a firm's second domain has of the first one: its pictures, its signature, where answers go, and the
+#: provider of names and servers. Assumptions; docs/simulation.md argues them.
+SHOWS_PARENT: Final = 0.5
+SIGNED_BY_PARENT: Final = 0.1
+ANSWERED_AT_PARENT: Final = 0.25
+HOSTED_WITH_PARENT: Final = 0.6
 
 
 class Mailing:
@@ -105,7 +111,7 @@ class Sequel:
 
 
 @dataclass(frozen=True, slots=True)
-class _Habits:
+class Habits:
     """How likely senders of a kind have what: a tracker bought, built, and header fields of mailings."""
 
     bought: float
@@ -116,17 +122,23 @@ class _Habits:
     text: tuple[int, int]
 
 
-_NEWSLETTER: Final = _Habits(0.72, 0.12, 0.93, 0.6, (1, 8), (400, 5_000))
-_NOTIFICATION: Final = _Habits(0.4, 0.15, 0.45, 0.1, (0, 3), (150, 1_500))
-_INVOICE: Final = _Habits(0.3, 0.08, 0.15, 0.02, (0, 2), (200, 1_000))
-_EVENT: Final = _Habits(0.75, 0.1, 0.8, 0.3, (1, 4), (300, 2_500))
-_SMALL: Final = _Habits(0.0, 1.0, 0.6, 0.15, (0, 3), (200, 2_500))
+NEWSLETTER: Final = Habits(0.72, 0.12, 0.93, 0.6, (1, 8), (400, 5_000))
+NOTIFICATION: Final = Habits(0.4, 0.15, 0.45, 0.1, (0, 3), (150, 1_500))
+INVOICE: Final = Habits(0.3, 0.08, 0.15, 0.02, (0, 2), (200, 1_000))
+EVENT: Final = Habits(0.75, 0.1, 0.8, 0.3, (1, 4), (300, 2_500))
+SMALL: Final = Habits(0.0, 1.0, 0.6, 0.15, (0, 3), (200, 2_500))
 
 
 def bulk_mould(
-    world: World, chance: Chance, habits: _Habits, readers: Sequence[Person], domain: str = ""
+    world: World,
+    chance: Chance,
+    habits: Habits,
+    readers: Sequence[Person],
+    domain: str = "",
+    *,
+    parent: str = "",
 ) -> Mould:
-    """Return the mould of a sender of mailings."""
+    """Return the mould of a sender of mailings, of ``parent`` where it is a firm's second domain."""
     domain = domain or world.names.domain()
     tracking: list[Tracking] = []
     drawn = chance.share()
@@ -136,6 +148,8 @@ def bulk_mould(
         where = domain if chance.often(0.7) else world.names.domain()
         tracking.append(built(chance, named_host(host_word(chance), where)))
     store = chance.pick((f"images.{domain}", f"www.{domain}", f"cdn.{world.names.domain()}"))
+    if parent and chance.often(SHOWS_PARENT):
+        store = f"www.{parent}"
     pictures = tuple(
         Image(f"https://{store}/images/{chance.token(10)}.png", 'width="600" height="200" alt="Picture"')
         for _ in range(chance.whole(*habits.pictures))
@@ -154,6 +168,10 @@ def bulk_mould(
     signer = chance.weighted(
         ((domain, 0.9), (f"{chance.pick(('mta', 'send'))}.service.example", 0.06), ("", 0.04))
     )
+    if parent and chance.often(SIGNED_BY_PARENT):
+        signer = parent
+    if parent and chance.often(ANSWERED_AT_PARENT):
+        head["Reply-To"] = f"{chance.pick(('info', 'service', 'sales'))}@{parent}"
     mailbox = chance.pick(("news", "newsletter", "info", "hello", "service", "noreply", "team"))
     author = f"{mailbox}@{domain if chance.often(0.7) else f'mail.{domain}'}"
     letter = Letter(
@@ -162,7 +180,8 @@ def bulk_mould(
         head=head, marks=tuple(mark for each in tracking for mark in each.marks),
     )  # fmt: skip
     cname = next((each.cname for each in tracking), "")
-    return world.mould(letter, readers[0].address, chance, cname=cname)
+    like = parent if parent and chance.often(HOSTED_WITH_PARENT) else ""
+    return world.mould(letter, readers[0].address, chance, cname=cname, like=like)
 
 
 def newsletter(world: World, chance: Chance, first_day: int = -1) -> Mailing:
@@ -173,7 +192,7 @@ def newsletter(world: World, chance: Chance, first_day: int = -1) -> Mailing:
     )
     readers = chance.some(people, chance.whole(1, few) if few > 1 else 1)
     every = chance.weighted(((1.0, 0.1), (7.0, 0.45), (14.0, 0.2), (30.0, 0.25)))
-    made = bulk_mould(world, chance, _NEWSLETTER, readers)
+    made = bulk_mould(world, chance, NEWSLETTER, readers)
     cause = Cause.NEW_NEWSLETTER if is_new else Cause.NEWSLETTER
     return Mailing(world, chance, cause, made, readers, every=every, first_day=max(0, first_day))
 
@@ -182,7 +201,7 @@ def notification(world: World, chance: Chance) -> Mailing:
     """Return a service that tells people what happened."""
     people = world.people.all
     readers = chance.some(people, max(1, int(len(people) * chance.between(0.02, 0.7))))
-    made = bulk_mould(world, chance, _NOTIFICATION, readers)
+    made = bulk_mould(world, chance, NOTIFICATION, readers)
     return Mailing(
         world, chance, Cause.NOTIFICATION, made, readers, every=chance.between(4.0, 40.0), is_single=True
     )
@@ -191,7 +210,7 @@ def notification(world: World, chance: Chance) -> Mailing:
 def invoices(world: World, chance: Chance, first_day: int) -> Mailing:
     """Return a firm that bills by mail."""
     readers = chance.some(world.people.by_function.get("finance", world.people.all), 1)
-    made = bulk_mould(world, chance, _INVOICE, readers)
+    made = bulk_mould(world, chance, INVOICE, readers)
     return Mailing(world, chance, Cause.INVOICE, made, readers, every=30.0, first_day=first_day)
 
 
@@ -204,28 +223,29 @@ def sought(world: World, chance: Chance, most: int) -> list[Person]:
 def event(world: World, chance: Chance, first_day: int) -> Sequel:
     """Return an invitation with reminders to people of one function."""
     readers = sought(world, chance, 8)
-    made = bulk_mould(world, chance, _EVENT, readers)
+    made = bulk_mould(world, chance, EVENT, readers)
     return Sequel(world, chance, Cause.EVENT, made, readers, first_day=first_day, steps=3, pause=(5.0, 12.0))
 
 
 def small_sender(world: World, chance: Chance, first_day: int) -> Sequel:
     """Return a young firm that sends few mailings with a tracker that it wrote itself: honest, and hard to tell."""
     readers = chance.some(world.people.all, chance.whole(1, 4))
-    made = bulk_mould(world, chance, _SMALL, readers)
+    made = bulk_mould(world, chance, SMALL, readers)
     return Sequel(
         world, chance, Cause.SMALL_SENDER, made, readers, first_day=first_day, steps=5, pause=(7.0, 30.0)
     )
 
 
-def cold_sales(world: World, chance: Chance, first_day: int) -> Sequel:
+def cold_sales(
+    world: World, chance: Chance, first_day: int, *, domain: str = "", cause: Cause = Cause.COLD_SALES
+) -> Sequel:
     """Return a seller who writes to people of one function as if by hand, often from a domain made for it."""
-    made_for = chance.pick(("get{}", "try{}", "{}team", "{}hq", "{}"))
-    domain = f"{made_for.format(world.names.firm())}.example"
+    if not domain:
+        made_for = chance.pick(("get{}", "try{}", "{}team", "{}hq", "{}"))
+        domain = f"{made_for.format(world.names.firm())}.example"
     readers = sought(world, chance, 5)
     made = _seller(world, chance, domain, readers, (Category.SALES,), bought_share=0.8, built_share=0.08)
-    return Sequel(
-        world, chance, Cause.COLD_SALES, made, readers, first_day=first_day, steps=5, pause=(2.0, 6.0)
-    )
+    return Sequel(world, chance, cause, made, readers, first_day=first_day, steps=5, pause=(2.0, 6.0))
 
 
 def recruiter(world: World, chance: Chance, first_day: int) -> Sequel:

@@ -11,6 +11,7 @@ from mailveil.learning.simulation import bulk
 from mailveil.learning.simulation.chance import Chance
 from mailveil.learning.simulation.personal import FreeMail, Internal, Ours, Partner
 from mailveil.learning.simulation.reconnaissance import Actor, Planner
+from mailveil.learning.simulation.relatives import Relatives
 from mailveil.learning.simulation.types import DAY_S, Grade, Simulated, SimulationSettings
 from mailveil.learning.simulation.world import Source, World
 
@@ -34,6 +35,11 @@ class Rates:
     recruiters: float = 0.03
     small_senders: float = 0.02
     moves: float = 0.003  # of a partner, a week
+    our_relatives: float = 0.01  # on top of one sister company and one platform for staff
+    new_our_relatives: float = 0.0002
+    partners_relatives: float = 0.12  # of a partner
+    new_partners_relatives: float = 0.001  # of a partner, a week
+    namesakes: float = 0.001
 
 
 Begin = Callable[[World, Chance, int], Source]
@@ -53,6 +59,7 @@ class Simulation:
         self._sources: list[Source] = []
         self._partners: list[Partner] = []
         self._number = 0
+        self._to_come: list[tuple[int, Callable[[], Source]]] = []
 
     @property
     def infrastructure(self) -> Mapping[str, InfrastructureFacts]:
@@ -93,6 +100,22 @@ class Simulation:
             self._sources.append(bulk.invoices(self.world, self._chance("invoices"), 0))
         for _ in range(max(4, int(people * rates.partners))):
             self._partner(0, is_new=False)
+        self._relate()
+
+    def _relate(self) -> None:
+        """Plan who has a name like ours or a partner's and is honest: before spies choose names, which are others."""
+        rates, settings = self._rates, self.settings
+        relatives = Relatives(self.world, self._ours)
+        weeks = settings.days / 7
+        people = settings.people * settings.mail
+        to_come = relatives.of_ours(
+            1 + int(people * rates.our_relatives), people * rates.new_our_relatives * weeks
+        )
+        to_come += relatives.of_partners(
+            self._partners, rates.partners_relatives, rates.new_partners_relatives * weeks
+        )
+        to_come += relatives.namesakes(self._partners, people * rates.namesakes * weeks)
+        self._to_come = sorted(to_come, key=lambda each: each[0])
 
     def _arrive(self, day: int, chance: Chance) -> None:
         """Let new senders turn up; fewer at weekends."""
@@ -110,6 +133,8 @@ class Simulation:
         for rate, name, begin in beginning:
             for _ in range(chance.count(rate * mean)):
                 self._sources.append(begin(self.world, self._chance(name), day))
+        while self._to_come and self._to_come[0][0] <= day:
+            self._sources.append(self._to_come.pop(0)[1]())
         for _ in range(chance.count(rates.new_partners * mean)):
             self._partner(day, is_new=True)
         for partner in self._partners:

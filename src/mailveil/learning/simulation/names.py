@@ -58,15 +58,18 @@ _SPIES_SHARE: Final = 8  # of all names, one in so many is a spy's
 class Names:
     """Names that nobody else of a simulation has."""
 
-    def __init__(self, chance: Chance, *, are_spies: bool = False) -> None:
-        """Spies have names of their own, so that honest ones are the same whoever spies."""
+    def __init__(self, chance: Chance, *, are_spies: bool = False, are_long: bool = False) -> None:
+        """Spies have names of their own, so that honest ones are the same whoever spies; long ones are others, too."""
         self._chance = chance
         self._are_spies = are_spies
+        self._are_long = are_long
         self._taken: set[str] = set()
 
     def firm(self) -> str:
         """Return the name of a firm, such as ``cedarfreight``."""
         words = self._words()
+        if self._are_long:
+            words.insert(0, self._chance.pick(_FIRST_WORDS))
         while "".join(words) in self._taken:
             words.insert(0, self._chance.pick(_FIRST_WORDS))
         self._taken.add("".join(words))
@@ -82,6 +85,24 @@ class Names:
     def domain(self) -> str:
         """Return a firm's domain."""
         return f"{self.firm()}.example"
+
+    def take(self, domain: str) -> bool:
+        """Have a domain belong to somebody, so that it is given to nobody else; tell whether it was still free."""
+        label = domain.partition(".")[0]
+        is_free = label not in self._taken
+        self._taken.add(label)
+        return is_free
+
+    def similar(self, domain: str) -> str:
+        """Return an honest firm's domain that is one letter from another's: one more, one less, or another one."""
+        chance, label = self._chance, domain.partition(".")[0]
+        while True:
+            place, letter = chance.whole(1, len(label) - 1), chance.pick("abdegiklmnoprstuvw")
+            rest = label[place:] if chance.often(0.3) else label[place + 1 :]
+            made = f"{label[:place]}{'' if chance.often(0.2) else letter}{rest}"
+            if made != label and made not in self._taken:
+                self._taken.add(made)
+                return f"{made}.example"
 
     def look_alike(self, domain: str) -> str:
         """Return a domain that people take for another: a letter changed, doubled or left out, or a word added."""

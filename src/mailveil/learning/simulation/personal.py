@@ -81,11 +81,21 @@ class Partner:
     """A firm with a few people who write with a few of ours, both ways."""
 
     def __init__(
-        self, world: World, ours: Ours, chance: Chance, *, first_day: int = 0, is_new: bool = False
+        self,
+        world: World,
+        ours: Ours,
+        chance: Chance,
+        *,
+        first_day: int = 0,
+        is_new: bool = False,
+        domain: str = "",
+        cause: Cause = Cause.PARTNER,
     ) -> None:
+        """``domain`` is the firm's where it has one already, ``cause`` what its letters are in truth."""
         self.world, self.ours, self.chance = world, ours, chance
         self.first_day = first_day
-        self.domain = world.names.domain()
+        self.domain = domain or world.names.domain()
+        self.cause = Cause.NEW_PARTNER if is_new else cause
         self.is_new = is_new
         # Threads a day between us.
         self.often = chance.weighted(((0.03, 0.5), (0.15, 0.35), (0.8, 0.15)))
@@ -115,7 +125,7 @@ class Partner:
         ours = tuple(chance.some(world.people.all, chance.weighted(((1, 0.6), (2, 0.3), (4, 0.1)))))
         images: list[Image] = []
         marks: tuple[str, ...] = ()
-        cause = Cause.NEW_PARTNER if self.is_new else Cause.PARTNER
+        cause = self.cause
         if self._logo_host:
             images.append(Image(f"https://{self._logo_host}/signature/{chance.token(8)}.png"))
         drawn, cname = chance.share(), ""
@@ -125,7 +135,8 @@ class Partner:
                 chance, self.domain, Category.READ_TRACKER if is_receipt else Category.SALES, own_name=0.1
             )
             images.append(tracking.image)
-            marks, cname, cause = tracking.marks, tracking.cname, Cause.READ_RECEIPT
+            marks, cname = tracking.marks, tracking.cname
+            cause = Cause.READ_RECEIPT if cause in {Cause.PARTNER, Cause.NEW_PARTNER} else cause
         elif drawn < RECEIPT_SHARE + CRM_SHARE + QUOTES:
             tracking = bought(chance, world.names.domain(), Category.MAIL_SERVICE, own_name=0.3)
             images.append(tracking.image)

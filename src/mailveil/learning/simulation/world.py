@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Protocol
 
 from mailveil.core.observation import host_template
@@ -36,8 +37,15 @@ class World:
         self.people = People(settings)
         self.names = Names(Chance(settings.seed, "names"))
         self.spies_names = Names(Chance(settings.seed, "spies' names"), are_spies=True)
+        self.relatives_names = Names(Chance(settings.seed, "relatives' names"), are_long=True)
         self.infrastructure = Infrastructure(Chance(settings.seed, "infrastructure"))
         self._hosts = Hosts(settings.begin_at)
+
+    def of_relatives(self) -> World:
+        """Return the same world as relatives see it, with names of theirs: they leave those of others as they are."""
+        world = copy(self)
+        world.names = self.relatives_names
+        return world
 
     def mould(
         self,

@@ -63,6 +63,8 @@ def with_history(dossier: Memo, sender: str, memo: Memo, *, established: bool) -
         dossier["partner"] = dossier["partner"] or (established and not dossier["senders"][1:])
     if memo.get("like") and not dossier.get("like"):
         dossier["like"] = [sender, *memo["like"]]
+    if memo.get("vouched") and dossier.get("like", ("",))[0] == sender:
+        del dossier["like"]
     if sender == dossier["senders"][0]:
         dossier["history"] = {
             "messages": memo["messages"], "days": memo["days"], "age_s": memo["last"] - memo["first"],

@@ -106,6 +106,13 @@ def home_of(name: str, book: Book) -> str:
     return ""
 
 
+def is_harmless(name: str, book: Book) -> bool:
+    """Tell whether an analyst found an activity harmless, or what it is part of by now."""
+    home = home_of(name, book)
+    dossier = recall(book, key("activity", home)) if home else None
+    return dossier is not None and dossier["verdict"] == "benign"
+
+
 def ties_of(
     sight: Sight,
     sender: str,
@@ -126,10 +133,10 @@ def ties_of(
     established = is_established(memo)
     strong, weak = _by_usages(sight, sender, usages, book, own)
     strong = [*_by_names(sight, book, own), *strong]
-    if memo.get("like"):
-        strong.append((recall(book, IMITATED) or {}).get(memo["like"][0], ""))
-    if memo.get("like_actor"):
-        strong.append(memo["like_actor"][1])
+    # Whom an analyst found harmless has no accomplices: a name like theirs is no way into their good name.
+    alike = [(recall(book, IMITATED) or {}).get(memo["like"][0], "")] if memo.get("like") else []
+    alike += [memo["like_actor"][1]] if memo.get("like_actor") else []
+    strong += [each for each in alike if not is_harmless(each, book)]
     strong += tied_by_several(weak)
     found = [home_of(name, book) for name in strong[:_MAX_CANDIDATES] if name]
     others = [each for each in dict.fromkeys(found) if each and each != at_home]

@@ -28,6 +28,7 @@ from mailveil.core.intelligence.lessons import lessons_of
 from mailveil.core.intelligence.linking import (
     Ties,
     home_of,
+    is_harmless,
     owners_memo,
     ties_of,
 )
@@ -364,7 +365,8 @@ class _Message:
         like = self.memo.get("like")
         if like and self.memo["activity"] == dossier["id"]:
             imitated = dict(recall(self.book, IMITATED) or {})
-            if not home_of(imitated.get(like[0], ""), self.book):
+            known = imitated.get(like[0], "")
+            if not home_of(known, self.book) or is_harmless(known, self.book):
                 imitated.pop(like[0], None)
                 imitated[like[0]] = dossier["id"]
                 self.book.put(IMITATED, dict(list(imitated.items())[-_MAX_IMITATED:]))

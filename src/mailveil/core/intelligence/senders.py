@@ -19,6 +19,7 @@ from mailveil.core.intelligence.memos import (
 )
 from mailveil.core.intelligence.sight import Sight, is_nameable
 from mailveil.core.intelligence.types import DAY_S
+from mailveil.core.intelligence.vouching import vouched_for
 from mailveil.core.recognition.freemail import is_free_mail
 from mailveil.core.recognition.lookalike import look_alike_keys, looks_like
 
@@ -205,8 +206,19 @@ def resembled(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]
 
     Asked once; again of who is new and tracks with means of its own, since the one that it imitates may be met later.
     """
-    if not sight.sender_domain or sight.is_free:
+    if not sight.sender_domain or sight.is_free or memo.get("vouched"):
         return memo
+    return _with_voucher(_compared(sight, memo, book, own_domains), sight)
+
+
+def _with_voucher(memo: Memo, sight: Sight) -> Memo:
+    """Return the memo of a sender without whom it resembles, where something shows that it is honest."""
+    if not memo.get("like") or not (why := vouched_for(sight, memo)):
+        return memo
+    return {**{name: value for name, value in memo.items() if name != "like"}, "vouched": why}
+
+
+def _compared(sight: Sight, memo: Memo, book: Book, own_domains: Collection[str]) -> Memo:
     is_asked = bool(memo.get("asked"))
     if is_asked and not _may_turn_out_alike(memo, sight.at):
         return memo

@@ -58,7 +58,8 @@ class Sight:
     ``people`` are the first recipients, ``recipients`` counts all of them. ``trackers`` are those worth studying, the
     private and risky ones first; ``asks_receipt`` that there are only such as honest letters have too.
     ``places`` are the domains it refers to, ``thread`` is the digest of its Message-ID and ``threads`` those of what it
-    answers, ``mailbox`` is a digest of its author's address where that is free mail.
+    answers, ``mailbox`` is a digest of its author's address where that is free mail. ``is_allowed``: an entry of the
+    allow-list, which asks for proof of the sender, let each of its trackers through.
     """
 
     at: float
@@ -86,6 +87,7 @@ class Sight:
     thread: str
     threads: tuple[str, ...]
     mailbox: str
+    is_allowed: bool = False
 
     @property
     def is_letter(self) -> bool:
@@ -139,6 +141,7 @@ def sight_of(observation: Observation) -> Sight:
         thread=_text(header.get("thread", ""), 64),
         threads=tuple(dict.fromkeys(_text(header.get("threads", ""), 400).split()))[:MAX_THREADS],
         mailbox=_mailbox(header, author) if free else "",
+        is_allowed=bool(trackers) and all(each.reference.rule.startswith("allow:") for each in trackers),
     )
 
 

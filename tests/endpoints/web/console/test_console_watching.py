@@ -612,5 +612,5 @@ def test_people_are_marked_and_no_more(look: Look, spied: OpenConsole) -> None:
     page.get_by_label("Mail address").fill("not one")
     page.get_by_label("Function").fill("kept")
     page.get_by_role("button", name="Mark this person").click()
-    assert page.locator("#person-error").inner_text() == "It is no address."
+    assert page.locator("#person-error").inner_text() == "It is no address, such as ann@example.org."
     assert page.get_by_label("Function").input_value() == "kept"

@@ -6,17 +6,16 @@ later than the message, and is studied as something of its own.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
+from mailveil.app.rounds import go_round
 from mailveil.control.activitystores import InfrastructureStore
 from mailveil.control.stores import OrganisationStore
-from mailveil.ports import Clock, Memory, UnavailableError
+from mailveil.ports import Clock, Memory
 
 log = logging.getLogger("mailveil.studying")
 EVERY_S = 10.0
 AT_ONCE = 100  # hosts that are asked for together
-LONGEST_PAUSE_S = 300.0
 
 
 class ProspectLoop:
@@ -32,18 +31,7 @@ class ProspectLoop:
 
     async def run(self) -> None:
         """Go round, until cancelled."""
-        pause_s = EVERY_S
-        while True:
-            try:
-                await self.look()
-                pause_s = EVERY_S
-            except UnavailableError as error:
-                log.info("what lies behind trackers is looked for later: %s", error)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            except Exception:  # whatever it is, the next round may know better, and mail does not wait for it
-                log.exception("what lies behind trackers could not be looked for")
-                pause_s = LONGEST_PAUSE_S
-            await asyncio.sleep(pause_s)
+        await go_round(self.look, EVERY_S, "facts on what lies behind trackers", log)
 
     async def look(self) -> int:
         """Look once for every organisation; return how much was new. Raises ``UnavailableError``."""

@@ -6,17 +6,16 @@ other way round. That is known to the machine that judged the message, moments a
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
+from mailveil.app.rounds import go_round
 from mailveil.control.activitystores import StudyStore
-from mailveil.ports import Clock, Memory, UnavailableError
+from mailveil.ports import Clock, Memory
 
 log = logging.getLogger("mailveil.studying")
 EVERY_S = 2.0
 AT_ONCE = 200  # verdicts that are looked at together
-LONGEST_PAUSE_S = 300.0
 
 
 class RevisingLoop:
@@ -31,18 +30,7 @@ class RevisingLoop:
 
     async def run(self) -> None:
         """Go round, until cancelled."""
-        pause_s = EVERY_S
-        while True:
-            try:
-                await self.look()
-                pause_s = EVERY_S
-            except UnavailableError as error:
-                log.info("verdicts that changed are looked for later: %s", error)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            except Exception:  # whatever it is, the next round may know better, and mail does not wait for it
-                log.exception("verdicts that changed could not be looked for")
-                pause_s = LONGEST_PAUSE_S
-            await asyncio.sleep(pause_s)
+        await go_round(self.look, EVERY_S, "verdicts that changed", log)
 
     async def look(self) -> int:
         """Look once; return how many messages are judged otherwise. Raises ``UnavailableError``.

@@ -328,7 +328,7 @@ def alerts_of(now: float, organisation: str = "default") -> tuple[Alert, ...]:
         ),
         Alert(
             f"{2:032x}", organisation, later.at, AlertKind.FOLLOW_UP, loud.identifier, later.message,
-            f"{loud.actor}, which has probed 5 people since 9 days, writes to ben without a tracker", 0.94,
+            f"{loud.actor} probed people here before and writes to ben without a tracker", 0.94,
             loud.actor, (later.person,), first.at,
         ),
         Alert(

@@ -155,6 +155,7 @@ async def _fill_what_is_known(room: ControlRoomForTests, organisation: str) -> N
     """Write down what is known of a host, and what others shared and get."""
     from mailveil.adapters.database import tables
     from mailveil.adapters.database.infrastructure import SqlInfrastructureStore
+    from mailveil.control.records import Cut, MessageQuery
     from mailveil.core.intelligence.types import InfrastructureFacts
 
     now = room.clock.now()
@@ -169,8 +170,9 @@ async def _fill_what_is_known(room: ControlRoomForTests, organisation: str) -> N
         "feed": f"{organisation}-f", "identifier": "indicator--2", "kind": "domain", "value": "spy.example",
         "confidence": 0.7, "valid_from": now, "valid_until": 0.0, "record": {"name": "spy"},
     }  # fmt: skip
+    seen = (await room.room.observations.messages(organisation, MessageQuery(), Cut())).items
     revision = {
-        "identifier": f"{organisation}-r", "message": f"{organisation}-m", "number": 1, "at": now,
+        "identifier": f"{organisation}-r", "message": seen[0].identifier, "number": 1, "at": now,
         "record": {"before": {}, "after": {"k": {"finding": "content"}}},
     }  # fmt: skip
     rows = (

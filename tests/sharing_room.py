@@ -51,11 +51,14 @@ class Destinations:
         return [each for each in self.received if each.path == path]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.requests import Request
+        from starlette.requests import ClientDisconnect, Request
         from starlette.responses import Response
 
         request: Request = Request(scope, receive)
-        got = Received(request.url.path, dict(request.headers), await request.body())
+        try:
+            got = Received(request.url.path, dict(request.headers), await request.body())
+        except ClientDisconnect:
+            return  # whoever was sending has nothing to say any more: its organisation was removed, say
         answer = self.answer(got)
         status, headers, body = answer if isinstance(answer, tuple) else await answer
         self.received.append(got)

@@ -148,6 +148,20 @@ def test_a_relative_that_was_found_harmless_hides_nobody_who_resembles_the_same(
     assert "meridiann.example" not in studied.activities
 
 
+@pytest.mark.parametrize("wrote_before", [True, False])
+def test_who_resembles_us_belongs_to_no_spy_who_came_later(*, wrote_before: bool) -> None:
+    ours = replace(settings(), own_domains=frozenset({"meridian.example"}))
+    sister = "meridian-group.example"
+    studied = Studied(ours).take(quiet_weeks())
+    if wrote_before:
+        studied.take([mail(LATER - 30 * DAY, sister, person(5))])
+    studied.take(probes("meridlan.example"))
+    studied.take([mail(LATER + 5 * DAY, sister, person(5))])
+    assert len(studied.alerts_of(AlertKind.RECONNAISSANCE)) == 1
+    assert len(studied.alerts_of(AlertKind.FOLLOW_UP)) == (0 if wrote_before else 1)
+    assert len(studied.activities["meridlan.example"].follow_ups) == (0 if wrote_before else 1)
+
+
 def test_all_that_is_asked_for_was_named_beforehand() -> None:
     shelf = Shelf(replace(settings(), own_domains=frozenset({"meridian.example"})))
     for each in (

@@ -13,9 +13,8 @@ from typing import Final
 
 from mailveil.core.intelligence.book import Book, Memo
 from mailveil.core.intelligence.memos import IMITATED, INSTALLATION, key, recall
-from mailveil.core.intelligence.senders import is_established, resembles
+from mailveil.core.intelligence.senders import WARM_UP_S, is_established, resembles
 from mailveil.core.intelligence.sight import Sight, is_nameable
-from mailveil.core.intelligence.types import DAY_S
 from mailveil.core.intelligence.usages import Usage, is_rare, is_shared
 from mailveil.core.recognition.lookalike import looks_like
 from mailveil.core.recognition.shared import is_shared_domain
@@ -23,7 +22,7 @@ from mailveil.core.recognition.shared import is_shared_domain
 MAX_HOPS: Final = 4
 _MAX_CANDIDATES: Final = 8
 _MAX_MERGED: Final = 2  # activities that one message can tie to another
-RARITY_S: Final = 7 * DAY_S  # for so long everything is rare
+RARITY_S: Final = WARM_UP_S  # for so long everything is rare
 #: What is rare, but may be shared by chance, and how much it tells; together they tie as much as what is one's own.
 WEAK_TIES: Final[Mapping[str, int]] = {"address": 2, "print": 1, "server": 1, "names": 1}
 ENOUGH_TIES: Final = 3
@@ -133,10 +132,12 @@ def ties_of(
     established = is_established(memo)
     strong, weak = _by_usages(sight, sender, usages, book, own)
     strong = [*_by_names(sight, book, own), *strong]
-    # Whom an analyst found harmless has no accomplices: a name like theirs is no way into their good name.
     alike = [(recall(book, IMITATED) or {}).get(memo["like"][0], "")] if memo.get("like") else []
     alike += [memo["like_actor"][1]] if memo.get("like_actor") else []
-    strong += [each for each in alike if not is_harmless(each, book)]
+    # Whom an analyst found harmless has no accomplices: a name like theirs is no way into their good name.
+    strong += [
+        each for each in alike if not is_harmless(each, book) and not _was_here_before(memo, each, book)
+    ]
     strong += tied_by_several(weak)
     found = [home_of(name, book) for name in strong[:_MAX_CANDIDATES] if name]
     others = [each for each in dict.fromkeys(found) if each and each != at_home]
@@ -145,6 +146,13 @@ def ties_of(
             return Ties((at_home,) if at_home else tuple(others[:1]), carried=not at_home and bool(others))
         return Ties(tuple(others[:1]))
     return Ties(tuple(each for each in (at_home, *others[: _MAX_MERGED + 1]) if each))
+
+
+def _was_here_before(memo: Memo, activity: str, book: Book) -> bool:
+    """Tell whether a sender wrote before an activity began, as a sister company does that a spy resembles, too."""
+    home = home_of(activity, book)
+    dossier = recall(book, key("activity", home)) if home else None
+    return dossier is not None and memo["messages"] > 0 and memo["first"] < dossier["first"]
 
 
 def tied_by_several(weak: Sequence[tuple[str, str]]) -> list[str]:

@@ -25,9 +25,8 @@ from mailveil.core.observation import Observation, observation_identifier, told_
 from mailveil.core.verdicts.types import Verdict
 
 REVISION: Final = "revision"  # what such a subject is called among those to be studied
-MAX_REVISIONS: Final = (
-    8  # of one message: whoever makes the judge change its mind without end is not followed
-)
+#: Of one message: whoever makes the judge change its mind without end is not followed.
+MAX_REVISIONS: Final = 8
 
 Judgements = dict[str, Judgement]
 
